@@ -1,0 +1,39 @@
+"""Figures about every delivery, so that none is ever lost without a trace.
+
+At any moment ``received = stored + superseded + refused + retained + dropped + pending``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Counters:
+    """Counts since the process started. Each delivery counts in ``received`` and in exactly one of the others."""
+
+    __slots__ = ("dropped", "received", "refused", "retained", "retries", "status_ignored", "stored", "superseded")
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.stored = 0
+        """Committed in the table."""
+        self.superseded = 0
+        """A newer one of the same device and kind was merged over it before its commit."""
+        self.retained = 0
+        """Came with the retain flag, so says nothing about now."""
+        self.dropped = 0
+        """QoS 0 while too much was pending."""
+        self.refused: Counter[str] = Counter()
+        """By reason."""
+        self.status_ignored = 0
+        """Messages whose status could not be put in ``device_status``; they count elsewhere as deliveries."""
+        self.retries: Counter[str] = Counter()
+        """Writes that had to be repeated, by reason; these are not deliveries."""
+
+    def as_dict(self) -> dict[str, int]:
+        """All figures flat, refusals and retries as ``refused_<reason>`` and ``retries_<reason>``."""
+        names = ("received", "stored", "superseded", "retained", "dropped", "status_ignored")
+        plain = {name: getattr(self, name) for name in names}
+        for group in ("refused", "retries"):
+            plain |= {f"{group}_{reason}": count for reason, count in sorted(getattr(self, group).items())}
+        return plain

@@ -1,0 +1,436 @@
+"""All SQL, the connection pool and the meaning of the server's errors: the only place that knows PyMySQL and adbapi.
+
+A batch is one explicit transaction: the UPDATE is sent, answered, and only then the COMMIT. Never autocommit, never
+both at once: a statement left in a frozen server's socket would run after newer ones and move rows back. With the row
+locks held, a late COMMIT makes the newer batch wait instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pymysql
+from pymysql.constants import CLIENT
+from pymysql.converters import escape_string
+from twisted.application.service import Service
+from twisted.enterprise import adbapi
+from twisted.internet.defer import Deferred, DeferredList
+
+from .store import (
+    DeviceUpdate,
+    StoreConflict,
+    StoreError,
+    StoreMisconfigured,
+    StoreRefused,
+    StoreUnavailable,
+    TableDescription,
+)
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 10  # s
+# A server that says nothing for this long is given up. Above innodb_lock_wait_timeout, and with WAIT_TIMEOUT still
+# under 90 s: so long a batch is delayed when a connection was cut between UPDATE and COMMIT.
+READ_TIMEOUT = 20  # s
+# After this the server drops a connection that vanished without a FIN, and the row locks with it (default: 8 hours).
+WAIT_TIMEOUT = 60  # s
+# An idle connection is replaced before the server may have dropped it.
+MOST_IDLE = 45  # s
+LOCK_WAIT_TIMEOUT = 5  # s
+PACKET_RESERVE = 1024  # bytes of max_allowed_packet left for the statement around its rows
+
+_SESSION = (
+    f"SET SESSION wait_timeout={WAIT_TIMEOUT}, innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT},"
+    # Without a strict mode both servers cut a long status silently. No other mode: ours is the only SQL here, and
+    # its escaping relies on NO_BACKSLASH_ESCAPES being off.
+    " sql_mode='STRICT_ALL_TABLES'"
+)
+_ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+_COLUMNS = ("uuid", "last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
+
+# By number, because PyMySQL's classes do not tell: 1205, 1292, 3140 and 2013 are all OperationalError.
+_CONFLICT = frozenset({1205, 1213})  # lock wait timeout, deadlock
+_REFUSED = frozenset(
+    {
+        *(3140, 3141, 3144, 3157),  # JSON: invalid text, charset, depth
+        *(4025, 3819),  # CHECK constraint of MariaDB, of MySQL; MariaDB's JSON columns have one
+        *(1048, 1062, 1216, 1264, 1265, 1292, 1366, 1406, 1451, 1452, 1644, 3854, 3988),  # values, keys, SIGNAL
+    }
+)
+_MISCONFIGURED = frozenset(
+    {
+        *(1044, 1045, 1049, 1698, 1862),  # access denied, no such database, password expired
+        *(1054, 1064, 1109, 1142, 1143, 1146, 1227, 1267, 1271, 1305, 1347, 1356, 1370),  # rights or schema
+        *(1251, 1275, 2049, 2059, 2061),  # authentication methods
+        *(1665, 1193, 1231),  # binlog_format=STATEMENT; unknown or unsuitable variable
+    }
+)
+# The connection lives, but leads to a server that cannot write now: after a failover another one will.
+_READ_ONLY = frozenset({1290, 1792, 1836})
+_MEANINGS = (
+    (_CONFLICT, StoreConflict),
+    (_REFUSED, StoreRefused),
+    (_MISCONFIGURED, StoreMisconfigured),
+    (_READ_ONLY, StoreUnavailable),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """Where the table is and how to reach it."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    table: str
+    tls: ssl.SSLContext | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}/{self.database}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What has to be known of the table to write its UPDATE."""
+
+    uuid_charset: str
+    uuid_collation: str
+    has_json_type: bool
+    """Whether ``last_report_data`` is of MySQL's JSON type; MariaDB's is a text."""
+    status_length: int
+
+
+class _PooledConnection(adbapi.Connection):
+    """Discards a connection that cannot roll back, without the two tracebacks adbapi logs for it."""
+
+    def rollback(self) -> None:
+        try:
+            assert self._connection is not None
+            self._connection.rollback()
+        except Exception:
+            self._pool.disconnect(self._connection)
+
+
+class _Pool(adbapi.ConnectionPool):
+    """A pool that replaces connections which are old, long idle, or from before the server was lost."""
+
+    connectionFactory = _PooledConnection  # noqa: N815 adbapi's name
+
+    def __init__(self, recycle: float, open_session: Callable[[Any], None], **arguments: Any) -> None:
+        """
+        :param recycle: seconds after which a connection is replaced.
+        :param open_session: called with each new connection.
+        """
+        super().__init__("pymysql", **arguments)
+        self._open_session = open_session
+        self._recycle = recycle
+        self._opened: dict[int, float] = {}
+        self._used: dict[int, float] = {}
+        self._distrusted_before = 0.0
+        self._aborted = False
+
+    def connect(self) -> Any:
+        """This thread's connection, a new one where the old one must be replaced. Runs in the pool's threads."""
+        thread = self.threadID()
+        now = time.monotonic()
+        connection = self.connections.get(thread)
+        if connection is not None and self._must_be_replaced(thread, now):
+            self.disconnect(connection)
+            connection = None
+        if connection is None:
+            if self._aborted:
+                raise StoreUnavailable("the connection pool is closing")
+            connection = pymysql.Connection(defer_connect=True, **self.connkw)
+            self.connections[thread] = connection  # before it connects, so that abort can reach its socket
+            try:
+                connection.connect()
+                self._open_session(connection)
+            except BaseException:
+                self.disconnect(connection)
+                raise
+            self._opened[thread] = now
+        self._used[thread] = now
+        return connection
+
+    def _must_be_replaced(self, thread: int, now: float) -> bool:
+        opened = self._opened[thread]
+        return opened <= self._distrusted_before or now - opened > self._recycle or now - self._used[thread] > MOST_IDLE
+
+    def _close(self, connection: Any) -> None:
+        if connection.open:
+            super()._close(connection)
+
+    def distrust(self) -> None:
+        """A connection was lost: those opened before now are likely dead too, so spare each a failed attempt."""
+        self._distrusted_before = time.monotonic()
+
+    def abort(self) -> None:
+        """Shut every socket down, so that threads waiting in one return at once. Runs in the reactor's thread."""
+        self._aborted = True
+        for connection in list(self.connections.values()):
+            with contextlib.suppress(OSError, AttributeError):  # already closed, or not open yet
+                connection._sock.shutdown(socket.SHUT_RDWR)
+
+    def end(self) -> Deferred[None]:
+        """Close like ``close``, without holding up the reactor while the threads end."""
+        self.abort()
+        if self.shutdownID is not None:
+            self._reactor.removeSystemEventTrigger(self.shutdownID)
+            self.shutdownID = None
+        ended: Deferred[None] = Deferred()
+
+        # adbapi joins its threads in the calling one, which must not be the reactor's: a thread may be in a name
+        # look-up that takes its time. A daemon thread, so that this one does not hold up the process either.
+        def join() -> None:
+            self.finalClose()
+            self._reactor.callFromThread(ended.callback, None)
+
+        threading.Thread(target=join, name="close database pool", daemon=True).start()
+        return ended
+
+
+class DeviceTable(Service):
+    """The owner's table as a ``Store``."""
+
+    _pool: _Pool
+
+    def __init__(
+        self,
+        address: DatabaseAddress,
+        password: str,
+        reactor: Any,
+        *,
+        pool_size: int = 5,
+        max_overflow: int = 10,
+        pool_recycle: float = 3600,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:
+        """
+        :param reactor: an ``IReactorCore`` and ``IReactorFromThreads``.
+        :param pool_size: connections opened at start.
+        :param max_overflow: how many more there may be.
+        :param pool_recycle: seconds after which a connection is replaced.
+        :param read_timeout: seconds after which a silent server is given up.
+        """
+        self._address = address
+        self._reactor = reactor
+        self._pool_size = pool_size
+        self._shape: _Shape | None = None
+        self._most_bytes = 1024 * 1024
+        self._warm_up_meeting: threading.Barrier | None = None
+        tls: dict[str, Any] = {"ssl": address.tls} if address.tls else {"ssl_disabled": True}
+        self._pool_arguments = dict(
+            recycle=pool_recycle,
+            open_session=self._open_session,
+            cp_min=pool_size,
+            cp_max=pool_size + max_overflow,
+            cp_reactor=reactor,
+            host=address.host,
+            port=address.port,
+            user=address.user,
+            password=password.encode(),  # a str would be sent as Latin-1
+            database=address.database,
+            charset="utf8mb4",
+            # Matched rows, not changed ones: else a row that already holds the values looks like an unknown device.
+            client_flag=CLIENT.FOUND_ROWS,
+            # PyMySQL's connect_timeout does not cover a server that accepts and then says nothing; these do.
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=read_timeout,
+            write_timeout=read_timeout,
+            **tls,
+        )
+
+    def startService(self) -> None:
+        """Make the pool. Its connections are opened by the first ``describe``."""
+        super().startService()
+        self._pool = _Pool(**self._pool_arguments)
+
+    def stopService(self) -> Deferred[None]:
+        """Close the connections; fires when the pool's threads have ended, without holding up the reactor.
+
+        A statement under way is cut off: its transaction is rolled back by the server.
+        """
+        super().stopService()
+        if self._warm_up_meeting is not None:
+            self._warm_up_meeting.abort()
+        return self._pool.end()
+
+    def describe(self) -> Deferred[TableDescription]:
+        """Open the pool's first connections, and read from the server what the table is like."""
+        described = self._run(self._read_shape)
+        if self._warm_up_meeting is None:
+            described.addCallback(self._warm_up)
+        return described.addCallback(lambda shape: TableDescription(shape.status_length))
+
+    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+        """See ``Store.write``."""
+        return self._run(self._write, updates)
+
+    def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+        running: Deferred[T] = self._pool.runWithConnection(work, *arguments)
+        return running.addErrback(self._translate)
+
+    def _warm_up(self, shape: _Shape) -> Deferred[_Shape]:
+        """Open the pool's first connections at once: each thread of the pool holds one, so all must be busy."""
+        meeting = self._warm_up_meeting = threading.Barrier(self._pool_size)
+
+        def meet(_connection: object) -> None:
+            meeting.wait(CONNECT_TIMEOUT)
+
+        def missed(_failure: object) -> None:
+            meeting.abort()  # a connection more or less does not matter now; the others need not wait
+
+        opened = [self._pool.runWithConnection(meet).addErrback(missed) for _ in range(self._pool_size)]
+        return DeferredList(opened).addCallback(lambda _results: shape)
+
+    # What follows runs in the pool's threads.
+
+    def _open_session(self, connection: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(_SESSION)
+            cursor.execute(_ISOLATION)
+            cursor.execute("SELECT @@max_allowed_packet")
+            self._most_bytes = cursor.fetchone()[0] - PACKET_RESERVE
+
+    def _read_shape(self, connection: Any) -> _Shape:
+        """:raises StoreMisconfigured: a column is missing, or may not be seen."""
+        address = self._address
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT LOWER(column_name), LOWER(data_type), character_set_name, collation_name,"
+                " character_maximum_length FROM information_schema.columns WHERE table_schema = %s AND table_name = %s",
+                (address.database, address.table),
+            )
+            columns = {row[0]: row[1:] for row in cursor.fetchall()}
+        if missing := [name for name in _COLUMNS if name not in columns]:
+            raise StoreMisconfigured(
+                f"table {address.table} has no column {', '.join(missing)} that user {address.user} may see"
+            )
+        shape = _Shape(
+            uuid_charset=columns["uuid"][1],
+            uuid_collation=columns["uuid"][2],
+            has_json_type=columns["last_report_data"][0] == "json",
+            status_length=columns["device_status"][3],
+        )
+        self._shape = shape
+        return shape
+
+    def _write(self, connection: Any, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
+        shape = self._shape or self._read_shape(connection)
+        unknown: set[str] = set()
+        with connection.cursor() as cursor:
+            for part, rows in _split(updates, self._most_bytes):
+                matched = cursor.execute(_update_statement(self._address.table, shape, rows))
+                if matched < len(part):
+                    unknown |= self._without_row(cursor, part)
+        return frozenset(unknown)
+
+    def _without_row(self, cursor: Any, updates: Sequence[DeviceUpdate]) -> set[str]:
+        uuids = ", ".join(f"'{update.uuid}'" for update in updates)
+        cursor.execute(f"SELECT uuid FROM `{self._address.table}` WHERE uuid IN ({uuids})")  # noqa: S608
+        known = {uuid.lower() for (uuid,) in cursor.fetchall()}
+        return {update.uuid for update in updates if update.uuid.lower() not in known}
+
+    def _translate(self, failure: Any) -> Any:
+        """Say what a failure means, in the words the writer understands."""
+        error = failure.value
+        if not isinstance(error, pymysql.err.Error | OSError):
+            return failure  # already one of ours, or a fault in this program
+        kind = classify(error)
+        number = _number(error)
+        if kind is StoreUnavailable or number == 0:
+            self._pool.distrust()
+        if kind in (StoreMisconfigured, StoreUnavailable):
+            self._shape = None
+        raise kind(_words(error)) from error
+
+
+def classify(error: Exception) -> type[StoreError]:
+    """What an error of PyMySQL means for a write.
+
+    A number that is not known is taken for an outage: then the write is repeated and nothing is lost, and the log
+    says why.
+    """
+    number = _number(error)
+    for numbers, meaning in _MEANINGS:
+        if number in numbers:
+            return meaning
+    if isinstance(error, pymysql.err.DataError | pymysql.err.IntegrityError):
+        return StoreRefused
+    if isinstance(error, pymysql.err.ProgrammingError | pymysql.err.NotSupportedError):
+        return StoreMisconfigured
+    return StoreUnavailable
+
+
+def _number(error: Exception) -> int:
+    number = error.args[0] if error.args else 0
+    return number if isinstance(number, int) else 0
+
+
+def _words(error: Exception) -> str:
+    number = _number(error)
+    return f"{error.args[1]} ({number})" if number and len(error.args) > 1 else str(error) or repr(error)
+
+
+def _split(updates: Sequence[DeviceUpdate], most_bytes: int) -> Iterator[tuple[list[DeviceUpdate], list[str]]]:
+    """Parts whose statements fit into ``most_bytes``, each with its rows as SQL.
+
+    :raises StoreRefused: one update alone does not.
+    """
+    part: list[DeviceUpdate] = []
+    rows: list[str] = []
+    size = 0
+    for update in updates:
+        row = _row(update)
+        row_bytes = len(row.encode()) + len(" UNION ALL ")
+        if row_bytes > most_bytes:
+            if len(updates) > 1:
+                raise StoreRefused("one update alone is over max_allowed_packet")
+            raise StoreRefused(f"{row_bytes} bytes are over max_allowed_packet")
+        if size + row_bytes > most_bytes:
+            yield part, rows
+            part, rows, size = [], [], 0
+        part.append(update)
+        rows.append(row)
+        size += row_bytes
+    if part:
+        yield part, rows
+
+
+def _row(update: DeviceUpdate) -> str:
+    """One update as a SELECT of literals. Names of devices and times hold nothing to escape, by their making."""
+    document = "NULL" if update.document is None else f"'{escape_string(update.document.decode())}'"
+    status = "NULL" if update.status is None else f"'{escape_string(update.status)}'"
+    heartbeat = "NULL" if update.last_heartbeat is None else f"'{update.last_heartbeat}'"
+    online = 1 if update.is_online else 0
+    return f"SELECT '{update.uuid}',{document},{status},'{update.last_seen}',{heartbeat},{online}"
+
+
+def _update_statement(table: str, shape: _Shape, rows: Sequence[str]) -> str:
+    """One UPDATE for many devices, portable to MySQL 5.7 to 9 and MariaDB 10.5 to 11.
+
+    STRAIGHT_JOIN, because right after a bulk load MariaDB may otherwise scan the whole table. The literals are
+    converted to the column's own collation, because MySQL refuses to compare two implicit ones (1267); on their side
+    of the comparison, so that the column's index still serves. A document is cast where the column is of the JSON
+    type: COALESCE over a JSON and a text would rewrite the documents of rows that only had a heartbeat.
+    """
+    document = "CAST(v.document AS JSON)" if shape.has_json_type else "v.document"
+    names = "SELECT '' uuid, '' document, '' status, '' seen, '' heartbeat, 0 online FROM DUAL WHERE FALSE"
+    return (
+        f"UPDATE ({names} UNION ALL {' UNION ALL '.join(rows)}) v"  # noqa: S608
+        f" STRAIGHT_JOIN `{table}` d ON d.uuid = CONVERT(v.uuid USING {shape.uuid_charset})"
+        f" COLLATE {shape.uuid_collation}"
+        f" SET d.last_report_data = COALESCE({document}, d.last_report_data),"
+        " d.device_status = COALESCE(v.status, d.device_status),"
+        " d.last_seen = v.seen,"
+        " d.last_heartbeat = COALESCE(CAST(v.heartbeat AS DATETIME), d.last_heartbeat),"
+        " d.is_online = v.online"
+    )

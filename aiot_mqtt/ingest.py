@@ -1,0 +1,142 @@
+"""One PUBLISH in: decode it, count it, merge it into what is pending, and note the acknowledgement it is owed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, tzinfo
+
+from twisted.logger import Logger
+
+from . import log_lines
+from .counters import Counters
+from .pending import Acknowledger, PendingUpdates
+from .refusals import Refusals, shorten
+from .report import ForeignTopic, Refused, ReportRules, UnknownDevice, decode
+from .store import TableDescription
+
+DEFAULT_PENDING_BOUND = 64 * 1024 * 1024  # bytes
+
+
+class Ingest:
+    """Where PUBLISH packets enter. Nothing it does can raise into the connection that calls it."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        rules: ReportRules,
+        pending: PendingUpdates,
+        counters: Counters,
+        refusals: Refusals,
+        *,
+        table_zone: tzinfo,
+        wake_writer: Callable[[], None],
+        wall_clock: Callable[[], float] = time.time,
+        log_messages: bool = False,
+        pending_bound: int = DEFAULT_PENDING_BOUND,
+    ) -> None:
+        """
+        :param table_zone: the zone of the naive times in the table.
+        :param wake_writer: called when there may be something to write.
+        :param wall_clock: seconds since the epoch.
+        :param log_messages: log each message at DEBUG; a call to a logger that then drops it costs 5 µs a message.
+        :param pending_bound: bytes of pending state above which QoS 0 messages are dropped.
+        """
+        self._rules = rules
+        self._pending = pending
+        self._counters = counters
+        self._refusals = refusals
+        self._table_zone = table_zone
+        self._wake_writer = wake_writer
+        self._wall_clock = wall_clock
+        self._log_messages = log_messages
+        self._pending_bound = pending_bound
+        self._second = -1
+        self._now = ""
+        self._taking = True
+        self._said_dropping = False
+        self.foreign_topic_received: Callable[[str], None] = lambda _topic: None
+        """Called with each topic that is none of ours."""
+
+    def table_described(self, description: TableDescription) -> None:
+        """The table was seen: judge a status by the length its column really has."""
+        self._rules = replace(self._rules, status_length=description.status_length)
+
+    def connection_started(self, connection: Acknowledger) -> None:
+        """PUBLISH packets come on a new connection from now on."""
+        self._pending.start_connection(connection)
+
+    def stop(self) -> None:
+        """Take no more: what still arrives stays unacknowledged, so the broker keeps it."""
+        self._taking = False
+
+    def publish_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
+        """One PUBLISH arrived.
+
+        :param packet_id: 0 at QoS 0, which is owed no acknowledgement.
+        """
+        if not self._taking:
+            return
+        counters = self._counters
+        counters.received += 1
+        if packet_id:
+            self._pending.owe_acknowledgement(packet_id)
+        try:
+            if self._log_messages:
+                self._log_message(topic, payload, packet_id, retain)
+            if retain:
+                counters.retained += 1
+                return
+            report = decode(topic, payload, self._rules)
+            if not packet_id and self._pending.size > self._pending_bound:
+                self._drop()
+                return
+            second = int(self._wall_clock())
+            if second != self._second:
+                self._second = second
+                self._now = datetime.fromtimestamp(second, self._table_zone).strftime("%Y-%m-%d %H:%M:%S")
+            if self._pending.merge(report, self._now):
+                counters.superseded += 1
+            if report.ignored_status is not None:
+                self._refusals.ignored_status(report.device, report.ignored_status, payload)
+        except UnknownDevice as refused:
+            self._refusals.unknown_device(refused.device)
+        except ForeignTopic as refused:
+            counters.refused[refused.reason] += 1
+            self.foreign_topic_received(refused.topic)
+        except Refused as refused:
+            self._refusals.refuse(refused.reason, topic.decode("utf-8", "backslashreplace"), refused.detail, payload)
+        except Exception:
+            counters.refused["internal_error"] += 1
+            self._log.failure(log_lines.RECEIVE_FAILED_UNEXPECTEDLY, topic=shorten(topic))
+
+    def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
+        """A PUBLISH was skipped as it arrived, because its payload of ``size`` bytes is over ``most``."""
+        if not self._taking:
+            return
+        self._counters.received += 1
+        if packet_id:
+            self._pending.owe_acknowledgement(packet_id)
+        detail = f"the payload has {size} bytes, MQTT_MAX_PAYLOAD is {most}"
+        self._refusals.refuse("too_large", topic.decode("utf-8", "backslashreplace"), detail, b"")
+
+    def read_finished(self) -> None:
+        """All PUBLISH packets of one read from the network were handed over."""
+        self._wake_writer()
+
+    def _drop(self) -> None:
+        self._counters.dropped += 1
+        if not self._said_dropping:
+            self._said_dropping = True
+            self._log.error(log_lines.MESSAGES_DROPPED)
+
+    def _log_message(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
+        self._log.debug(
+            log_lines.MESSAGE_RECEIVED,
+            topic=shorten(topic),
+            payload=shorten(payload),
+            qos=1 if packet_id else 0,
+            retain=int(retain),
+        )

@@ -1,0 +1,130 @@
+"""Every line this service logs, in Chinese as its operators grep for it and in English.
+
+A line is its Chinese text, which is also its key: code logs ``log_lines.X`` with named fields, and the observer shows
+the English one instead when ``LOG_LANGUAGE=en``. So no code that logs knows about languages.
+"""
+
+from __future__ import annotations
+
+ENGLISH: dict[str, str] = {}
+"""Chinese format to English format."""
+
+
+def _line(chinese: str, english: str) -> str:
+    ENGLISH[chinese] = english
+    return chinese
+
+
+# The lines of the contract: an operator greps for these.
+MQTT_CONNECTED = _line(
+    "🎉 MQTT连接成功 - Broker: {host}:{port}",
+    "🎉 MQTT connected - Broker: {host}:{port}",
+)
+SUBSCRIBED = _line("📡 订阅主题: {topic}", "📡 Subscribed to topic: {topic}")
+STARTED = _line("🚀 MQTT服务已启动", "🚀 MQTT service started")
+MQTT_REFUSED = _line(
+    "❌ MQTT连接失败，错误代码: {code} ({reason})",
+    "❌ MQTT connection failed, error code: {code} ({reason})",
+)
+MQTT_FAILED = _line("❌ MQTT连接失败: {reason}", "❌ MQTT connection failed: {reason}")
+DATABASE_FAILED = _line(
+    "❌ 数据库连接失败 - {database}: {reason}",
+    "❌ Database connection failed - {database}: {reason}",
+)
+UNKNOWN_DEVICE = _line("⚠️ 设备不存在: {device}", "⚠️ Unknown device: {device}")
+MESSAGE_RECEIVED = _line(
+    "📨 收到MQTT消息 {topic} QoS={qos} retain={retain} {payload}",
+    "📨 MQTT message {topic} QoS={qos} retain={retain} {payload}",
+)
+
+# The broker.
+MQTT_STILL_DOWN = _line(
+    "❌ MQTT仍未连接，已持续 {seconds} 秒: {reason}",
+    "❌ MQTT still not connected after {seconds} s: {reason}",
+)
+MQTT_BACK = _line("✅ MQTT已恢复，中断了 {seconds} 秒", "✅ MQTT is back after {seconds} s")
+MQTT_LOST = _line(
+    "❌ MQTT连接断开: {reason}；自动重连，未确认的消息由Broker保留",
+    "❌ MQTT connection lost: {reason}; reconnecting, the broker keeps what is not acknowledged",
+)
+MQTT_OLD_PROTOCOL = _line(
+    "⚠️ Broker不接受MQTT 5，改用3.1.1: 未确认消息上限由Broker的max_inflight_messages决定（默认20）",
+    "⚠️ The broker does not take MQTT 5, using 3.1.1: its max_inflight_messages (20 by default) now limits the flow",
+)
+SESSION_NEW = _line(
+    "⚠️ Broker没有保留会话: 断开期间发布的消息已经丢失",
+    "⚠️ The broker had no session for us: what was published while we were away is lost",
+)
+SUBSCRIPTION_DENIED = _line(
+    "❌ Broker拒绝订阅主题: {topic} ({reason})；请检查ACL，{seconds} 秒后重试",
+    "❌ The broker denies the subscription to {topic} ({reason}); check its ACL, trying again in {seconds} s",
+)
+FOREIGN_TOPIC = _line(
+    "⚠️ 收到不属于本服务的主题: {topic}（旧会话的订阅），已取消订阅: {filters}",
+    "⚠️ A message on {topic}, which is not a topic of this service (an old subscription?), unsubscribed from {filters}",
+)
+MQTT_PROTOCOL_ERROR = _line("❌ Broker违反MQTT协议: {reason}", "❌ The broker broke the MQTT protocol: {reason}")
+
+# The database.
+DATABASE_CONNECTED = _line(
+    "✅ 数据库已连接 - {database}",
+    "✅ Database connected - {database}",
+)
+DATABASE_STILL_DOWN = _line(
+    "❌ 数据库仍不可用，已持续 {seconds} 秒，{deliveries} 条消息等待写入: {reason}",
+    "❌ Database still unavailable after {seconds} s, {deliveries} messages wait to be written: {reason}",
+)
+DATABASE_BACK = _line("✅ 数据库已恢复，中断了 {seconds} 秒", "✅ Database is back after {seconds} s")
+DATABASE_MISCONFIGURED = _line(
+    "❌ 数据库权限或表结构有误 - {database}: {reason}；改正后自动恢复",
+    "❌ Database rights or schema are wrong - {database}: {reason}; it recovers once they are mended",
+)
+ROWS_LOCKED = _line(
+    "❌ 设备表的行被其他事务锁住 - {database}: {reason}；继续重试",
+    "❌ Rows of the device table are locked by another transaction - {database}: {reason}; trying again",
+)
+WRITE_FAILED_UNEXPECTEDLY = _line(
+    "❌ 写入时出现意外错误（请报告此问题），稍后重试",
+    "❌ Unexpected error while writing (please report it), trying again",
+)
+VALUE_REFUSED = _line(
+    "⚠️ 数据库拒绝设备 {device} 的 {column}: {reason}；其余字段已写入",
+    "⚠️ The database refuses {column} of device {device}: {reason}; the rest of its row is written",
+)
+ROW_REFUSED = _line(
+    "❌ 数据库拒绝设备 {device} 的更新: {reason}", "❌ The database refuses the update of device {device}: {reason}"
+)
+
+# Messages.
+REPORT_REFUSED = _line(
+    "⚠️ 拒绝消息 {topic}: {reason}；内容: {payload}", "⚠️ Message refused on {topic}: {reason}; payload: {payload}"
+)
+STATUS_IGNORED = _line(
+    "⚠️ 设备 {device} 的状态未写入device_status: {reason}；内容: {payload}",
+    "⚠️ Status of device {device} not put in device_status: {reason}; payload: {payload}",
+)
+LINES_SUPPRESSED = _line(
+    "⚠️ 此类警告过多，{seconds} 秒内只计数、不再逐条记录: {reason}",
+    "⚠️ Too many warnings of this sort, for {seconds} s they are counted but not logged: {reason}",
+)
+MESSAGES_DROPPED = _line(
+    "❌ 内存已满，丢弃QoS 0消息（QoS 1消息不受影响）",
+    "❌ Memory bound reached, dropping QoS 0 messages (QoS 1 is not affected)",
+)
+RECEIVE_FAILED_UNEXPECTEDLY = _line(
+    "❌ 处理消息时出现意外错误（请报告此问题）: {topic}",
+    "❌ Unexpected error while handling a message (please report it): {topic}",
+)
+STATISTICS = _line("📊 统计: {figures}", "📊 Figures: {figures}")
+
+# The life of the process.
+STOPPING = _line("正在停止: 写入剩余的 {deliveries} 条消息", "Stopping: writing the {deliveries} messages left")
+STOPPED = _line("MQTT服务已停止", "MQTT service stopped")
+STOPPED_WITH_MESSAGES_LEFT = _line(
+    "⚠️ MQTT服务已停止，{deliveries} 条消息未写入；QoS 1消息未确认，仍由Broker保留",
+    "⚠️ MQTT service stopped with {deliveries} messages unwritten; those at QoS 1 are safe in the broker",
+)
+STOP_FORCED = _line(
+    "⚠️ {seconds} 秒内未能正常停止，强制退出；未确认的QoS 1消息仍由Broker保留",
+    "⚠️ Not stopped within {seconds} s, leaving by force; unacknowledged QoS 1 messages are safe in the broker",
+)

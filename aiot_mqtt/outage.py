@@ -1,0 +1,53 @@
+"""How an outage is told: one ERROR when it starts, one line a minute while it lasts, one INFO when it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+REMINDER_INTERVAL = 60.0  # s
+
+
+class Outage:
+    """Tells the operator about a dependency that is away, in few lines."""
+
+    def __init__(self, log: Logger, clock: IReactorTime, still_down: str, back: str) -> None:
+        """
+        :param still_down: format of the reminder; gets ``seconds`` and whatever ``failed`` was given.
+        :param back: format of the line that ends it; gets ``seconds``.
+        """
+        self._log = log
+        self._clock = clock
+        self._still_down = still_down
+        self._back = back
+        self._since: float | None = None
+        self._told = 0.0
+        self._reason = ""
+
+    def failed(self, line: str, reason: str, **fields: Any) -> None:
+        """Another attempt failed.
+
+        :param line: format of the ERROR that starts the outage; it is repeated when the reason becomes another.
+        """
+        now = self._clock.seconds()
+        if self._since is None:
+            self._since = now
+        if reason != self._reason:
+            self._log.error(line, reason=reason, **fields)
+        elif now - self._told >= REMINDER_INTERVAL:
+            self._log.error(self._still_down, reason=reason, seconds=round(now - self._since), **fields)
+        else:
+            return
+        self._reason = reason
+        self._told = now
+
+    def ended(self) -> bool:
+        """It works. Returns whether that ends an outage."""
+        if self._since is None:
+            return False
+        self._log.info(self._back, seconds=round(self._clock.seconds() - self._since))
+        self._since = None
+        self._reason = ""
+        return True

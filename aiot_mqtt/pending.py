@@ -1,0 +1,119 @@
+"""The newest state of each device that is not yet in the table, and the acknowledgements that ride on it.
+
+Pure: no clock, no I/O. Memory: an update and its payload per device, two bytes or so per unacknowledged PUBLISH.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from .report import HEARTBEAT, DeviceReport
+from .store import DeviceUpdate
+
+UPDATE_BYTES = 400
+"""What an update costs in memory beside its document, rounded up (measured with tracemalloc: 330)."""
+
+
+class Acknowledger(Protocol):
+    """The connection that PUBLISH packets came on."""
+
+    def acknowledge(self, packet_ids: Sequence[int]) -> None:
+        """Send a PUBACK for each, in this order; does nothing once the connection is gone."""
+        ...
+
+
+class Batch:
+    """What is written together, and what is acknowledged once it is."""
+
+    __slots__ = ("acknowledger", "packet_ids", "updates")
+
+    def __init__(self, updates: list[DeviceUpdate], acknowledger: Acknowledger | None, packet_ids: list[int]) -> None:
+        self.updates = updates
+        self.acknowledger = acknowledger
+        self.packet_ids = packet_ids
+
+    def acknowledge(self) -> None:
+        """Acknowledge every PUBLISH of the batch, in the order they arrived (MQTT-4.6.0-2)."""
+        if self.acknowledger is not None and self.packet_ids:
+            self.acknowledger.acknowledge(self.packet_ids)
+
+
+class PendingUpdates:
+    """Merges reports until the writer takes them."""
+
+    def __init__(self) -> None:
+        self._updates: dict[str, DeviceUpdate] = {}
+        self._acknowledger: Acknowledger | None = None
+        self._packet_ids: list[int] = []
+        self.size = 0
+        """Bytes held, an estimate."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write or to acknowledge."""
+        return bool(self._updates or self._packet_ids)
+
+    def __len__(self) -> int:
+        """Devices with an update."""
+        return len(self._updates)
+
+    @property
+    def deliveries(self) -> int:
+        """Deliveries neither stored nor superseded yet."""
+        return sum(update.deliveries for update in self._updates.values())
+
+    def start_connection(self, acknowledger: Acknowledger) -> None:
+        """Bind later acknowledgements to a new connection; those of an older one are thrown away.
+
+        Their packet identifiers mean nothing on it: where the session was lost they name other messages, and where it
+        was kept the broker sends the messages again.
+        """
+        self._acknowledger = acknowledger
+        self._packet_ids = []
+
+    def owe_acknowledgement(self, packet_id: int) -> None:
+        """Acknowledge this PUBLISH with the next batch."""
+        self._packet_ids.append(packet_id)
+
+    def merge(self, report: DeviceReport, now: str) -> bool:
+        """Put a report over what is pending for its device.
+
+        :param now: the time of receipt as the table's columns hold it.
+        :return: whether an older report of the same kind was superseded.
+        """
+        device, kind, document, status, is_online, _ = report
+        # Lower-cased, so that a batch never holds two rows for one device: of two rows MariaDB would apply the
+        # last, MySQL the first.
+        key = device.lower()
+        update = self._updates.get(key)
+        if update is None:
+            update = self._updates[key] = DeviceUpdate(device)
+            self.size += UPDATE_BYTES
+        superseded = update.kinds & kind != 0
+        update.uuid = device
+        update.kinds |= kind
+        update.last_seen = now
+        update.is_online = is_online
+        if kind == HEARTBEAT:
+            update.last_heartbeat = now
+        else:
+            if update.document is not None:
+                self.size -= len(update.document)
+            if document is not None:
+                self.size += len(document)
+            update.document = document
+            if status is not None:
+                update.status = status
+        return superseded
+
+    def take(self) -> Batch:
+        """Hand over everything pending, the updates in the order of their keys.
+
+        Sorted, because transactions that lock rows in one order cannot deadlock with each other.
+        """
+        updates = self._updates
+        batch = Batch([updates[key] for key in sorted(updates)], self._acknowledger, self._packet_ids)
+        self._updates = {}
+        self._packet_ids = []
+        self.size = 0
+        return batch

@@ -1,0 +1,85 @@
+"""Counts every refused delivery, and says so without letting a chatty device fill the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from . import log_lines
+from .counters import Counters
+
+LINE_INTERVAL = 600.0  # s between two lines about the same device or topic for the same reason
+MOST_LINES = 1000  # lines in one interval, and so keys remembered
+SHOWN = 100  # characters of a payload or a name that are shown
+
+
+def shorten(text: bytes | str) -> str:
+    """What is fit to stand in a log line of a text that anybody may have written: one line, bounded, printable."""
+    if isinstance(text, bytes):
+        text = text[: 4 * SHOWN].decode("utf-8", "backslashreplace")
+    shown = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text[:SHOWN])
+    return shown if len(text) <= SHOWN else shown + "…"
+
+
+class Refusals:
+    """The one place where a delivery is refused."""
+
+    _log = Logger()
+
+    def __init__(self, counters: Counters, clock: IReactorTime) -> None:
+        self._counters = counters
+        self._clock = clock
+        self._said: set[tuple[str, str]] = set()
+        self._interval_ends = 0.0
+
+    def unknown_device(self, device: str, deliveries: int = 1) -> None:
+        """Nothing was stored: no row has this ``uuid``."""
+        self._counters.refused["unknown_device"] += deliveries
+        self._warn("unknown_device", device, log_lines.UNKNOWN_DEVICE, device=shorten(device))
+
+    def refuse(self, reason: str, topic: str, detail: str, payload: bytes) -> None:
+        """A PUBLISH was not accepted.
+
+        :param reason: the word it is counted by.
+        """
+        self._counters.refused[reason] += 1
+        self._warn(
+            reason, topic, log_lines.REPORT_REFUSED, topic=shorten(topic), reason=detail, payload=shorten(payload)
+        )
+
+    def refused_by_table(self, device: str, column: str | None, detail: str, deliveries: int) -> None:
+        """The database does not take a value, or, where ``column`` is None, any update of this device's row."""
+        if deliveries:
+            self._counters.refused["refused_by_database"] += deliveries
+        if column is not None and "device_status" in column:
+            self._counters.status_ignored += 1
+        line = log_lines.ROW_REFUSED if column is None else log_lines.VALUE_REFUSED
+        self._warn(f"refused_by_database {column}", device, line, device=device, column=column, reason=shorten(detail))
+
+    def ignored_status(self, device: str, detail: str, payload: bytes) -> None:
+        """A status was left out, the rest of its message counts: nothing is refused, but somebody should know."""
+        self._counters.status_ignored += 1
+        self._warn(
+            "ignored_status",
+            device,
+            log_lines.STATUS_IGNORED,
+            device=shorten(device),
+            reason=detail,
+            payload=shorten(payload),
+        )
+
+    def _warn(self, sort: str, subject: str, line: str, **fields: Any) -> None:
+        """Log the line, unless it was said about the same subject in this interval, or too many were said."""
+        now = self._clock.seconds()
+        if now >= self._interval_ends:
+            self._said.clear()
+            self._interval_ends = now + LINE_INTERVAL
+        key = (sort, subject[:SHOWN])
+        if key in self._said or len(self._said) > MOST_LINES:
+            return
+        self._said.add(key)
+        if len(self._said) > MOST_LINES:
+            line, fields = log_lines.LINES_SUPPRESSED, {"seconds": round(self._interval_ends - now), "reason": sort}
+        self._log.warn(line, **fields)

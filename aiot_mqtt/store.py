@@ -1,0 +1,89 @@
+"""What the writer needs of a table, and the words the two share: the seam between the data path and SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+
+class DeviceUpdate:
+    """The columns to assign in one device's row: the newest state of each, merged from its reports."""
+
+    __slots__ = ("document", "is_online", "kinds", "last_heartbeat", "last_seen", "status", "uuid")
+
+    def __init__(self, uuid: str) -> None:
+        self.uuid = uuid
+        """The device as it last spelled itself; the table's collation decides what equals it."""
+        self.kinds = 0
+        """The kinds of report merged here, as a set of the bits of ``report``."""
+        self.document: bytes | None = None
+        """``last_report_data`` as JSON text in UTF-8; None leaves the column alone."""
+        self.status: str | None = None
+        """``device_status``; None leaves the column alone."""
+        self.last_seen = ""
+        """``YYYY-MM-DD HH:MM:SS`` in the table's time zone; always assigned."""
+        self.last_heartbeat: str | None = None
+        """The same form; None leaves the column alone."""
+        self.is_online = True
+        """Always assigned."""
+
+    @property
+    def deliveries(self) -> int:
+        """How many deliveries ride on this update: one for each kind."""
+        return self.kinds.bit_count()
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"DeviceUpdate({columns})"
+
+
+@dataclass(frozen=True, slots=True)
+class TableDescription:
+    """What a table says about itself that the rules for reports depend on."""
+
+    status_length: int
+    """Characters that fit ``device_status``."""
+
+
+class Store(Protocol):
+    """A table of devices. It is only ever updated: no row is added or removed, no other column changes."""
+
+    def describe(self) -> Deferred[TableDescription]:
+        """Connect and check that the table can be served.
+
+        :raises StoreError: it cannot, now.
+        """
+        ...
+
+    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+        """Assign the columns of each update in its device's row, all in one transaction, and commit it.
+
+        No two updates may be for one device. The Deferred fires with the ``uuid`` of those that have no row.
+
+        :raises StoreError: nothing of it is stored, or, where the answer to the COMMIT was lost, perhaps all of it:
+            writing the same again is always right.
+        """
+        ...
+
+
+class StoreError(Exception):
+    """The table did not take a write. The text is the driver's own words, fit to be logged."""
+
+
+class StoreConflict(StoreError):
+    """Another transaction was in the way (a deadlock, a lock wait): trying again soon is likely to work."""
+
+
+class StoreUnavailable(StoreError):
+    """The server cannot be reached, or cannot write at the moment."""
+
+
+class StoreMisconfigured(StoreError):
+    """The server answers, but rights or schema do not allow the write: somebody must mend it."""
+
+
+class StoreRefused(StoreError):
+    """The server refuses what one of the updates holds; the same update will be refused again."""

@@ -1,0 +1,223 @@
+"""Moves what is pending into the table: one batch in flight, the next starts when it ends.
+
+There is no flush timer. An idle writer starts at once, so a quiet system has low latency; a busy one collects while
+the last batch commits, so a loaded system gets large batches. The order of writes comes from there being one writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from random import random
+from typing import TypeVar
+
+from twisted.application.internet import backoffPolicy
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from . import log_lines
+from .counters import Counters
+from .isolation import write_around_refusals
+from .outage import Outage
+from .pending import PendingUpdates
+from .refusals import Refusals
+from .store import (
+    DeviceUpdate,
+    Store,
+    StoreConflict,
+    StoreError,
+    StoreMisconfigured,
+    StoreRefused,
+    StoreUnavailable,
+    TableDescription,
+)
+
+T = TypeVar("T")
+
+CHUNK = 1000  # updates in one transaction: larger ones are no faster, and hold more row locks for longer
+CONFLICT_DELAY = 0.05  # s
+MISCONFIGURED_DELAY = 30.0  # s
+CONFLICTS_UNTOLD = 3  # in a row; deadlocks are ordinary, rows that stay locked are not
+UNEXPECTED_ERRORS_RETRIED = 3
+
+
+class Writer(Service):
+    """Writes pending updates to a store, and acknowledges what they came from once they are committed."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: Store,
+        pending: PendingUpdates,
+        counters: Counters,
+        refusals: Refusals,
+        clock: IReactorTime,
+        *,
+        database: str = "",
+        table_described: Callable[[TableDescription], None] = lambda _description: None,
+        jitter: Callable[[], float] = random,
+    ) -> None:
+        """
+        :param database: where the table is, as log lines name it.
+        :param table_described: told what the table says about itself, once it was seen.
+        :param jitter: seconds added to each delay between attempts, so that instances do not retry in step.
+        """
+        self._store = store
+        self._pending = pending
+        self._counters = counters
+        self._refusals = refusals
+        self._clock = clock
+        self._database = database
+        self._table_described = table_described
+        # 29, because the jitter comes on top and no wait should exceed 30 s.
+        self._backoff = backoffPolicy(1.0, 29.0, 2.0, jitter)
+        self._outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
+        self._described = False
+        self._in_flight: list[DeviceUpdate] = []
+        self._work: Deferred[None] | None = None
+        self._next_attempt: IDelayedCall | None = None
+        self._stopping = False
+
+    @property
+    def deliveries(self) -> int:
+        """Deliveries neither stored nor superseded: those pending and those in flight."""
+        return self._pending.deliveries + sum(update.deliveries for update in self._in_flight)
+
+    def startService(self) -> None:
+        """Begin, with a look at the table: an operator wants to know at start whether it can be served."""
+        super().startService()
+        self._stopping = False
+        self._start_work()
+
+    def stopService(self) -> Deferred[None]:
+        """Write what is pending, with one attempt each; fires when that is done or has failed.
+
+        Cancelling the Deferred gives up.
+        """
+        super().stopService()
+        self._stopping = True
+        if self._next_attempt is not None:
+            self._next_attempt.reset(0)
+        if self._work is None and self._pending:
+            self._start_work()
+        work = self._work
+        if work is None:
+            return succeed(None)
+        finished: Deferred[None] = Deferred(lambda _finished: work.cancel())
+        work.addBoth(lambda _result: None if finished.called else finished.callback(None))
+        return finished
+
+    def wake(self) -> None:
+        """There may be something to write."""
+        if self._work is None and self.running and self._pending:
+            self._start_work()
+
+    def _start_work(self) -> None:
+        def ended(_result: object) -> None:
+            self._work = None
+
+        work = Deferred.fromCoroutine(self._write_all())
+        if not work.called:
+            self._work = work
+        work.addErrback(lambda failure: None if failure.check(CancelledError) else failure)
+        work.addBoth(ended)
+
+    async def _write_all(self) -> None:
+        try:
+            if not self._described:
+                await self._persist(self._store.describe, self._table_seen)
+            while self._pending:
+                batch = self._pending.take()
+                self._in_flight = batch.updates
+                while self._in_flight:
+                    await write_around_refusals(self._in_flight[:CHUNK], self._write, self._value_refused)
+                    self._in_flight = self._in_flight[CHUNK:]
+                batch.acknowledge()
+        except StoreError:
+            if not self._stopping:  # otherwise _persist goes on
+                raise
+
+    def _table_seen(self, description: TableDescription) -> None:
+        self._described = True
+        self._log.info(log_lines.DATABASE_CONNECTED, database=self._database)
+        self._table_described(description)
+
+    async def _write(self, updates: Sequence[DeviceUpdate]) -> None:
+        """Write until it is committed, and count.
+
+        :raises StoreRefused: the table does not take one of them.
+        """
+
+        def written(unknown: frozenset[str]) -> None:
+            for update in updates:
+                if update.uuid in unknown:
+                    self._refusals.unknown_device(update.uuid, update.deliveries)
+                else:
+                    self._counters.stored += update.deliveries
+
+        await self._persist(lambda: self._store.write(updates), written)
+
+    def _value_refused(self, update: DeviceUpdate, column: str | None, reason: str, deliveries: int) -> None:
+        self._refusals.refused_by_table(update.uuid, column, reason, deliveries)
+
+    async def _persist(self, attempt: Callable[[], Awaitable[T]], succeeded: Callable[[T], None]) -> None:
+        """Make attempts until one works.
+
+        :raises StoreRefused: at once.
+        :raises StoreError: only while stopping, after one failed attempt.
+        """
+        failures = 0
+        while True:
+            try:
+                result = await attempt()
+            except StoreRefused:
+                self._outage.ended()
+                raise
+            except StoreConflict as conflict:
+                self._counters.retries["conflict"] += 1
+                if failures >= CONFLICTS_UNTOLD:
+                    self._tell(log_lines.ROWS_LOCKED, conflict)
+                delay = CONFLICT_DELAY * (1 + failures)
+            except StoreError as error:
+                delay = self._outage_delay(error, failures)
+                if self._stopping:
+                    raise
+            except CancelledError:
+                raise
+            except Exception as error:
+                # A fault of ours. Trying again may help; what never works must not hold up everything else.
+                self._log.failure(log_lines.WRITE_FAILED_UNEXPECTEDLY)
+                if self._stopping:
+                    raise StoreUnavailable(repr(error)) from error
+                if failures >= UNEXPECTED_ERRORS_RETRIED:
+                    raise StoreRefused(repr(error)) from error
+                delay = self._backoff(failures)
+            else:
+                self._outage.ended()
+                succeeded(result)
+                return
+            failures += 1
+            await self._sleep(delay)
+
+    def _outage_delay(self, error: StoreError, failures: int) -> float:
+        if isinstance(error, StoreMisconfigured):
+            self._counters.retries["misconfigured"] += 1
+            self._tell(log_lines.DATABASE_MISCONFIGURED, error)
+            return MISCONFIGURED_DELAY
+        self._counters.retries["unavailable"] += 1
+        self._tell(log_lines.DATABASE_FAILED, error)
+        return self._backoff(failures)
+
+    def _tell(self, line: str, error: StoreError) -> None:
+        self._outage.failed(line, str(error), database=self._database, deliveries=self.deliveries)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait; being stopped ends the wait early."""
+        waited: Deferred[None] = Deferred(lambda _waited: call.cancel())
+        call = self._next_attempt = self._clock.callLater(seconds, waited.callback, None)
+        try:
+            await waited
+        finally:
+            self._next_attempt = None
