@@ -47,9 +47,16 @@ MQTT_LOST = _line(
     "❌ MQTT连接断开: {reason}；自动重连，未确认的消息由Broker保留",
     "❌ MQTT connection lost: {reason}; reconnecting, the broker keeps what is not acknowledged",
 )
-MQTT_OLD_PROTOCOL = _line(
-    "⚠️ Broker不接受MQTT 5，改用3.1.1: 未确认消息上限由Broker的max_inflight_messages决定（默认20）",
-    "⚠️ The broker does not take MQTT 5, using 3.1.1: its max_inflight_messages (20 by default) now limits the flow",
+MQTT_311 = _line(
+    "⚠️ 使用MQTT 3.1.1: 未确认消息的上限由Broker的max_inflight_messages决定（默认20）",
+    "⚠️ Speaking MQTT 3.1.1: the broker's max_inflight_messages (20 by default) limits the flow",
+)
+GRANTED_QOS_0 = _line(
+    "⚠️ Broker只允许QoS 0: {topic}；消息可能丢失",
+    "⚠️ The broker grants only QoS 0 on {topic}: messages may get lost",
+)
+SUBSCRIBER_FAILED_UNEXPECTEDLY = _line(
+    "❌ MQTT连接出现意外错误（请报告此问题）", "❌ Unexpected error in the MQTT connection (please report it)"
 )
 SESSION_NEW = _line(
     "⚠️ Broker没有保留会话: 断开期间发布的消息已经丢失",
@@ -63,7 +70,6 @@ FOREIGN_TOPIC = _line(
     "⚠️ 收到不属于本服务的主题: {topic}（旧会话的订阅），已取消订阅: {filters}",
     "⚠️ A message on {topic}, which is not a topic of this service (an old subscription?), unsubscribed from {filters}",
 )
-MQTT_PROTOCOL_ERROR = _line("❌ Broker违反MQTT协议: {reason}", "❌ The broker broke the MQTT protocol: {reason}")
 
 # The database.
 DATABASE_CONNECTED = _line(
@@ -127,4 +133,7 @@ STOPPED_WITH_MESSAGES_LEFT = _line(
 STOP_FORCED = _line(
     "⚠️ {seconds} 秒内未能正常停止，强制退出；未确认的QoS 1消息仍由Broker保留",
     "⚠️ Not stopped within {seconds} s, leaving by force; unacknowledged QoS 1 messages are safe in the broker",
+)
+STOP_FAILED_UNEXPECTEDLY = _line(
+    "❌ 停止时出现意外错误（请报告此问题）", "❌ Unexpected error while stopping (please report it)"
 )

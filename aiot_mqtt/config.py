@@ -1,0 +1,294 @@
+"""Settings from the environment and a ``.env``: validated together, every mistake reported at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from .env_file import read_env_file
+
+OWN_PREFIXES = ("MQTT_", "DB_", "DEVICE_", "HEARTBEAT_", "HTTP_", "LOG_", "SPOOL_", "STATS_", "SHUTDOWN_")
+DEFAULT_ENV_FILE = ".env"
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; ``mistakes`` holds one sentence each."""
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        self.mistakes = list(mistakes)
+        super().__init__("\n".join(self.mistakes))
+
+
+class Secret:
+    """A password that shows itself only when asked to."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str = "") -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The password itself."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if self._value else "Secret('')"
+
+    __str__ = __repr__
+
+
+# Parsers: a text in, a value out; ValueError says what it should have been.
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _host(text: str) -> str:
+    if "://" in text:
+        raise ValueError("must be a host name or address alone, without a scheme such as mqtt://")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%a-z0-9]*\]?", text):
+        raise ValueError("must be a host name or address alone (the port has a setting of its own)")
+    return text.strip("[]")
+
+
+def _identifier(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z$_\u0080-\uffff]{1,64}", text):
+        raise ValueError("must be 1 to 64 letters, digits, $ or _, as an SQL name without quotes")
+    return text
+
+
+def _client_id(text: str) -> str:
+    if not 1 <= len(text.encode()) <= 65535 or not text.isprintable():
+        raise ValueError("must be 1 or more printable characters: without a fixed one the broker keeps no session")
+    return text
+
+
+def _topic_prefix(text: str) -> str:
+    if not text or any(character in text for character in "+#\0") or text.startswith(("/", "$")) or text.endswith("/"):
+        raise ValueError("must be one or more topic levels, without + or #, not beginning with / or $ or ending with /")
+    return text
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("must be true or false")
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        zone = ZoneInfo(text)
+    except Exception:
+        raise ValueError("must be a time zone name such as Asia/Shanghai or UTC") from None
+    now = datetime.now(timezone.utc)
+    if len({(now + timedelta(days=days)).astimezone(zone).utcoffset() for days in range(0, 1100, 5)}) > 1:
+        raise ValueError("has daylight saving: naive times in it repeat or skip an hour each year; use one without")
+    return zone
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word.strip() for word in text.split(",") if word.strip())
+
+
+def _log_level(text: str) -> str:
+    level = {"WARN": "WARNING"}.get(text.upper(), text.upper())
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return level
+
+
+def _file(text: str) -> str:
+    if text and not os.path.isfile(text):
+        raise ValueError("no such file")
+    if text and not os.access(text, os.R_OK):
+        raise ValueError("this user may not read that file")
+    return text
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]+", text) or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of: {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _setting(parse: Callable[[str], Any], default: str, *, may_be_empty: bool = False) -> Any:
+    """A setting and its default, as a text that goes through the same parser.
+
+    :param may_be_empty: whether an empty text is a value of its own; otherwise it stands for the default.
+    """
+    metadata = {"parse": parse, "default": default, "may_be_empty": may_be_empty}
+    return field(default_factory=lambda: parse(default), metadata=metadata)
+
+
+def _secret() -> Any:
+    return _setting(Secret, "", may_be_empty=True)
+
+
+_port = _number(1, 65535)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting. Its name in upper case is its name in the environment; ``docs/settings.md`` tells its use."""
+
+    mqtt_broker: str = _setting(_host, "localhost")
+    mqtt_port: int = _setting(_port, "1883")
+    mqtt_username: str = _setting(_text, "", may_be_empty=True)
+    mqtt_password: Secret = _secret()
+    mqtt_client_id: str = _setting(_client_id, "aiot-mqtt-service")
+    mqtt_protocol: str = _setting(_one_of("auto", "5", "3.1.1"), "auto")
+    mqtt_keepalive: int = _setting(_number(5, 65535), "60")
+    mqtt_tls: bool = _setting(_boolean, "false")
+    mqtt_ca_file: str = _setting(_file, "", may_be_empty=True)
+    mqtt_cert_file: str = _setting(_file, "", may_be_empty=True)
+    mqtt_key_file: str = _setting(_file, "", may_be_empty=True)
+    mqtt_topic_prefix: str = _setting(_topic_prefix, "devices")
+    mqtt_receive_maximum: int = _setting(_number(1, 65535), "65535")
+    mqtt_session_expiry: int = _setting(_number(1, 4294967295), "604800")
+    mqtt_max_payload: int = _setting(_number(1, 16 * 1024 * 1024), "65536")
+
+    db_host: str = _setting(_host, "localhost")
+    db_port: int = _setting(_port, "3306")
+    db_name: str = _setting(_identifier, "aiot_admin")
+    db_user: str = _setting(_text, "root")
+    db_password: Secret = _secret()
+    db_table: str = _setting(_identifier, "device_main")
+    db_timezone: ZoneInfo = _setting(_zone, "Asia/Shanghai")
+    db_tls: bool = _setting(_boolean, "false")
+    db_ca_file: str = _setting(_file, "", may_be_empty=True)
+    db_pool_size: int = _setting(_number(1, 100), "5")
+    db_max_overflow: int = _setting(_number(0, 100), "10")
+    db_pool_recycle: int = _setting(_number(1, 86400), "3600")
+
+    device_status_values: frozenset[str] = _setting(_words, "", may_be_empty=True)
+
+    stats_interval: int = _setting(_number(0, 86400), "300")
+    shutdown_timeout: int = _setting(_number(1, 3600), "10")
+    log_level: str = _setting(_log_level, "INFO")
+    log_format: str = _setting(_one_of("text", "json"), "text")
+    log_language: str = _setting(_one_of("zh", "en"), "zh")
+    log_file: str = _setting(_text, "", may_be_empty=True)
+
+
+def setting_defaults() -> dict[str, str]:
+    """Every name that the environment may set, with its default as text; ``…_FILE`` names have none."""
+    names = {}
+    for item in fields(Settings):
+        name = item.name.upper()
+        names[name] = str(item.metadata["default"])
+        if _is_secret(item):
+            names[f"{name}_FILE"] = ""
+    return names
+
+
+def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Settings:
+    """Read and validate every setting. The environment wins over the file.
+
+    :param env_file: the file named by the user; None: ``.env`` in the working directory, where there is one.
+    :raises ConfigError: with every mistake found.
+    """
+    path = Path(env_file or DEFAULT_ENV_FILE)
+    in_file: dict[str, str] = {}
+    mistakes: list[str] = []
+    if env_file is not None or path.exists():
+        try:
+            in_file, lines, mistakes = read_env_file(path)
+        except OSError as error:
+            raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+        mistakes += _unknown_names(lines, path)
+        mistakes = sorted(mistakes, key=lambda mistake: int(mistake.removeprefix(f"{path}:").split(":")[0]))
+    texts = {**in_file, **{name: environ[name] for name in setting_defaults() if name in environ}}
+
+    def origin(name: str) -> str:
+        return f"{path}:{lines[name]}: {name}" if name in in_file and name not in environ else name
+
+    values: dict[str, Any] = {}
+    for item in fields(Settings):
+        name = item.name.upper()
+        text = texts.get(name)
+        if _is_secret(item):
+            text = _secret_text(name, texts, origin, mistakes)
+        elif text is None or (not text.strip() and not item.metadata["may_be_empty"]):
+            continue
+        try:
+            values[item.name] = item.metadata["parse"](text)
+        except ValueError as error:
+            mistakes.append(f"{origin(name)}: {error}; it is {text!r}")
+    mistakes += _conflicts(values)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return Settings(**values)
+
+
+def _is_secret(item: Any) -> bool:
+    return item.metadata["parse"] is Secret
+
+
+def _secret_text(name: str, texts: Mapping[str, str], origin: Callable[[str], str], mistakes: list[str]) -> str:
+    """A password, or the content of the file that holds it, without the line break editors put at its end."""
+    path = texts.get(f"{name}_FILE", "")
+    if not path:
+        return texts.get(name, "")
+    if texts.get(name):
+        mistakes.append(f"{origin(f'{name}_FILE')}: {name} is set too; keep one of the two")
+    try:
+        return Path(path).read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        mistakes.append(f"{origin(f'{name}_FILE')}: {path} cannot be read: {reason}")
+        return ""
+
+
+def _unknown_names(lines: Mapping[str, int], path: Path) -> list[str]:
+    """Names in the file that look like settings and are none: silence there would dial localhost."""
+    known = setting_defaults()
+    mistakes = []
+    for name, line in lines.items():
+        if name in known or not name.startswith(OWN_PREFIXES):
+            continue
+        # The service that this one replaces came to call its settings MQTT_SERVICE_BROKER and so on.
+        renamed = [name.replace("MQTT_SERVICE_", prefix) for prefix in ("MQTT_", "")]
+        close = [other for other in renamed if other in known] or difflib.get_close_matches(name, known, 1)
+        advice = f"did you mean {close[0]}?" if close else "env.example lists all"
+        mistakes.append(f"{path}:{line}: {name} is no setting; {advice}")
+    return mistakes
+
+
+def _conflicts(values: Mapping[str, Any]) -> list[str]:
+    """Settings that make no sense together."""
+    mistakes = []
+    if bool(values.get("mqtt_cert_file")) != bool(values.get("mqtt_key_file")):
+        mistakes.append("MQTT_CERT_FILE and MQTT_KEY_FILE: a client certificate needs both")
+    for prefix in ("mqtt", "db"):
+        files = [name for name in values if re.fullmatch(f"{prefix}_(ca|cert|key)_file", name) and values[name]]
+        if files and not values.get(f"{prefix}_tls"):
+            names = ", ".join(name.upper() for name in files)
+            mistakes.append(f"{names}: set, but {prefix.upper()}_TLS is not true, so nothing would be encrypted")
+    if values.get("mqtt_password") and not values.get("mqtt_username"):
+        mistakes.append("MQTT_PASSWORD: set, but MQTT_USERNAME is empty, and MQTT 3.1.1 allows no password without one")
+    return mistakes

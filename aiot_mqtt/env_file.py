@@ -1,0 +1,87 @@
+"""Reads a ``.env`` that means the same to python-dotenv and to systemd's ``EnvironmentFile=``.
+
+The two disagree on many lines (comments behind values, backslashes, ``${}``, text behind a closing quote), and a
+password that is read differently by hand and under systemd costs a night. So only lines that both read alike are
+accepted, and python-dotenv then reads them; every other line is a mistake that is named.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+# Before its version 254 systemd takes the line after a comment that ends with a backslash for a comment too.
+_BLANK = re.compile(r"[ \t]*(#(.*[^\\])?)?")
+_ASSIGNMENT = re.compile(rf"[ \t]*(?P<name>{_NAME})[ \t]*=[ \t]*(?P<value>.*?)[ \t]*")
+_SINGLE_QUOTED = re.compile(r"'[^'\\]*'")
+_DOUBLE_QUOTED = re.compile(r'"[^"\\]*"')
+
+_LINE_BREAK = re.compile("\r\n|\n|\r")
+_QUOTE_IT = "put the value in single quotes"
+
+
+def read_env_file(path: Path) -> tuple[dict[str, str], dict[str, int], list[str]]:
+    """Read a file of assignments.
+
+    :return: the values by name; the line each stands on; the mistakes, each naming file and line.
+    :raises OSError: the file cannot be read.
+    """
+    raw = path.read_bytes()
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        broken = raw.count(b"\n", 0, error.start) + 1
+        return {}, {}, [f"{path}:{broken}: not UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"]
+    lines: dict[str, int] = {}
+    mistakes: list[str] = []
+    for number, line in enumerate(_LINE_BREAK.split(text), 1):
+        if problem := _problem(line):
+            mistakes.append(f"{path}:{number}: {problem}")
+        elif assignment := _ASSIGNMENT.fullmatch(line):
+            lines[assignment["name"]] = number
+    if mistakes:
+        return {}, lines, mistakes
+    # interpolate, or dotenv would expand ${NAME}, which systemd does not.
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return {name: value or "" for name, value in values.items()}, lines, []
+
+
+def _problem(line: str) -> str | None:
+    """What makes a line mean different things to the two readers, and what to do; None when nothing does."""
+    if _BLANK.fullmatch(line):
+        return None
+    if line.startswith("\ufeff"):
+        return "the file begins with a byte order mark, which systemd takes for part of the first name; save it without"
+    if control := re.search(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ufeff]", line):
+        return f"the line holds the control character U+{ord(control[0]):04X}"
+    if line.lstrip().startswith(";"):
+        return "systemd takes a line that begins with ; for a comment, python-dotenv does not; begin it with #"
+    assignment = _ASSIGNMENT.fullmatch(line)
+    if assignment is None:
+        if line.lstrip().startswith("#"):
+            return "systemd continues a comment that ends with a backslash on the next line; take the backslash away"
+        if line.lstrip().startswith("export "):
+            return "systemd ignores a line with export; take that word away"
+        return "not an assignment like NAME=value, nor a comment"
+    return _value_problem(assignment["value"])
+
+
+def _value_problem(value: str) -> str | None:
+    if _SINGLE_QUOTED.fullmatch(value) or _DOUBLE_QUOTED.fullmatch(value):
+        return None
+    if "\\" in value:
+        return "systemd and python-dotenv read a backslash differently; keep it out, or use a …_FILE setting"
+    if value.startswith(("'", '"')):
+        quote = value[0]
+        if quote in value[1:]:
+            return "there is text behind the closing quote, or a quote inside the value"
+        return f"a quote is opened with {quote} and not closed on this line"
+    if value != value.strip():
+        return f"python-dotenv drops the blank around the value, systemd keeps it; {_QUOTE_IT}"
+    if re.search(r"(^|\s)#", value):
+        return f"python-dotenv begins a comment at the #, systemd does not; {_QUOTE_IT}"
+    return None

@@ -1,0 +1,280 @@
+"""``twistd aiot-mqtt``: options, how the services are put together, and the order in which they stop.
+
+The only place that sees ``os.environ`` and the global reactor.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from twisted.application.internet import TimerService
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+from twisted.python.usage import Options as UsageOptions
+
+from . import __version__, log_lines
+from .config import ConfigError, Settings, load_settings
+from .counters import Counters
+from .device_table import DatabaseAddress, DeviceTable
+from .ingest import Ingest
+from .logs import make_observer, open_streams
+from .paho_transport import ConnectOptions
+from .pending import PendingUpdates
+from .refusals import Refusals
+from .report import ReportRules
+from .subscriber import Subscriber
+from .writer import Writer
+
+T = TypeVar("T")
+
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; the unit's RestartPreventExitStatus= names it
+DAEMON_LOG_FILE = "mqtt_service.log"
+
+
+class Options(UsageOptions):
+    """Options of the subcommand; everything else is set in the environment or in a ``.env``."""
+
+    optParameters = [  # noqa: RUF012 Twisted's way
+        ["env-file", None, None, "Read settings from this file instead of .env in the working directory."]
+    ]
+    longdesc = "Settings come from the environment and from a .env file; env.example lists them all."
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"aiot-mqtt {__version__}")
+        sys.exit(0)
+
+    def postOptions(self) -> None:
+        """Read the settings; with mistakes in them, print every one and exit with 78."""
+        try:
+            self["settings"] = load_settings(os.environ, self["env-file"])
+        except ConfigError as error:
+            _exit_for(error)
+
+
+def _exit_for(error: ConfigError) -> NoReturn:
+    """Print every mistake, in UTF-8 whatever the locale, and exit without a traceback."""
+    lines = ["❌ 配置有误，服务未启动 / the settings have mistakes, nothing was started:"]
+    lines += [f"  - {mistake}" for mistake in error.mistakes]
+    sys.stderr.buffer.write(("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
+    sys.stderr.flush()
+    sys.exit(EXIT_CONFIG)
+
+
+def makeService(options: Options) -> AiotMqttService:
+    """What twistd calls: the whole service, and the way it logs."""
+    from twisted.internet import reactor  # noqa: PLC0415 importing it chooses it, which is up to twistd
+
+    # Twisted's reactors count wall time, so a clock that is set back stops every timer (its issue 2424).
+    setattr(reactor, "seconds", time.monotonic)  # noqa: B010 mypy takes it for a method
+    settings: Settings = options["settings"]
+    twistd: Mapping[str, Any] = options.parent or {}
+    try:
+        service = AiotMqttService(settings, reactor)
+        if not twistd.get("logger") and not twistd.get("syslog"):
+            service.log_observer = _log_observer(settings, twistd)
+    except ConfigError as error:
+        _exit_for(error)
+    return service
+
+
+def _log_observer(settings: Settings, twistd: Mapping[str, Any]) -> ILogObserver:
+    """Standard output in the foreground, and ``LOG_FILE`` or ``--logfile`` besides; a daemon always has a file."""
+    is_daemon = not twistd.get("nodaemon")
+    named = twistd.get("logfile")
+    log_file = settings.log_file or ("" if named in (None, "-") else named) or (DAEMON_LOG_FILE if is_daemon else "")
+    try:
+        streams = open_streams(log_file, on_terminal=not is_daemon)
+    except OSError as error:
+        raise ConfigError([f"LOG_FILE: {log_file} cannot be written: {error.strerror}"]) from None
+    return make_observer(
+        streams, level=settings.log_level, log_format=settings.log_format, language=settings.log_language
+    )
+
+
+class AiotMqttService(MultiService):
+    """The data path, put together: subscriber, ingest, pending, writer, table.
+
+    Each child works alone too. ``MultiService`` stops its children all at once; here the order is the point: take no
+    more, write what is pending, acknowledge it, disconnect, close the pool.
+    """
+
+    _log = Logger()
+    log_observer: ILogObserver | None = None
+
+    def __init__(self, settings: Settings, reactor: Any) -> None:
+        """:param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic."""
+        super().__init__()
+        self._settings = settings
+        self._reactor = reactor
+        self.counters = Counters()
+        address = DatabaseAddress(
+            settings.db_host,
+            settings.db_port,
+            settings.db_name,
+            settings.db_user,
+            settings.db_table,
+            _database_tls(settings),
+        )
+        self.table = DeviceTable(
+            address,
+            settings.db_password.reveal(),
+            reactor,
+            pool_size=settings.db_pool_size,
+            max_overflow=settings.db_max_overflow,
+            pool_recycle=settings.db_pool_recycle,
+        )
+        refusals = Refusals(self.counters, reactor)
+        pending = PendingUpdates()
+        self.ingest = Ingest(
+            ReportRules(settings.mqtt_topic_prefix, settings.device_status_values),
+            pending,
+            self.counters,
+            refusals,
+            table_zone=settings.db_timezone,
+            wake_writer=lambda: self.writer.wake(),  # noqa: PLW0108 the writer is made below
+            log_messages=settings.log_level == "DEBUG",
+        )
+        self.writer = Writer(
+            self.table,
+            pending,
+            self.counters,
+            refusals,
+            reactor,
+            database=str(address),
+            table_described=self.ingest.table_described,
+        )
+        self.subscriber = Subscriber(
+            _broker_endpoint(settings, reactor),
+            ConnectOptions(
+                client_id=settings.mqtt_client_id,
+                username=settings.mqtt_username,
+                password=settings.mqtt_password.reveal(),
+                keepalive=settings.mqtt_keepalive,
+                session_expiry=settings.mqtt_session_expiry,
+                receive_maximum=settings.mqtt_receive_maximum,
+                max_payload=settings.mqtt_max_payload,
+            ),
+            self.ingest,
+            reactor,
+            host=settings.mqtt_broker,
+            port=settings.mqtt_port,
+            topic_prefix=settings.mqtt_topic_prefix,
+            protocol=settings.mqtt_protocol,
+        )
+        children: list[Service] = [self.table, self.writer, self.subscriber]
+        if settings.stats_interval:
+            statistics = TimerService(settings.stats_interval, self._log_statistics)
+            statistics.clock = reactor
+            children.append(statistics)
+        for child in children:
+            child.setServiceParent(self)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Bring the log observer along: twistd asks the application for it."""
+        if self.log_observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self.log_observer)
+        super().setServiceParent(parent)
+
+    def stopService(self) -> Deferred[None]:
+        """Stop in order; fires when all is stopped, or after ``SHUTDOWN_TIMEOUT``."""
+        Service.stopService(self)
+        self._log.info(log_lines.STOPPING, deliveries=self.writer.deliveries)
+        stopping = Deferred.fromCoroutine(self._stop_in_order())
+        return stopping.addErrback(lambda failure: self._log.failure(log_lines.STOP_FAILED_UNEXPECTEDLY, failure))
+
+    async def _stop_in_order(self) -> None:
+        deadline = self._reactor.seconds() + self._settings.shutdown_timeout
+        self._leave_at_last()
+        self.ingest.stop()
+        for child in self:
+            if child not in (self.writer, self.subscriber, self.table):
+                await child.stopService()
+        # Each gets what time is left, less a little for those after it to end in order.
+        for child, reserve in ((self.writer, 1.0), (self.subscriber, 0.5), (self.table, 0.2)):
+            left = max(0.1, deadline - self._reactor.seconds() - reserve)
+            await _within(child.stopService(), left, self._reactor)
+        if left_over := self.writer.deliveries:
+            self._log.warn(log_lines.STOPPED_WITH_MESSAGES_LEFT, deliveries=left_over)
+        else:
+            self._log.info(log_lines.STOPPED)
+
+    def _leave_at_last(self) -> None:
+        """End the process even if a thread is stuck in a name look-up: the reactor would wait for it without end."""
+
+        def leave() -> None:
+            self._log.warn(log_lines.STOP_FORCED, seconds=self._settings.shutdown_timeout)
+            os._exit(0)
+
+        timer = threading.Timer(self._settings.shutdown_timeout, leave)
+        timer.daemon = True
+        timer.start()
+
+    def _log_statistics(self) -> None:
+        figures = {**self.counters.as_dict(), "pending": self.writer.deliveries}
+        self._log.info(log_lines.STATISTICS, figures=" ".join(f"{name}={value}" for name, value in figures.items()))
+
+
+async def _within(work: Deferred[Any], seconds: float, clock: Any) -> None:
+    """Wait, and go on without it when it takes too long or fails: what follows must be stopped all the same."""
+    try:
+        await work.addTimeout(seconds, clock)
+    except Exception as error:
+        Logger().debug("stopping: {error!r}", error=error)
+
+
+def _broker_endpoint(settings: Settings, reactor: Any) -> IStreamClientEndpoint:
+    endpoint = HostnameEndpoint(reactor, settings.mqtt_broker, settings.mqtt_port)
+    if not settings.mqtt_tls:
+        return endpoint
+    trust = client = None
+    if settings.mqtt_ca_file:
+        trust = trustRootFromCertificates(_load("MQTT_CA_FILE", settings.mqtt_ca_file, _certificates))
+    if settings.mqtt_cert_file:
+        key = Path(settings.mqtt_key_file).read_bytes()
+        client = _load(
+            "MQTT_CERT_FILE, MQTT_KEY_FILE",
+            settings.mqtt_cert_file,
+            lambda path: PrivateCertificate.loadPEM(key + b"\n" + path.read_bytes()),
+        )
+    return wrapClientTLS(optionsForClientTLS(settings.mqtt_broker, trust, client), endpoint)
+
+
+def _database_tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.db_tls:
+        return None
+    if not settings.db_ca_file:
+        return ssl.create_default_context()
+    return _load("DB_CA_FILE", settings.db_ca_file, lambda path: ssl.create_default_context(cafile=str(path)))
+
+
+def _load(names: str, path: str, load: Callable[[Path], T]) -> T:
+    """:raises ConfigError: the file does not hold what it should."""
+    try:
+        return load(Path(path))
+    except Exception as error:
+        raise ConfigError([f"{names}: {path} cannot be used as PEM: {error}"]) from None
+
+
+def _certificates(path: Path) -> list[Certificate]:
+    """Every certificate of a bundle; ``Certificate.loadPEM`` reads only the first.
+
+    :raises ValueError: there is none.
+    """
+    blocks = re.findall(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", path.read_bytes(), re.DOTALL)
+    if not blocks:
+        raise ValueError("it holds no certificate")
+    return [Certificate.loadPEM(block) for block in blocks]
