@@ -227,9 +227,13 @@ def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Se
     def origin(name: str) -> str:
         return f"{path}:{lines[name]}: {name}" if name in in_file and name not in environ else name
 
+    broken = [name for name, text in texts.items() if any("\ud800" <= character <= "\udfff" for character in text)]
+    mistakes += [f"{name}: it is not UTF-8" for name in broken]
     values: dict[str, Any] = {}
     for item in fields(Settings):
         name = item.name.upper()
+        if name in broken:
+            continue
         text = texts.get(name)
         if _is_secret(item):
             text = _secret_text(name, texts, origin, mistakes)

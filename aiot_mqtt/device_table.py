@@ -182,9 +182,10 @@ class _Pool(adbapi.ConnectionPool):
     def end(self) -> Deferred[None]:
         """Close like ``close``, without holding up the reactor while the threads end."""
         self.abort()
-        if self.shutdownID is not None:
-            self._reactor.removeSystemEventTrigger(self.shutdownID)
-            self.shutdownID = None
+        for trigger in (self.startID, self.shutdownID):
+            if trigger is not None:
+                self._reactor.removeSystemEventTrigger(trigger)
+        self.startID = self.shutdownID = None
         ended: Deferred[None] = Deferred()
 
         # adbapi joins its threads in the calling one, which must not be the reactor's: a thread may be in a name

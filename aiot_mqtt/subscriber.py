@@ -163,7 +163,9 @@ class Subscriber(Service):
         :raises MqttError: it does not.
         """
         connection = MqttConnection(replace(self._options, mqtt5=self._choice.mqtt5), self._ingest, self._clock)
-        dialling = self._endpoint.connect(Factory.forProtocol(lambda: connection))
+        factory = Factory.forProtocol(lambda: connection)
+        factory.noisy = False
+        dialling = self._endpoint.connect(factory)
         try:
             await dialling.addTimeout(CONNECT_TIMEOUT, self._clock)
         except CancelledError:

@@ -60,9 +60,15 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Read the settings; with mistakes in them, print every one and exit with 78."""
         try:
-            self["settings"] = load_settings(os.environ, self["env-file"])
+            # As UTF-8 whatever the locale: in the C locale os.environ holds a password's é as two surrogates.
+            environ = {name.decode("ascii", "replace"): _utf8(value) for name, value in os.environb.items()}
+            self["settings"] = load_settings(environ, self["env-file"])
         except ConfigError as error:
             _exit_for(error)
+
+
+def _utf8(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
 
 
 def _exit_for(error: ConfigError) -> NoReturn:
@@ -121,6 +127,7 @@ class AiotMqttService(MultiService):
         self._settings = settings
         self._reactor = reactor
         self.counters = Counters()
+        self._received_at_last_statistics = 0
         address = DatabaseAddress(
             settings.db_host,
             settings.db_port,
@@ -224,6 +231,9 @@ class AiotMqttService(MultiService):
         timer.start()
 
     def _log_statistics(self) -> None:
+        if self.counters.received == self._received_at_last_statistics:
+            return
+        self._received_at_last_statistics = self.counters.received
         figures = {**self.counters.as_dict(), "pending": self.writer.deliveries}
         self._log.info(log_lines.STATISTICS, figures=" ".join(f"{name}={value}" for name, value in figures.items()))
 

@@ -1,0 +1,287 @@
+"""The store contract, and all that is SQL's, on real servers and as the user with the least rights."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import pymysql
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from aiot_mqtt.device_table import DatabaseAddress, DeviceTable
+from aiot_mqtt.memory_table import Row
+from aiot_mqtt.report import HEARTBEAT
+from aiot_mqtt.store import StoreConflict, StoreMisconfigured, StoreRefused, StoreUnavailable
+from tests import servers
+from tests.eventually import eventually
+from tests.relay import Relay
+from tests.store_contract import EARLIER, Mixin, StoreContract, make_update
+
+
+class DatabaseMixin(Mixin):
+    flavour: ClassVar[str]
+
+    def setUp(self) -> None:
+        self.database = servers.shared_database(self.flavour)
+        self.store = self.make_table()
+
+    def make_table(self, port: int | None = None, **arguments: Any) -> DeviceTable:
+        database = self.database
+        address = DatabaseAddress(
+            database.host, port or database.port, servers.DATABASE, database.service_user, servers.DEVICE_TABLE
+        )
+        table = DeviceTable(address, database.service_password, reactor, **arguments)
+        table.startService()
+        self.addCleanup(self.stop_table, table)
+        return table
+
+    def stop_table(self, table: DeviceTable) -> Deferred[None] | None:
+        return table.stopService() if table.running else None
+
+    def connections(self) -> list[int]:
+        rows = self.database.query(
+            "SELECT id FROM information_schema.processlist WHERE user = %s", (self.database.service_user,)
+        )
+        return [row[0] for row in rows]
+
+    def add_devices(self, *uuids: str) -> None:
+        self.database.add_devices(uuids)
+
+    def row(self, uuid: str) -> Row:
+        row = self.database.row(uuid)
+        return Row(
+            last_report_data=row["last_report_data"],
+            device_status=row["device_status"],
+            last_seen=row["last_seen"] and str(row["last_seen"]),
+            last_heartbeat=row["last_heartbeat"] and str(row["last_heartbeat"]),
+            is_online=bool(row["is_online"]),
+        )
+
+    def same_document(self, stored: str | None, sent: str | None) -> None:
+        # MySQL's JSON type keeps values, not texts; MariaDB keeps the text.
+        if self.flavour == "mysql" and stored is not None and sent is not None:
+            self.assertEqual(json.loads(stored), json.loads(sent))
+        else:
+            self.assertEqual(stored, sent)
+
+
+class TableTests(DatabaseMixin):
+    """What holds of a table in a database server beyond the contract."""
+
+    store: DeviceTable
+
+    async def test_only_the_five_columns_and_updated_at_change(self) -> None:
+        self.database.add_device("a", updated_at="2020-01-01 00:00:00", last_command='{"c": 1}', settings='{"s": 2}')
+        before = self.database.row("a")
+        tables = self.database.query("SHOW TABLES")
+        await self.store.write([make_update("a", status="on", last_heartbeat=EARLIER), make_update("ghost")])
+        after = self.database.row("a")
+        changed = {name for name in before if before[name] != after[name]}
+        self.assertEqual(
+            changed,
+            {"last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online", "updated_at"},
+        )
+        self.assertEqual(self.database.query("SELECT COUNT(*) FROM device_main"), [(1,)])
+        self.assertEqual(self.database.query("SHOW TABLES"), tables)
+
+    async def test_a_heartbeat_does_not_rewrite_the_document(self) -> None:
+        # A date within MySQL's JSON has no text form that comes back as one.
+        self.database.add_device("a")
+        self.database.query("UPDATE device_main SET last_report_data = JSON_OBJECT('at', NOW())")
+        kind = "SELECT JSON_TYPE(JSON_EXTRACT(last_report_data, '$.at')) FROM device_main"
+        before = self.database.query(kind), self.row("a").last_report_data
+        await self.store.write(
+            [
+                make_update("a", kinds=HEARTBEAT, document=None, last_heartbeat=EARLIER),
+                make_update("b", document=b'{"t": 2}'),
+            ]
+        )
+        self.assertEqual((self.database.query(kind), self.row("a").last_report_data), before)
+        self.assert_row("a", last_heartbeat=EARLIER)
+
+    async def test_works_in_other_collations_than_the_servers_default(self) -> None:
+        for collation in ("utf8mb4_general_ci", "utf8mb4_bin", "utf8mb3_unicode_ci", "latin1_swedish_ci", "ascii_bin"):
+            self.database.create_device_table(collation=collation)
+            self.database.add_device("Device-1")
+            table = self.make_table()
+            unknown = await table.write([make_update("Device-1"), make_update("ghost")])
+            self.assertEqual(unknown, {"ghost"}, collation)
+            self.assert_row("Device-1", last_seen=EARLIER)
+
+    async def test_uses_the_index_of_uuid_and_locks_only_its_rows(self) -> None:
+        self.add_devices(*(f"d{number:05}" for number in range(2000)))
+        connection = pymysql.connect(
+            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
+        )
+        self.addCleanup(connection.close)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM device_main WHERE uuid = 'd01000' FOR UPDATE")
+            others = [make_update(f"d{number:05}") for number in range(0, 2000, 3) if number != 1000]
+            self.assertEqual(await self.store.write(others), frozenset())
+
+    async def test_a_row_that_is_locked_is_a_conflict(self) -> None:
+        self.database.add_device("a")
+        connection = pymysql.connect(
+            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
+        )
+        self.addCleanup(connection.close)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
+            with self.assertRaises(StoreConflict) as caught:
+                await self.store.write([make_update("a")])
+            self.assertIn("1205", str(caught.exception))
+        connection.rollback()
+        self.assertEqual(await self.store.write([make_update("a")]), frozenset())
+
+    async def test_what_the_servers_json_refuses_is_refused(self) -> None:
+        self.database.add_device("a")
+        for document in (b"{", b'{"a": NaN}', b'{"a":' * 120 + b"1" + b"}" * 120):
+            with self.assertRaises(StoreRefused, msg=document[:20]):
+                await self.store.write([make_update("a", document=document)])
+
+    async def test_a_write_over_the_packet_limit_is_split(self) -> None:
+        uuids = [f"d{number:03}" for number in range(64)]
+        self.add_devices(*uuids)
+        self.database.query("SET GLOBAL max_allowed_packet = 1048576")
+        before = self.database.query("SELECT @@max_allowed_packet")
+        self.addCleanup(self.database.query, "SET GLOBAL max_allowed_packet = 16777216")
+        self.assertEqual(before, [(1048576,)])
+        document = json.dumps({"text": "'" * 60000}).encode()
+        unknown = await self.store.write([make_update(uuid, document=document) for uuid in uuids])
+        self.assertEqual(unknown, frozenset())
+        self.assert_row("d063", last_report_data=document.decode())
+        with self.assertRaises(StoreRefused):
+            await self.store.write([make_update("d000", document=json.dumps({"t": "x" * 1100000}).encode())])
+
+    async def test_the_pool_opens_its_connections_at_start_and_no_more(self) -> None:
+        await self.store.describe()
+        self.assertEqual(len(self.connections()), 5)
+        other = self.make_table(pool_size=2, max_overflow=1)
+        await other.describe()
+        await self.stop_table(self.store)  # type: ignore[misc]
+        await eventually(lambda: len(self.connections()) == 2)
+
+    async def test_the_session_is_set_as_documented(self) -> None:
+        await self.store.describe()
+
+        def read(connection: Any) -> Any:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT @@wait_timeout, @@innodb_lock_wait_timeout, @@sql_mode, @@autocommit,"
+                    " @@time_zone = @@global.time_zone"
+                )
+                settings = cursor.fetchone()
+                cursor.execute("SHOW VARIABLES LIKE 't%_isolation'")
+                return settings, cursor.fetchone()[1]
+
+        settings, isolation = await self.store._run(read)
+        self.assertEqual(settings, (60, 5, "STRICT_ALL_TABLES", 0, 1))
+        self.assertEqual(isolation, "READ-COMMITTED")
+
+    async def test_connections_are_recycled(self) -> None:
+        table = self.make_table(pool_size=1, max_overflow=0, pool_recycle=0)
+        self.database.add_device("a")
+        await table.write([make_update("a")])
+        (first,) = self.connections()
+        await table.write([make_update("a")])
+        (second,) = self.connections()
+        self.assertNotEqual(first, second)
+
+    async def test_one_lost_connection_spares_the_others_a_failed_attempt(self) -> None:
+        self.database.add_device("a")
+        await self.store.describe()
+        for connection in self.connections():
+            self.database.query(f"KILL {connection}")
+        with self.assertRaises(StoreUnavailable):
+            await self.store.write([make_update("a")])
+        for _ in range(10):
+            self.assertEqual(await self.store.write([make_update("a")]), frozenset())
+
+    async def test_a_restart_of_the_server_costs_one_failed_attempt(self) -> None:
+        self.database.add_device("a")
+        await self.store.write([make_update("a")])
+        await deferToThread(self.database.kill)
+        with self.assertRaises(StoreUnavailable) as caught:
+            await self.store.write([make_update("a")])
+        self.assertRegex(str(caught.exception), r"\(20\d\d\)")
+        await deferToThread(self.database.start)
+        self.assertEqual(await self.store.write([make_update("a")]), frozenset())
+
+    async def test_a_wrong_password_and_missing_rights_are_mistakes_of_configuration(self) -> None:
+        address = DatabaseAddress(
+            self.database.host, self.database.port, servers.DATABASE, self.database.service_user, "device_main"
+        )
+        stranger = DeviceTable(address, "wrong", reactor)
+        stranger.startService()
+        self.addCleanup(stranger.stopService)
+        with self.assertRaises(StoreMisconfigured) as caught:
+            await stranger.describe()
+        self.assertIn("1045", str(caught.exception))
+        self.assertNotIn("wrong", str(caught.exception))
+        self.database.add_device("a")
+        await self.store.describe()
+        self.database.revoke()
+        with self.assertRaises(StoreMisconfigured):
+            await self.store.write([make_update("a")])
+        self.database.grant()
+        self.assertEqual(await self.store.write([make_update("a")]), frozenset())
+
+    async def test_a_missing_column_is_named(self) -> None:
+        self.database.query("ALTER TABLE device_main DROP COLUMN last_heartbeat")
+        self.addCleanup(self.database.create_device_table)
+        with self.assertRaises(StoreMisconfigured) as caught:
+            await self.store.describe()
+        self.assertIn("last_heartbeat", str(caught.exception))
+
+    async def test_a_table_renamed_away_and_altered_is_served_again(self) -> None:
+        self.database.add_device("a")
+        await self.store.write([make_update("a")])
+        self.database.query("RENAME TABLE device_main TO elsewhere")
+        self.addCleanup(self.database.query, "DROP TABLE IF EXISTS elsewhere")
+        with self.assertRaises(StoreMisconfigured):
+            await self.store.write([make_update("a")])
+        self.database.query("RENAME TABLE elsewhere TO device_main")
+        self.database.query("ALTER TABLE device_main ADD COLUMN extra int NULL FIRST")
+        self.assertEqual(await self.store.write([make_update("a")]), frozenset())
+
+    async def test_a_read_only_server_is_waited_for_on_a_new_connection(self) -> None:
+        self.database.add_device("a")
+        await self.store.write([make_update("a")])
+        self.database.query("SET GLOBAL read_only = 1")
+        self.addCleanup(self.database.query, "SET GLOBAL read_only = 0")
+        with self.assertRaises(StoreUnavailable):
+            await self.store.write([make_update("a")])
+        self.database.query("SET GLOBAL read_only = 0")
+        self.assertEqual(await self.store.write([make_update("a")]), frozenset())
+
+    async def test_a_silent_server_is_given_up_and_stopping_does_not_wait_for_it(self) -> None:
+        self.database.add_device("a")
+        with Relay(self.database.port) as relay:
+            table = self.make_table(relay.port, read_timeout=1)
+            await table.write([make_update("a")])
+            relay.cut()
+            with self.assertRaises(StoreUnavailable):
+                await table.write([make_update("a")])
+            patient = self.make_table(relay.port, read_timeout=3600)
+            hanging = patient.write([make_update("a")])
+            # The thread is in the handshake with a server that says nothing; only an end of its socket frees it.
+            await eventually(lambda: any(c._sock for c in list(patient._pool.connections.values())))
+            await patient.stopService()
+            with self.assertRaises(StoreUnavailable):
+                await hanging
+
+    async def test_no_password_in_any_representation(self) -> None:
+        text = repr(self.store) + repr(vars(self.store).get("_address")) + str(self.store._address)
+        self.assertNotIn(self.database.service_password, text)
+
+
+class MariaDBTableTests(TableTests, StoreContract, TestCase):
+    flavour = "mariadb"
+
+
+class MySQLTableTests(TableTests, StoreContract, TestCase):
+    flavour = "mysql"
+    skip = servers.unavailable("mysql")

@@ -1,0 +1,337 @@
+"""The writer on a clock that the test moves, over the table in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt import log_lines
+from aiot_mqtt.counters import Counters
+from aiot_mqtt.memory_table import MemoryTable
+from aiot_mqtt.pending import PendingUpdates
+from aiot_mqtt.refusals import Refusals
+from aiot_mqtt.report import DATA, HEARTBEAT, STATUS, DeviceReport
+from aiot_mqtt.store import (
+    DeviceUpdate,
+    StoreConflict,
+    StoreMisconfigured,
+    StoreUnavailable,
+    TableDescription,
+)
+from aiot_mqtt.writer import Writer
+
+NOW = "2026-11-23 10:00:00"
+
+
+class RecordingConnection:
+    def __init__(self) -> None:
+        self.acknowledged: list[int] = []
+
+    def acknowledge(self, packet_ids: Sequence[int]) -> None:
+        self.acknowledged += packet_ids
+
+
+class HeldTable(MemoryTable):
+    """Writes only when it is let."""
+
+    def __init__(self, uuids: Sequence[str]) -> None:
+        super().__init__(uuids)
+        self.held: list[tuple[Deferred[None], Sequence[DeviceUpdate]]] = []
+
+    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+        released: Deferred[None] = Deferred()
+        self.held.append((released, updates))
+        return released.addCallback(lambda _: MemoryTable.write(self, updates))
+
+    def release(self) -> None:
+        self.held.pop(0)[0].callback(None)
+
+
+class WriterTests(SynchronousTestCase):
+    def set_up(self, table: MemoryTable) -> None:
+        self.clock = Clock()
+        self.table = table
+        self.counters = Counters()
+        self.pending = PendingUpdates()
+        self.connection = RecordingConnection()
+        self.pending.start_connection(self.connection)
+        self.descriptions: list[TableDescription] = []
+        self.writer = Writer(
+            table,
+            self.pending,
+            self.counters,
+            Refusals(self.counters, self.clock),
+            self.clock,
+            database="db.example:3306/aiot_admin",
+            table_described=self.descriptions.append,
+            jitter=lambda: 0.0,
+        )
+        self.packet_id = 0
+
+    def receive(self, device: str, kind: int = DATA, **fields: object) -> None:
+        """One PUBLISH, as ingest would merge it, and the wake at the end of its read."""
+        self.packet_id += 1
+        self.counters.received += 1
+        self.pending.owe_acknowledgement(self.packet_id)
+        document = None if kind == HEARTBEAT else b'{"n": %d}' % self.packet_id
+        report = DeviceReport(device, kind, document)._replace(**fields)  # type: ignore[arg-type]
+        self.counters.superseded += self.pending.merge(report, NOW)
+        self.writer.wake()
+
+    def assert_sum(self) -> None:
+        counters = self.counters
+        accounted = counters.stored + counters.superseded + counters.refused.total() + self.writer.deliveries
+        self.assertEqual(counters.received, accounted, counters.as_dict())
+
+    def test_an_idle_writer_writes_at_once(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.startService()
+        self.receive("a")
+        self.assertEqual(self.table.rows["a"].last_report_data, '{"n": 1}')
+        self.assertEqual(self.connection.acknowledged, [1])
+        self.assert_sum()
+
+    def test_a_busy_writer_collects_and_never_writes_two_batches_at_once(self) -> None:
+        table = HeldTable(["a", "b", "c"])
+        self.set_up(table)
+        self.writer.startService()
+        self.receive("a")
+        for device in ("c", "b", "b"):
+            self.receive(device)
+        self.assertEqual(len(table.held), 1)
+        self.assertEqual(self.connection.acknowledged, [])
+        table.release()
+        self.assertEqual(self.connection.acknowledged, [1])
+        self.assertEqual([update.uuid for update in table.held[0][1]], ["b", "c"])
+        table.release()
+        self.assertEqual(self.connection.acknowledged, [1, 2, 3, 4])
+        self.assertEqual(self.counters.superseded, 1)
+        self.assert_sum()
+
+    def test_nothing_is_acknowledged_before_every_chunk_is_committed(self) -> None:
+        table = HeldTable([f"d{number}" for number in range(2500)])
+        self.set_up(table)
+        self.writer.startService()
+        for number in range(2500):
+            self.pending.owe_acknowledgement(number + 1)
+            self.pending.merge(DeviceReport(f"d{number}", HEARTBEAT), NOW)
+        self.writer.wake()
+        sizes = []
+        while table.held:
+            self.assertEqual(self.connection.acknowledged, [])
+            sizes.append(len(table.held[0][1]))
+            table.release()
+        self.assertEqual(sizes, [1000, 1000, 500])
+        self.assertEqual(self.connection.acknowledged, list(range(1, 2501)))
+
+    def test_what_needs_no_row_is_acknowledged_without_a_write(self) -> None:
+        self.set_up(MemoryTable())
+        self.writer.startService()
+        self.pending.owe_acknowledgement(7)
+        self.writer.wake()
+        self.assertEqual(self.connection.acknowledged, [7])
+        self.assertEqual(self.table.writes, [])
+
+    def test_acknowledgements_of_an_older_connection_are_thrown_away(self) -> None:
+        table = HeldTable(["a"])
+        self.set_up(table)
+        self.writer.startService()
+        self.receive("a")
+        newer = RecordingConnection()
+        self.pending.start_connection(newer)
+        table.release()
+        self.assertEqual(newer.acknowledged, [])
+
+    def test_an_unknown_device_is_said_counted_and_acknowledged(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.startService()
+        with capturedLogs() as events:
+            self.receive("nobody")
+            self.receive("nobody", HEARTBEAT)
+        lines = [event for event in events if event["log_format"] == log_lines.UNKNOWN_DEVICE]
+        self.assertEqual([(line["device"], line["log_level"]) for line in lines], [("nobody", LogLevel.warn)])
+        self.assertEqual(self.counters.refused, {"unknown_device": 2})
+        self.assertEqual(self.connection.acknowledged, [1, 2])
+        self.assert_sum()
+
+    def test_an_outage_delays_and_loses_nothing(self) -> None:
+        self.set_up(MemoryTable(["a", "b"]))
+        self.writer.startService()
+        self.table.failures = [StoreUnavailable("gone away (2006)") for _ in range(4)]
+        with capturedLogs() as events:
+            self.receive("a")
+            self.receive("b")
+            attempts = []
+            while self.writer.deliveries:
+                before = len(self.table.failures)
+                self.clock.advance(0.5)
+                if len(self.table.failures) < before or not self.writer.deliveries:
+                    attempts.append(self.clock.seconds())
+        self.assertEqual(attempts, [1.0, 3.0, 7.0, 15.0])
+        self.assertEqual(self.connection.acknowledged, [1, 2])
+        self.assertEqual(
+            [event["log_format"] for event in events], [log_lines.DATABASE_FAILED, log_lines.DATABASE_BACK]
+        )
+        self.assertEqual(events[0]["reason"], "gone away (2006)")
+        self.assertEqual(self.counters.retries, {"unavailable": 4})
+        self.assert_sum()
+
+    def test_no_wait_exceeds_thirty_seconds_and_an_outage_is_told_once_a_minute(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.table.failures = [StoreUnavailable("down") for _ in range(40)]
+        with capturedLogs() as events:
+            self.writer.startService()
+            last = attempts = 0
+            for second in range(1, 601):
+                before = len(self.table.failures)
+                self.clock.advance(1)
+                if len(self.table.failures) < before:
+                    self.assertLessEqual(second - last, 30)
+                    last = second
+                    attempts += 1
+        self.assertEqual(events[0]["log_format"], log_lines.DATABASE_FAILED)
+        reminders = [event for event in events if event["log_format"] == log_lines.DATABASE_STILL_DOWN]
+        self.assertEqual(len(events), 1 + len(reminders))
+        self.assertTrue(6 <= len(reminders) <= 10, len(reminders))
+
+    def test_a_table_that_is_down_at_start_is_waited_for(self) -> None:
+        self.set_up(MemoryTable(["a"], status_length=33))
+        self.table.failures = [StoreUnavailable("refused (2003)")]
+        self.writer.startService()
+        self.receive("a")
+        self.assertEqual(self.descriptions, [])
+        self.clock.advance(1)
+        self.assertEqual(self.descriptions, [TableDescription(33)])
+        self.assertEqual(self.connection.acknowledged, [1])
+
+    def test_a_mistake_of_rights_is_tried_again_every_thirty_seconds(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.startService()
+        self.table.failures = [StoreMisconfigured("UPDATE command denied (1142)")] * 2
+        with capturedLogs() as events:
+            self.receive("a")
+            self.clock.advance(29.9)
+            self.assertEqual(len(self.table.failures), 1)
+            self.clock.advance(0.2)
+            self.assertEqual(len(self.table.failures), 0)
+            self.clock.advance(30)
+        self.assertEqual(self.connection.acknowledged, [1])
+        self.assertEqual(
+            [event["log_format"] for event in events], [log_lines.DATABASE_MISCONFIGURED, log_lines.DATABASE_BACK]
+        )
+
+    def test_a_deadlock_is_tried_again_soon_and_not_told(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.startService()
+        self.table.failures = [StoreConflict("Deadlock found (1213)")]
+        with capturedLogs() as events:
+            self.receive("a")
+            self.clock.advance(0.05)
+        self.assertEqual(self.connection.acknowledged, [1])
+        self.assertEqual(events, [])
+        self.assertEqual(self.counters.retries, {"conflict": 1})
+
+    def test_rows_that_stay_locked_are_told(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.startService()
+        self.table.failures = [StoreConflict("Lock wait timeout (1205)")] * 5
+        with capturedLogs() as events:
+            self.receive("a")
+            for _ in range(5):
+                self.clock.advance(1)
+        self.assertEqual([event["log_format"] for event in events], [log_lines.ROWS_LOCKED, log_lines.DATABASE_BACK])
+        self.assertEqual(self.connection.acknowledged, [1])
+
+    def test_one_refused_value_costs_only_itself(self) -> None:
+        self.set_up(MemoryTable([f"d{number}" for number in range(64)]))
+        self.writer.startService()
+        self.table.failures = [StoreUnavailable("collect")]
+        self.receive("d0")
+        for number in range(1, 64):
+            self.receive(f"d{number}", STATUS, status="x" * 30 if number == 33 else "ok")
+        with capturedLogs() as events:
+            self.clock.advance(1)
+        self.assertEqual(self.connection.acknowledged, list(range(1, 65)))
+        row = self.table.rows["d33"]
+        self.assertEqual((row.device_status, row.last_report_data, row.last_seen), ("pending", '{"n": 34}', NOW))
+        self.assertEqual({self.table.rows[f"d{number}"].device_status for number in range(1, 64)}, {"pending", "ok"})
+        self.assertIn(log_lines.VALUE_REFUSED, [event["log_format"] for event in events])
+        self.assertEqual(self.counters.status_ignored, 1)
+        self.assert_sum()
+
+    def test_a_fault_of_ours_is_retried_then_isolated(self) -> None:
+        class Broken(MemoryTable):
+            def _write(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
+                if any(update.uuid == "bad" for update in updates):
+                    raise ZeroDivisionError("a bug")
+                return super()._write(updates)
+
+        self.set_up(Broken(["a", "bad", "c"]))
+        self.table.failures = [StoreUnavailable("collect")]
+        self.writer.startService()
+        for device in ("a", "bad", "c"):
+            self.receive(device, HEARTBEAT)
+        self.clock.pump([1.0] * 200)
+        self.assertEqual(self.connection.acknowledged, [1, 2, 3])
+        self.assertEqual(self.table.rows["c"].last_seen, NOW)
+        self.assertEqual(self.counters.refused, {"refused_by_database": 1})
+        self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
+        self.assert_sum()
+
+    def test_stopping_writes_what_is_pending(self) -> None:
+        table = HeldTable(["a", "b"])
+        self.set_up(table)
+        self.writer.startService()
+        self.receive("a")
+        self.receive("b")
+        stopped = self.writer.stopService()
+        self.assertNoResult(stopped)
+        table.release()
+        self.assertNoResult(stopped)
+        table.release()
+        self.successResultOf(stopped)
+        self.assertEqual(self.connection.acknowledged, [1, 2])
+
+    def test_stopping_during_an_outage_makes_one_attempt_and_no_more(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.startService()
+        self.table.failures = [StoreUnavailable("down")] * 2
+        self.receive("a")
+        stopped = self.writer.stopService()
+        self.clock.advance(0)
+        self.successResultOf(stopped)
+        self.assertEqual(self.table.failures, [])
+        self.assertEqual(self.connection.acknowledged, [])
+        self.assertEqual(self.writer.deliveries, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopping_after_the_database_came_back_writes(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.startService()
+        self.table.failures = [StoreUnavailable("down")]
+        self.receive("a")
+        stopped = self.writer.stopService()
+        self.clock.advance(0)
+        self.successResultOf(stopped)
+        self.assertEqual(self.connection.acknowledged, [1])
+
+    def test_stopping_can_be_given_up(self) -> None:
+        table = HeldTable(["a"])
+        self.set_up(table)
+        self.writer.startService()
+        self.receive("a")
+        stopped = self.writer.stopService()
+        stopped.cancel()
+        self.successResultOf(stopped)
+        self.assertEqual(self.connection.acknowledged, [])
+
+    def test_nothing_is_written_after_stopping(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.startService()
+        self.successResultOf(self.writer.stopService())
+        self.receive("a")
+        self.assertEqual(self.table.writes, [])
