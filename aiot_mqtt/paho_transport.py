@@ -304,8 +304,8 @@ class MqttConnection(Protocol):
             raise ProtocolViolation("a second CONNACK" if kind == CONNACK else "a packet before CONNACK")
         if kind == CONNACK and len(body) >= 2 and body[1]:
             refused = ConnectionRefused(body[1], _connack_reason(body[1], self._options.mqtt5))
-            self.abort(str(refused))
             self.accepted.errback(refused)
+            self.abort(str(refused))
             return
         if kind == DISCONNECT:
             # paho 2.1 reports every DISCONNECT without properties as a normal one (its issue 860).

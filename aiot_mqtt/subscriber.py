@@ -155,7 +155,7 @@ class Subscriber(Service):
                 self._choice.connection_ended()
                 failures = 0 if self._clock.seconds() - accepted_at >= SHORT_SESSION else failures + 1
                 self._outage.failed(log_lines.MQTT_LOST, reason)
-            await deferLater(self._clock, self._backoff(failures))
+            await deferLater(self._clock, self._backoff(max(0, failures - 1)))
 
     async def _connect(self) -> MqttConnection:
         """Dial, and wait until the broker accepts.

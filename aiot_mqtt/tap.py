@@ -89,7 +89,7 @@ def makeService(options: Options) -> AiotMqttService:
     settings: Settings = options["settings"]
     twistd: Mapping[str, Any] = options.parent or {}
     try:
-        service = AiotMqttService(settings, reactor)
+        service = AiotMqttService(settings, reactor, _leave_after)
         if not twistd.get("logger") and not twistd.get("syslog"):
             service.log_observer = _log_observer(settings, twistd)
     except ConfigError as error:
@@ -111,6 +111,18 @@ def _log_observer(settings: Settings, twistd: Mapping[str, Any]) -> ILogObserver
     )
 
 
+def _leave_after(seconds: float) -> None:
+    """End the process even if a thread is stuck in a name look-up, for which the reactor would wait without end."""
+
+    def leave() -> None:
+        Logger().warn(log_lines.STOP_FORCED, seconds=seconds)
+        os._exit(0)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
+
+
 class AiotMqttService(MultiService):
     """The data path, put together: subscriber, ingest, pending, writer, table.
 
@@ -121,9 +133,15 @@ class AiotMqttService(MultiService):
     _log = Logger()
     log_observer: ILogObserver | None = None
 
-    def __init__(self, settings: Settings, reactor: Any) -> None:
-        """:param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic."""
+    def __init__(
+        self, settings: Settings, reactor: Any, stop_began: Callable[[float], None] = lambda _timeout: None
+    ) -> None:
+        """
+        :param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic.
+        :param stop_began: told, when stopping begins, how many seconds it may take.
+        """
         super().__init__()
+        self._stop_began = stop_began
         self._settings = settings
         self._reactor = reactor
         self.counters = Counters()
@@ -205,7 +223,7 @@ class AiotMqttService(MultiService):
 
     async def _stop_in_order(self) -> None:
         deadline = self._reactor.seconds() + self._settings.shutdown_timeout
-        self._leave_at_last()
+        self._stop_began(self._settings.shutdown_timeout)
         self.ingest.stop()
         for child in self:
             if child not in (self.writer, self.subscriber, self.table):
@@ -218,17 +236,6 @@ class AiotMqttService(MultiService):
             self._log.warn(log_lines.STOPPED_WITH_MESSAGES_LEFT, deliveries=left_over)
         else:
             self._log.info(log_lines.STOPPED)
-
-    def _leave_at_last(self) -> None:
-        """End the process even if a thread is stuck in a name look-up: the reactor would wait for it without end."""
-
-        def leave() -> None:
-            self._log.warn(log_lines.STOP_FORCED, seconds=self._settings.shutdown_timeout)
-            os._exit(0)
-
-        timer = threading.Timer(self._settings.shutdown_timeout, leave)
-        timer.daemon = True
-        timer.start()
 
     def _log_statistics(self) -> None:
         if self.counters.received == self._received_at_last_statistics:

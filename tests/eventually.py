@@ -11,4 +11,4 @@ from twisted.internet.task import deferLater
 async def eventually(condition: Callable[[], object]) -> None:
     """Return once ``condition()`` is true; the reactor goes on meanwhile."""
     while not condition():
-        await deferLater(reactor, 0.01)  # type: ignore[arg-type]
+        await deferLater(reactor, 0.01)

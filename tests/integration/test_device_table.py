@@ -68,7 +68,7 @@ class DatabaseMixin(Mixin):
             self.assertEqual(stored, sent)
 
 
-class TableTests(DatabaseMixin):
+class TableTests(DatabaseMixin, StoreContract):
     """What holds of a table in a database server beyond the contract."""
 
     store: DeviceTable
@@ -278,10 +278,10 @@ class TableTests(DatabaseMixin):
         self.assertNotIn(self.database.service_password, text)
 
 
-class MariaDBTableTests(TableTests, StoreContract, TestCase):
+class MariaDBTableTests(TableTests, TestCase):
     flavour = "mariadb"
 
 
-class MySQLTableTests(TableTests, StoreContract, TestCase):
+class MySQLTableTests(TableTests, TestCase):
     flavour = "mysql"
     skip = servers.unavailable("mysql")

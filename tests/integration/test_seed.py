@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -95,7 +96,7 @@ class SeedTests(Shared):
         passwords.chmod(0o644)
         broker.start()
         settings = {"MQTT_USERNAME": "service", "MQTT_PASSWORD": "wrong-pass-word"}
-        service = self.run_service(broker, **settings)
+        service = self.run_service(broker, FOREGROUND, **settings)
         line = service.wait_for("❌ MQTT连接失败，错误代码: 5")
         self.assertIn("[ERROR]", line)
         argv = [*argv[:-5], "-b", str(passwords), "service", settings["MQTT_PASSWORD"]]
@@ -264,7 +265,5 @@ class CommandTests(SynchronousTestCase):
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass

@@ -1,0 +1,44 @@
+"""The figures, and how they are handed out."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.counters import Counters
+
+
+class CountersTests(SynchronousTestCase):
+    def test_everything_starts_at_nothing(self) -> None:
+        self.assertEqual(
+            Counters().as_dict(),
+            {"received": 0, "stored": 0, "superseded": 0, "retained": 0, "dropped": 0, "status_ignored": 0},
+        )
+
+    def test_refusals_and_retries_are_told_by_reason_in_order(self) -> None:
+        counters = Counters()
+        counters.received, counters.stored, counters.superseded = 1, 2, 3
+        counters.retained, counters.dropped, counters.status_ignored = 4, 5, 6
+        counters.refused["too_deep"] += 7
+        counters.refused["bad_json"] += 8
+        counters.retries["conflict"] += 9
+        self.assertEqual(
+            list(counters.as_dict().items()),
+            [
+                ("received", 1),
+                ("stored", 2),
+                ("superseded", 3),
+                ("retained", 4),
+                ("dropped", 5),
+                ("status_ignored", 6),
+                ("refused_bad_json", 8),
+                ("refused_too_deep", 7),
+                ("retries_conflict", 9),
+            ],
+        )
+
+    def test_two_services_do_not_count_together(self) -> None:
+        Counters().refused["bad_json"] += 1
+        self.assertEqual(Counters().refused["bad_json"], 0)
+
+    def test_a_figure_that_does_not_exist_cannot_be_counted(self) -> None:
+        self.assertRaises(AttributeError, setattr, Counters(), "recieved", 1)

@@ -1,0 +1,380 @@
+"""The subscriber against a broker that the test plays by hand, on a clock that the test moves."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectError, ConnectionDone
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt import log_lines
+from aiot_mqtt.counters import Counters
+from aiot_mqtt.ingest import Ingest
+from aiot_mqtt.paho_transport import ClosedBeforeConnack, ConnectionRefused, ConnectOptions, MqttConnection, MqttError
+from aiot_mqtt.pending import PendingUpdates
+from aiot_mqtt.refusals import Refusals
+from aiot_mqtt.report import ReportRules
+from aiot_mqtt.subscriber import ProtocolChoice, Subscriber
+from tests.log_events import collect_events
+
+UTC = ZoneInfo("UTC")
+CONNACK5, CONNACK5_RESUMED, CONNACK311 = b"\x20\x03\x00\x00\x00", b"\x20\x03\x01\x00\x00", b"\x20\x02\x00\x00"
+
+
+class Transport(StringTransport):
+    """Remembers how it was closed, and closes."""
+
+    protocol: MqttConnection
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.no_delay = enabled
+
+    def loseConnection(self) -> None:
+        super().loseConnection()
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+class Broker:
+    """An endpoint; each dial gives a connection that the test then answers on."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Exception | Deferred[Any]] = []
+        """What the next dials come to; a connection when there is none left."""
+        self.dials = 0
+        self.transport: Transport
+        self.connection: MqttConnection
+
+    def connect(self, factory: Factory) -> Deferred[Any]:
+        self.dials += 1
+        if self.outcomes:
+            outcome = self.outcomes.pop(0)
+            return outcome if isinstance(outcome, Deferred) else fail(outcome)
+        connection = factory.buildProtocol(None)
+        assert isinstance(connection, MqttConnection)
+        self.connection, self.transport = connection, Transport()
+        self.transport.protocol = connection
+        connection.makeConnection(self.transport)
+        return succeed(connection)
+
+    def sent(self) -> bytes:
+        """What the service sent since the last call."""
+        data: bytes = self.transport.value()
+        self.transport.clear()
+        return data
+
+    def say(self, data: bytes) -> None:
+        self.connection.dataReceived(data)
+
+    def accept(self, mqtt5: bool = True, resumed: bool = False) -> None:
+        """Accept the connection and grant the three topics."""
+        self.say((CONNACK5_RESUMED if resumed else CONNACK5) if mqtt5 else CONNACK311)
+        self.suback(1, 1, 1, mqtt5=mqtt5)
+
+    def suback(self, *codes: int, mqtt5: bool = True) -> None:
+        subscribe = self.sent()
+        at = subscribe.rindex(b"\x82")
+        packet_id = subscribe[at + 2 : at + 4]
+        body = packet_id + (b"\x00" if mqtt5 else b"") + bytes(codes)
+        self.say(b"\x90" + bytes([len(body)]) + body)
+
+    def close(self) -> None:
+        self.connection.connectionLost(Failure(ConnectionDone()))
+
+
+class SubscriberTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.broker = Broker()
+        self.counters = Counters()
+        self.pending = PendingUpdates()
+        self.ingest = Ingest(
+            ReportRules(),
+            self.pending,
+            self.counters,
+            Refusals(self.counters, self.clock),
+            table_zone=UTC,
+            wake_writer=lambda: None,
+        )
+        self.events = collect_events(self)
+
+    def start(self, protocol: str = "auto") -> Subscriber:
+        subscriber = Subscriber(
+            self.broker,  # type: ignore[arg-type]
+            ConnectOptions("service"),
+            self.ingest,
+            self.clock,
+            host="broker.example",
+            port=1883,
+            protocol=protocol,
+            jitter=lambda: 0.0,
+        )
+        subscriber.startService()
+        return subscriber
+
+    def said(self) -> list[str]:
+        """The formats of what was logged since the last call."""
+        lines = [event["log_format"] for event in self.events if event["log_namespace"].startswith("aiot_mqtt")]
+        self.events.clear()
+        return lines
+
+    def test_start_says_the_lines_in_order(self) -> None:
+        self.start()
+        self.broker.accept()
+        texts = [event["log_format"].format(**event) for event in self.events]
+        self.assertEqual(
+            texts,
+            [
+                "🎉 MQTT连接成功 - Broker: broker.example:1883",
+                "📡 订阅主题: devices/+/data",
+                "📡 订阅主题: devices/+/status",
+                "📡 订阅主题: devices/+/heartbeat",
+                "🚀 MQTT服务已启动",
+            ],
+        )
+        self.assertTrue(self.broker.transport.no_delay)
+
+    def test_started_is_said_once_and_an_outage_begins_and_ends(self) -> None:
+        self.start()
+        self.broker.accept()
+        self.clock.advance(60)
+        self.said()
+        self.broker.close()
+        self.assertEqual(self.said(), [log_lines.MQTT_LOST])
+        self.clock.advance(1)
+        self.broker.accept(resumed=True)
+        self.assertEqual(self.said(), [log_lines.MQTT_CONNECTED, *[log_lines.SUBSCRIBED] * 3, log_lines.MQTT_BACK])
+
+    def test_a_session_that_the_broker_lost_is_said(self) -> None:
+        self.start()
+        self.broker.accept()
+        self.clock.advance(60)
+        self.broker.close()
+        self.clock.advance(1)
+        self.broker.accept(resumed=False)
+        self.assertIn(log_lines.SESSION_NEW, self.said())
+
+    def test_back_off_from_one_second_to_thirty(self) -> None:
+        self.broker.outcomes = [ConnectError() for _ in range(100)]
+        self.start()
+        dialled = []
+        for second in range(1, 200):
+            before = self.broker.dials
+            self.clock.advance(1)
+            if self.broker.dials > before:
+                dialled.append(second)
+        waits = [later - earlier for earlier, later in zip([0, *dialled], dialled, strict=False)]
+        self.assertEqual(waits[:8], [1, 2, 4, 8, 16, 29, 29, 29])
+        self.assertEqual([line for line in self.said() if line == log_lines.MQTT_FAILED], [log_lines.MQTT_FAILED])
+
+    def test_an_outage_is_told_once_a_minute(self) -> None:
+        self.broker.outcomes = [ConnectError() for _ in range(100)]
+        self.start()
+        self.clock.pump([1.0] * 600)
+        lines = self.said()
+        self.assertEqual(lines[0], log_lines.MQTT_FAILED)
+        self.assertEqual(set(lines[1:]), {log_lines.MQTT_STILL_DOWN})
+        self.assertTrue(6 <= len(lines[1:]) <= 10, lines)
+
+    def test_a_dial_that_comes_to_nothing_is_given_up(self) -> None:
+        hanging: Deferred[Any] = Deferred()
+        self.broker.outcomes = [hanging]
+        self.start()
+        self.clock.advance(10)
+        self.assertEqual(self.said(), [log_lines.MQTT_FAILED])
+        self.clock.advance(2)
+        self.assertEqual(self.broker.dials, 2)
+
+    def test_a_broker_that_accepts_and_says_nothing_is_given_up(self) -> None:
+        self.start("5")
+        self.clock.advance(9.9)
+        self.assertEqual(self.said(), [])
+        self.clock.advance(0.2)
+        (event,) = self.events
+        self.assertIn("CONNECT", event["reason"])
+        self.clock.advance(2)
+        self.assertEqual(self.broker.dials, 2)
+
+    def test_a_broker_that_never_answers_subscribe_is_given_up(self) -> None:
+        self.start()
+        self.broker.say(CONNACK5)
+        self.clock.advance(10)
+        self.assertTrue(self.broker.transport.disconnected)
+        self.assertIn("SUBSCRIBE", self.events[-1]["reason"])
+
+    def test_a_refusal_names_the_code_of_mqtt_311_and_the_reason(self) -> None:
+        for code in (0x87, 0x86, 0x88, 0x85):
+            subscriber = self.start("5")
+            self.broker.say(b"\x20\x03\x00" + bytes([code]) + b"\x00")
+            (event,) = self.events
+            self.assertEqual(event["log_format"], log_lines.MQTT_REFUSED)
+            self.assertEqual(event["code"], {0x87: 5, 0x86: 4, 0x88: 3, 0x85: 2}[code])
+            self.assertTrue(event["reason"])
+            self.events.clear()
+            self.successResultOf(subscriber.stopService())
+
+    def test_a_reason_that_311_has_no_code_for_is_given_in_words(self) -> None:
+        self.start("5")
+        self.broker.say(b"\x20\x03\x00\x8a\x00")
+        (event,) = self.events
+        self.assertEqual(event["log_format"].format(**event), "❌ MQTT连接失败: Banned (138)")
+
+    def test_a_denied_topic_is_an_error_and_asked_for_again(self) -> None:
+        self.start()
+        self.broker.say(CONNACK5)
+        self.broker.suback(1, 0x87, 1)
+        events = {event["log_format"]: event for event in self.events}
+        self.assertEqual(events[log_lines.SUBSCRIPTION_DENIED]["topic"], "devices/+/status")
+        self.assertNotIn(log_lines.STARTED, self.said())
+        self.broker.sent()
+        self.clock.advance(1)
+        self.broker.suback(0x87)
+        self.assertEqual(self.said(), [log_lines.SUBSCRIPTION_DENIED])
+        self.clock.advance(2)
+        self.assertNotIn(b"/data", self.broker.transport.value())
+        self.broker.suback(1)
+        self.assertEqual(self.said(), [log_lines.SUBSCRIBED, log_lines.STARTED])
+
+    def test_a_grant_of_qos_0_is_warned_about(self) -> None:
+        self.start()
+        self.broker.say(CONNACK5)
+        self.broker.suback(1, 1, 0)
+        self.assertIn(log_lines.GRANTED_QOS_0, self.said())
+
+    def test_a_broker_without_mqtt_5_is_spoken_to_in_311_and_then_5_is_tried_again(self) -> None:
+        for refusal in (b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"):
+            subscriber = self.start()
+            self.broker.say(refusal)
+            self.assertIn(b"\x00\x04MQTT\x04", self.broker.sent())
+            self.broker.say(CONNACK311)
+            self.assertEqual(self.said(), [log_lines.MQTT_311, log_lines.MQTT_CONNECTED])
+            self.broker.close()
+            self.clock.advance(3)
+            self.assertIn(b"\x00\x04MQTT\x05", self.broker.sent())
+            self.successResultOf(subscriber.stopService())
+            self.said()
+
+    def test_two_closes_in_a_row_instead_of_connack_mean_311(self) -> None:
+        self.start()
+        self.broker.close()
+        self.clock.advance(2)
+        self.assertIn(b"\x00\x04MQTT\x05", self.broker.sent())
+        self.broker.close()
+        self.assertIn(b"\x00\x04MQTT\x04", self.broker.sent())
+
+    def test_short_sessions_are_no_success(self) -> None:
+        self.start()
+        waits = []
+        for _ in range(4):
+            self.broker.accept(resumed=True)
+            self.broker.say(b"\xe0\x01\x8e")
+            dials, waited = self.broker.dials, 0
+            while self.broker.dials == dials:
+                self.clock.advance(1)
+                waited += 1
+            waits.append(waited)
+        self.assertEqual(waits, [1, 2, 4, 8])
+        lost = [event for event in self.events if event["log_format"] == log_lines.MQTT_LOST]
+        self.assertIn("Session taken over", lost[0]["reason"])
+
+    def test_stop_disconnects_and_keeps_the_session(self) -> None:
+        subscriber = self.start()
+        self.broker.accept()
+        self.broker.sent()
+        self.successResultOf(subscriber.stopService())
+        self.assertEqual(self.broker.sent()[:1], b"\xe0")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stop_at_every_stage_leaves_nothing_behind(self) -> None:
+        def dialling() -> Subscriber:
+            self.broker.outcomes = [Deferred()]
+            return self.start()
+
+        def waiting() -> Subscriber:
+            self.broker.outcomes = [ConnectError()]
+            return self.start()
+
+        def accepted() -> Subscriber:
+            subscriber = self.start()
+            self.broker.say(CONNACK5)
+            return subscriber
+
+        def denied() -> Subscriber:
+            subscriber = accepted()
+            self.broker.suback(1, 1, 0x87)
+            return subscriber
+
+        for stage in (dialling, waiting, self.start, accepted, denied):
+            subscriber = stage()
+            self.successResultOf(subscriber.stopService())
+            self.assertEqual(self.clock.getDelayedCalls(), [], stage)
+            dials = self.broker.dials
+            self.clock.advance(100)
+            self.assertEqual(self.broker.dials, dials, stage)
+
+    def test_it_can_be_started_again(self) -> None:
+        subscriber = self.start()
+        self.broker.accept()
+        self.successResultOf(subscriber.stopService())
+        subscriber.startService()
+        self.broker.accept(resumed=True)
+        self.assertEqual(self.said()[-1], log_lines.SUBSCRIBED)
+
+    def test_acknowledgements_belong_to_their_connection(self) -> None:
+        self.start()
+        self.broker.accept()
+        self.broker.say(b"\x32\x14\x00\x0edevices/a/data\x00\x07\x00{")
+        self.broker.say(b"\x32\x14\x00\x0edevices/a/data\x00\x08\x00{")
+        old = self.pending.take()
+        self.broker.close()
+        self.clock.advance(2)
+        self.broker.accept(resumed=True)
+        self.broker.sent()
+        old.acknowledge()
+        self.assertEqual(self.broker.sent(), b"")
+        self.broker.say(b"\x3a\x14\x00\x0edevices/a/data\x00\x07\x00{")
+        self.pending.take().acknowledge()
+        self.assertEqual(self.broker.sent(), b"\x40\x02\x00\x07")
+
+    def test_a_foreign_topic_is_unsubscribed_once(self) -> None:
+        self.start()
+        self.broker.accept()
+        self.broker.sent()
+        publish = b"\x32\x10\x00\x0aold/a/data\x00\x07\x00"
+        publish = publish[:1] + bytes([len(publish) - 2]) + publish[2:]
+        self.broker.say(publish)
+        unsubscribe = self.broker.sent()
+        self.assertEqual(unsubscribe[:1], b"\xa2")
+        self.assertIn(b"old/+/data", unsubscribe)
+        self.broker.say(publish)
+        self.assertEqual(self.broker.sent(), b"")
+        self.assertEqual(self.counters.refused, {"foreign_topic": 2})
+
+
+class ProtocolChoiceTests(SynchronousTestCase):
+    def test_auto_begins_with_5_and_falls_back_only_for_the_version(self) -> None:
+        choice = ProtocolChoice("auto")
+        for error in (ConnectionRefused(5, ""), ConnectionRefused(0x87, ""), MqttError("timeout")):
+            self.assertFalse(choice.failed(error))
+            self.assertTrue(choice.mqtt5)
+        self.assertTrue(choice.failed(ConnectionRefused(0x84, "")))
+        self.assertFalse(choice.mqtt5)
+
+    def test_a_version_that_was_chosen_is_kept(self) -> None:
+        for protocol in ("5", "3.1.1"):
+            choice = ProtocolChoice(protocol)
+            for _ in range(3):
+                self.assertFalse(choice.failed(ClosedBeforeConnack("")))
+                self.assertFalse(choice.failed(ConnectionRefused(1, "")))
+            self.assertEqual(choice.mqtt5, protocol == "5")
+
+    def test_when_311_fails_the_same_way_5_is_tried_again_after_a_wait(self) -> None:
+        choice = ProtocolChoice("auto")
+        choice.failed(ConnectionRefused(1, ""))
+        self.assertFalse(choice.failed(ConnectionRefused(1, "")))
+        self.assertTrue(choice.mqtt5)
