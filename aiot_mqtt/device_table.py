@@ -253,6 +253,7 @@ class DeviceTable(Service):
         """Make the pool. Its connections are opened by the first ``describe``."""
         super().startService()
         self._pool = _Pool(**self._pool_arguments)
+        self._warm_up_meeting = None
 
     def stopService(self) -> Deferred[None]:
         """Close the connections; fires when the pool's threads have ended, without holding up the reactor.

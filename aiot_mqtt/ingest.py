@@ -56,7 +56,6 @@ class Ingest:
         self._second = -1
         self._now = ""
         self._taking = True
-        self._said_dropping = False
         self.foreign_topic_received: Callable[[str], None] = lambda _topic: None
         """Called with each topic that is none of ours."""
 
@@ -67,6 +66,10 @@ class Ingest:
     def connection_started(self, connection: Acknowledger) -> None:
         """PUBLISH packets come on a new connection from now on."""
         self._pending.start_connection(connection)
+
+    def start(self) -> None:
+        """Take messages; so it does from the beginning, and again after ``stop``."""
+        self._taking = True
 
     def stop(self) -> None:
         """Take no more: what still arrives stays unacknowledged, so the broker keeps it."""
@@ -91,7 +94,7 @@ class Ingest:
                 return
             report = decode(topic, payload, self._rules)
             if not packet_id and self._pending.size > self._pending_bound:
-                self._drop()
+                self._refusals.drop()
                 return
             second = int(self._wall_clock())
             if second != self._second:
@@ -125,12 +128,6 @@ class Ingest:
     def read_finished(self) -> None:
         """All PUBLISH packets of one read from the network were handed over."""
         self._wake_writer()
-
-    def _drop(self) -> None:
-        self._counters.dropped += 1
-        if not self._said_dropping:
-            self._said_dropping = True
-            self._log.error(log_lines.MESSAGES_DROPPED)
 
     def _log_message(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
         self._log.debug(

@@ -21,6 +21,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
@@ -273,7 +274,8 @@ class MqttConnection(Protocol):
         self._alive = False
         if self._keepalive_call.running:
             self._keepalive_call.stop()
-        error = ClosedBeforeConnack if self._reason is None and not self.accepted.called else MqttError
+        was_closed_by_peer = self._reason is None and reason.check(ConnectionDone, ConnectionLost) is not None
+        error = ClosedBeforeConnack if was_closed_by_peer and not self.accepted.called else MqttError
         self._end(reason.getErrorMessage())
         assert self._reason is not None
         waiting: list[Deferred[Any]] = [*self._subscribing.values()]

@@ -49,6 +49,11 @@ class Refusals:
             reason, topic, log_lines.REPORT_REFUSED, topic=shorten(topic), reason=detail, payload=shorten(payload)
         )
 
+    def drop(self) -> None:
+        """A QoS 0 message is let go, because too much is pending."""
+        self._counters.dropped += 1
+        self._warn("dropped", "", log_lines.MESSAGES_DROPPED)
+
     def refused_by_table(self, device: str, column: str | None, detail: str, deliveries: int) -> None:
         """The database does not take a value, or, where ``column`` is None, any update of this device's row."""
         if deliveries:

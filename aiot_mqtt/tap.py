@@ -214,6 +214,11 @@ class AiotMqttService(MultiService):
             parent.setComponent(ILogObserver, self.log_observer)
         super().setServiceParent(parent)
 
+    def startService(self) -> None:
+        """Start table, writer and subscriber; each waits for what it needs."""
+        self.ingest.start()
+        super().startService()
+
     def stopService(self) -> Deferred[None]:
         """Stop in order; fires when all is stopped, or after ``SHUTDOWN_TIMEOUT``."""
         Service.stopService(self)

@@ -88,7 +88,7 @@ class Writer(Service):
     def startService(self) -> None:
         """Begin, with a look at the table: an operator wants to know at start whether it can be served."""
         super().startService()
-        self._stopping = False
+        self._stopping = self._described = False
         self._start_work()
 
     def stopService(self) -> Deferred[None]:

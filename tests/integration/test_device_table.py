@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from typing import Any, ClassVar
 
 import pymysql
@@ -16,6 +17,7 @@ from aiot_mqtt.memory_table import Row
 from aiot_mqtt.report import HEARTBEAT
 from aiot_mqtt.store import StoreConflict, StoreMisconfigured, StoreRefused, StoreUnavailable
 from tests import servers
+from tests.certificates import make_certificates
 from tests.eventually import eventually
 from tests.relay import Relay
 from tests.store_contract import EARLIER, Mixin, StoreContract, make_update
@@ -157,12 +159,59 @@ class TableTests(DatabaseMixin, StoreContract):
             await self.store.write([make_update("d000", document=json.dumps({"t": "x" * 1100000}).encode())])
 
     async def test_the_pool_opens_its_connections_at_start_and_no_more(self) -> None:
+        await eventually(lambda: not self.connections())  # those of the test before are closing
         await self.store.describe()
         self.assertEqual(len(self.connections()), 5)
         other = self.make_table(pool_size=2, max_overflow=1)
         await other.describe()
         await self.stop_table(self.store)  # type: ignore[misc]
         await eventually(lambda: len(self.connections()) == 2)
+
+    async def test_the_pool_never_has_more_than_its_size_and_its_overflow(self) -> None:
+        self.database.add_device("a")
+        await self.store.describe()
+        connection = pymysql.connect(
+            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
+        )
+        self.addCleanup(connection.close)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
+            blocked = [self.store.write([make_update("a")]) for _ in range(20)]
+            await eventually(lambda: len(self.connections()) == 15)
+        connection.rollback()
+        for write in blocked:
+            self.assertEqual(await write, frozenset())
+        self.assertEqual(len(self.connections()), 15)
+
+    async def test_tls_is_used_and_verified(self) -> None:
+        files = make_certificates(servers.private_folder())
+        self.addCleanup(servers.remove_folder, files.ca.parent)
+        options = [f"--ssl-ca={files.ca}", f"--ssl-cert={files.server}", f"--ssl-key={files.server_key}"]
+        database = type(self.database)(settings=options)  # type: ignore[call-arg]
+        self.addCleanup(database.close)
+        database.start()
+        database.create_device_table()
+        database.grant()
+
+        def table(context: ssl.SSLContext) -> DeviceTable:
+            address = DatabaseAddress(
+                "localhost", database.port, servers.DATABASE, database.service_user, "device_main", context
+            )
+            table = DeviceTable(address, database.service_password, reactor)
+            table.startService()
+            self.addCleanup(table.stopService)
+            return table
+
+        def cipher(connection: Any) -> str:
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
+                return str(cursor.fetchone()[1])
+
+        self.assertTrue(await table(ssl.create_default_context(cafile=str(files.ca)))._run(cipher))
+        with self.assertRaises(StoreUnavailable) as caught:
+            await table(ssl.create_default_context()).describe()
+        self.assertIn("certificate", str(caught.exception))
+        self.assertEqual(await self.store._run(cipher), "")
 
     async def test_the_session_is_set_as_documented(self) -> None:
         await self.store.describe()

@@ -303,6 +303,16 @@ class MessageTests(ServiceMixin):
         await self.settled(service, 1)
         self.assertEqual(self.written("a")["last_report_data"], {"qos": 0})
 
+    async def test_a_stopped_service_can_be_started_again(self) -> None:
+        self.database.add_device("a")
+        service = await self.start_service()
+        await self.stop_service(service)  # type: ignore[misc]
+        service.startService()
+        await self.said(log_lines.MQTT_CONNECTED, 2)
+        await self.publish(("devices/a/data", '{"again": 1}'))
+        await self.settled(service, 1)
+        self.assertEqual(self.written("a")["last_report_data"], {"again": 1})
+
     async def test_five_thousand_messages_a_few_of_them_for_one_row(self) -> None:
         uuids = [f"d{number}" for number in range(300)]
         self.database.add_devices(uuids)
