@@ -21,12 +21,13 @@ from pymysql.constants import CLIENT
 from pymysql.converters import escape_string
 from twisted.application.service import Service
 from twisted.enterprise import adbapi
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 
 from .store import (
     DeviceUpdate,
     StoreConflict,
     StoreError,
+    StoreLoginRefused,
     StoreMisconfigured,
     StoreRefused,
     StoreUnavailable,
@@ -64,11 +65,10 @@ _REFUSED = frozenset(
         *(1048, 1062, 1216, 1264, 1265, 1292, 1366, 1406, 1451, 1452, 1644, 3854, 3988),  # values, keys, SIGNAL
     }
 )
+_LOGIN_REFUSED = frozenset({1044, 1045, 1049, 1251, 1275, 1698, 1862, 2049, 2059, 2061})
 _MISCONFIGURED = frozenset(
     {
-        *(1044, 1045, 1049, 1698, 1862),  # access denied, no such database, password expired
         *(1054, 1064, 1109, 1142, 1143, 1146, 1227, 1267, 1271, 1305, 1347, 1356, 1370),  # rights or schema
-        *(1251, 1275, 2049, 2059, 2061),  # authentication methods
         *(1665, 1193, 1231),  # binlog_format=STATEMENT; unknown or unsuitable variable
     }
 )
@@ -77,6 +77,7 @@ _READ_ONLY = frozenset({1290, 1792, 1836})
 _MEANINGS = (
     (_CONFLICT, StoreConflict),
     (_REFUSED, StoreRefused),
+    (_LOGIN_REFUSED, StoreLoginRefused),
     (_MISCONFIGURED, StoreMisconfigured),
     (_READ_ONLY, StoreUnavailable),
 )
@@ -267,9 +268,7 @@ class DeviceTable(Service):
 
     def describe(self) -> Deferred[TableDescription]:
         """Open the pool's first connections, and read from the server what the table is like."""
-        described = self._run(self._read_shape)
-        if self._warm_up_meeting is None:
-            described.addCallback(self._warm_up)
+        described = self._run(self._open_pool if self._warm_up_meeting is None else self._read_shape)
         return described.addCallback(lambda shape: TableDescription(shape.status_length))
 
     def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
@@ -280,20 +279,27 @@ class DeviceTable(Service):
         running: Deferred[T] = self._pool.runWithConnection(work, *arguments)
         return running.addErrback(self._translate)
 
-    def _warm_up(self, shape: _Shape) -> Deferred[_Shape]:
-        """Open the pool's first connections at once: each thread of the pool holds one, so all must be busy."""
+    # What follows runs in the pool's threads.
+
+    def _open_pool(self, connection: Any) -> _Shape:
+        """Read the shape, and keep this thread busy until as many others as the pool needs have a connection too."""
+        shape = self._read_shape(connection)
         meeting = self._warm_up_meeting = threading.Barrier(self._pool_size)
 
+        def open_others() -> None:
+            for _ in range(self._pool_size - 1):
+                self._pool.runWithConnection(meet).addErrback(lambda _failure: meeting.abort())
+
         def meet(_connection: object) -> None:
-            meeting.wait(CONNECT_TIMEOUT)
+            # A connection more or less does not matter now, so a meeting that fails is none.
+            with contextlib.suppress(threading.BrokenBarrierError):
+                meeting.wait(CONNECT_TIMEOUT)
 
-        def missed(_failure: object) -> None:
-            meeting.abort()  # a connection more or less does not matter now; the others need not wait
-
-        opened = [self._pool.runWithConnection(meet).addErrback(missed) for _ in range(self._pool_size)]
-        return DeferredList(opened).addCallback(lambda _results: shape)
-
-    # What follows runs in the pool's threads.
+        if not self.running:  # stopped meanwhile: nobody else will come
+            meeting.abort()
+        self._reactor.callFromThread(open_others)
+        meet(connection)
+        return shape
 
     def _open_session(self, connection: Any) -> None:
         with connection.cursor() as cursor:
@@ -329,7 +335,11 @@ class DeviceTable(Service):
         shape = self._shape or self._read_shape(connection)
         unknown: set[str] = set()
         with connection.cursor() as cursor:
-            for part, rows in _split(updates, self._most_bytes):
+            try:
+                parts = list(_split(updates, self._most_bytes))
+            except ValueError as error:  # of one update; nothing that it could hold should come to this
+                raise StoreRefused(repr(error)) from error
+            for part, rows in parts:
                 matched = cursor.execute(_update_statement(self._address.table, shape, rows))
                 if matched < len(part):
                     unknown |= self._without_row(cursor, part)
@@ -350,7 +360,7 @@ class DeviceTable(Service):
         number = _number(error)
         if kind is StoreUnavailable or number == 0:
             self._pool.distrust()
-        if kind in (StoreMisconfigured, StoreUnavailable):
+        if issubclass(kind, StoreMisconfigured | StoreUnavailable):
             self._shape = None
         raise kind(_words(error)) from error
 

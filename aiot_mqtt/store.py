@@ -85,5 +85,9 @@ class StoreMisconfigured(StoreError):
     """The server answers, but rights or schema do not allow the write: somebody must mend it."""
 
 
+class StoreLoginRefused(StoreMisconfigured):
+    """The server does not let this user in, or not into this database."""
+
+
 class StoreRefused(StoreError):
     """The server refuses what one of the updates holds; the same update will be refused again."""

@@ -27,6 +27,7 @@ from .store import (
     Store,
     StoreConflict,
     StoreError,
+    StoreLoginRefused,
     StoreMisconfigured,
     StoreRefused,
     StoreUnavailable,
@@ -39,7 +40,6 @@ CHUNK = 1000  # updates in one transaction: larger ones are no faster, and hold 
 CONFLICT_DELAY = 0.05  # s
 MISCONFIGURED_DELAY = 30.0  # s
 CONFLICTS_UNTOLD = 3  # in a row; deadlocks are ordinary, rows that stay locked are not
-UNEXPECTED_ERRORS_RETRIED = 3
 
 
 class Writer(Service):
@@ -187,12 +187,10 @@ class Writer(Service):
             except CancelledError:
                 raise
             except Exception as error:
-                # A fault of ours. Trying again may help; what never works must not hold up everything else.
+                # A fault of ours: whose, nobody knows, so nothing may be refused for it.
                 self._log.failure(log_lines.WRITE_FAILED_UNEXPECTEDLY)
                 if self._stopping:
                     raise StoreUnavailable(repr(error)) from error
-                if failures >= UNEXPECTED_ERRORS_RETRIED:
-                    raise StoreRefused(repr(error)) from error
                 delay = self._backoff(failures)
             else:
                 self._outage.ended()
@@ -204,7 +202,8 @@ class Writer(Service):
     def _outage_delay(self, error: StoreError, failures: int) -> float:
         if isinstance(error, StoreMisconfigured):
             self._counters.retries["misconfigured"] += 1
-            self._tell(log_lines.DATABASE_MISCONFIGURED, error)
+            is_login = isinstance(error, StoreLoginRefused)
+            self._tell(log_lines.DATABASE_FAILED if is_login else log_lines.DATABASE_MISCONFIGURED, error)
             return MISCONFIGURED_DELAY
         self._counters.retries["unavailable"] += 1
         self._tell(log_lines.DATABASE_FAILED, error)

@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.device_table import DatabaseAddress, DeviceTable
 from aiot_mqtt.memory_table import Row
 from aiot_mqtt.report import HEARTBEAT
-from aiot_mqtt.store import StoreConflict, StoreMisconfigured, StoreRefused, StoreUnavailable
+from aiot_mqtt.store import StoreConflict, StoreLoginRefused, StoreMisconfigured, StoreRefused, StoreUnavailable
 from tests import servers
 from tests.certificates import make_certificates
 from tests.eventually import eventually
@@ -266,7 +266,7 @@ class TableTests(DatabaseMixin, StoreContract):
         stranger = DeviceTable(address, "wrong", reactor)
         stranger.startService()
         self.addCleanup(stranger.stopService)
-        with self.assertRaises(StoreMisconfigured) as caught:
+        with self.assertRaises(StoreLoginRefused) as caught:
             await stranger.describe()
         self.assertIn("1045", str(caught.exception))
         self.assertNotIn("wrong", str(caught.exception))

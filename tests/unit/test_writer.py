@@ -18,6 +18,7 @@ from aiot_mqtt.report import DATA, HEARTBEAT, STATUS, DeviceReport
 from aiot_mqtt.store import (
     DeviceUpdate,
     StoreConflict,
+    StoreLoginRefused,
     StoreMisconfigured,
     StoreUnavailable,
     TableDescription,
@@ -224,6 +225,17 @@ class WriterTests(SynchronousTestCase):
             [event["log_format"] for event in events], [log_lines.DATABASE_MISCONFIGURED, log_lines.DATABASE_BACK]
         )
 
+    def test_a_login_that_is_refused_is_a_failed_connection(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.table.failures = [StoreLoginRefused("Access denied (1045)")]
+        with capturedLogs() as events:
+            self.writer.startService()
+            self.clock.advance(30)
+        self.assertEqual(
+            [event["log_format"] for event in events],
+            [log_lines.DATABASE_FAILED, log_lines.DATABASE_BACK, log_lines.DATABASE_CONNECTED],
+        )
+
     def test_a_deadlock_is_tried_again_soon_and_not_told(self) -> None:
         self.set_up(MemoryTable(["a"]))
         self.writer.startService()
@@ -263,23 +275,25 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(self.counters.status_ignored, 1)
         self.assert_sum()
 
-    def test_a_fault_of_ours_is_retried_then_isolated(self) -> None:
+    def test_a_fault_of_ours_is_told_and_nothing_is_lost_or_refused(self) -> None:
         class Broken(MemoryTable):
+            faults = 5
+
             def _write(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
-                if any(update.uuid == "bad" for update in updates):
+                self.faults -= 1
+                if self.faults >= 0:
                     raise ZeroDivisionError("a bug")
                 return super()._write(updates)
 
-        self.set_up(Broken(["a", "bad", "c"]))
-        self.table.failures = [StoreUnavailable("collect")]
+        self.set_up(Broken(["a", "b"]))
         self.writer.startService()
-        for device in ("a", "bad", "c"):
+        for device in ("a", "b"):
             self.receive(device, HEARTBEAT)
-        self.clock.pump([1.0] * 200)
-        self.assertEqual(self.connection.acknowledged, [1, 2, 3])
-        self.assertEqual(self.table.rows["c"].last_seen, NOW)
-        self.assertEqual(self.counters.refused, {"refused_by_database": 1})
-        self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
+        self.clock.pump([1.0] * 60)
+        self.assertEqual(self.connection.acknowledged, [1, 2])
+        self.assertEqual(self.table.rows["b"].last_seen, NOW)
+        self.assertEqual(self.counters.refused, {})
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 5)
         self.assert_sum()
 
     def test_stopping_writes_what_is_pending(self) -> None:
