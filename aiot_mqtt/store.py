@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -66,6 +66,18 @@ class Store(Protocol):
         :raises StoreError: nothing of it is stored, or, where the answer to the COMMIT was lost, perhaps all of it:
             writing the same again is always right.
         """
+        ...
+
+
+class StoreService(Store, Protocol):
+    """A ``Store`` that is a Twisted ``Service`` too, so that it starts and stops with the others."""
+
+    def setServiceParent(self, parent: Any) -> Any:
+        """See ``IService``."""
+        ...
+
+    def stopService(self) -> Any:
+        """See ``IService``."""
         ...
 
 
