@@ -202,7 +202,13 @@ async def simulate(
         window=options.window,
     )
     simulation = Simulation(
-        Fleet(plan), endpoint, connecting, reactor, connections=options.connections, most=options.messages
+        Fleet(plan),
+        endpoint,
+        connecting,
+        reactor,
+        connections=options.connections,
+        most=options.messages,
+        seconds=options.seconds,
     )
     try:
         await simulation.connect()
@@ -212,8 +218,6 @@ async def simulate(
         return EXIT_UNAVAILABLE
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: reactor.callFromThread(simulation.stop))
-    if options.seconds:
-        reactor.callLater(options.seconds, simulation.stop)
     showing = LoopingCall(lambda: progress.show(simulation.summary()))
     showing.clock = reactor
     showing.start(progress.interval, now=False)

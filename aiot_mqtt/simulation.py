@@ -104,12 +104,14 @@ class Simulation:
         *,
         connections: int = 8,
         most: int | None = None,
+        seconds: float | None = None,
         sent: Callable[[Message], None] = lambda _message: None,
     ) -> None:
         """
         :param options: for each connection; its number is put behind the client identifier.
         :param reactor: an ``IReactorTime``.
         :param most: end by itself after so many messages.
+        :param seconds: end by itself after so long; what is due before is published, as far as the broker keeps up.
         :param sent: told of each message as it is published.
         """
         self._fleet = fleet
@@ -117,6 +119,7 @@ class Simulation:
         self._options = options
         self._reactor = reactor
         self._most = most
+        self._seconds = seconds
         self._sent = sent
         self._publishers = [
             Publisher(replace(options, client_id=f"{options.client_id}-{number}"), reactor, self._pump)
@@ -153,8 +156,11 @@ class Simulation:
         ticking = LoopingCall(self._tick)
         ticking.clock = self._reactor
         ticking.start(TICK)
+        ending = self._reactor.callLater(self._seconds, self._end_of_time) if self._seconds else None
         await self._ended
         ticking.stop()
+        if ending is not None and ending.active():
+            ending.cancel()
         summary = self.summary()
         await self._disconnect()
         return summary
@@ -210,6 +216,10 @@ class Simulation:
             self.stop()
         return reason
 
+    def _end_of_time(self) -> None:
+        self._pump()
+        self.stop()
+
     def _tick(self) -> None:
         answered = sum(publisher.published - publisher.in_flight for publisher in self._publishers)
         if answered != self._answered or not self._stopping:
@@ -240,7 +250,7 @@ class Simulation:
         published = sum(publisher.published for publisher in publishers)
         while True:
             message = self._next = self._next or next(self._messages, None)
-            if message is None or message.due > due:
+            if message is None or message.due > due or (self._seconds and message.due >= self._seconds):
                 break
             number = message.device % len(publishers)
             if not rooms[number]:

@@ -60,10 +60,10 @@ class SimulationTests(SynchronousTestCase):
         self.sent: list[Message] = []
 
     def start(self, plan: FleetPlan = PLAN, **options: Any) -> tuple[Simulation, Deferred[Summary]]:
-        most = options.pop("most", None)
+        ends = {name: options.pop(name, None) for name in ("most", "seconds")}
         connecting = PublisherOptions("sim", mqtt5=False, **options)
         simulation = Simulation(
-            Fleet(plan), self.broker, connecting, self.clock, connections=2, most=most, sent=self.sent.append
+            Fleet(plan), self.broker, connecting, self.clock, connections=2, sent=self.sent.append, **ends
         )
         self.successResultOf(Deferred.fromCoroutine(simulation.connect()))
         return simulation, Deferred.fromCoroutine(simulation.run())
@@ -120,6 +120,15 @@ class SimulationTests(SynchronousTestCase):
         self.broker.acknowledge()
         self.broker.acknowledge()
         self.assertEqual(self.successResultOf(running).acknowledged, 25)
+
+    def test_ends_by_itself_after_some_time_with_all_that_was_due_until_then(self) -> None:
+        _, running = self.start(seconds=1.5)
+        self.advance(3)
+        self.assertEqual(sum(self.broker.read()), 150)
+        self.broker.acknowledge()
+        self.broker.acknowledge()
+        self.assertEqual(self.successResultOf(running).acknowledged, 150)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_retained_messages_are_taken_back_at_the_end(self) -> None:
         simulation, running = self.start(FleetPlan(PLAN.uuids, rate=100.0, chaos=1.0))
