@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -63,9 +64,14 @@ def _text(text: str) -> str:
 def _host(text: str) -> str:
     if "://" in text:
         raise ValueError("must be a host name or address alone, without a scheme such as mqtt://")
-    if not re.fullmatch(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%a-z0-9]*\]?", text):
-        raise ValueError("must be a host name or address alone (the port has a setting of its own)")
-    return text.strip("[]")
+    if re.fullmatch(r"[A-Za-z0-9._-]+", text):
+        return text
+    address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        raise ValueError("must be a host name or address alone (the port has a setting of its own)") from None
+    return address
 
 
 def _identifier(text: str) -> str:
@@ -193,6 +199,9 @@ class Settings:
 
     device_status_values: frozenset[str] = _setting(_words, "", may_be_empty=True)
 
+    heartbeat_timeout: int = _setting(_number(0, 31536000), "300")
+    heartbeat_check_interval: int = _setting(_number(1, 86400), "30")
+
     stats_interval: int = _setting(_number(0, 86400), "300")
     shutdown_timeout: int = _setting(_number(1, 3600), "10")
     log_level: str = _setting(_log_level, "INFO")
@@ -236,6 +245,7 @@ def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Se
     broken = [name for name, text in texts.items() if any("\ud800" <= character <= "\udfff" for character in text)]
     mistakes += [f"{name}: it is not UTF-8" for name in broken]
     values: dict[str, Any] = {}
+    invalid = {name.lower() for name in broken}
     for item in fields(Settings):
         name = item.name.upper()
         if name in broken:
@@ -248,8 +258,11 @@ def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Se
         try:
             values[item.name] = item.metadata["parse"](text)
         except ValueError as error:
-            mistakes.append(f"{origin(name)}: {error}; it is {text!r}")
-    mistakes += _conflicts(values)
+            # What stands before an @ in an address may be a password.
+            shown = re.sub(r"//[^/]*@", "//***@", text)
+            mistakes.append(f"{origin(name)}: {error}; it is {shown!r}")
+            invalid.add(item.name)
+    mistakes += _conflicts(values, invalid)
     if mistakes:
         raise ConfigError(mistakes)
     return Settings(**values)
@@ -289,16 +302,17 @@ def _unknown_names(lines: Mapping[str, int], path: Path) -> list[str]:
     return mistakes
 
 
-def _conflicts(values: Mapping[str, Any]) -> list[str]:
-    """Settings that make no sense together."""
+def _conflicts(values: Mapping[str, Any], invalid: set[str]) -> list[str]:
+    """Settings that make no sense together; nothing is said of those that are wrong by themselves."""
     mistakes = []
-    if bool(values.get("mqtt_cert_file")) != bool(values.get("mqtt_key_file")):
+    pair = ("mqtt_cert_file", "mqtt_key_file")
+    if not invalid.intersection(pair) and len({bool(values.get(name)) for name in pair}) > 1:
         mistakes.append("MQTT_CERT_FILE and MQTT_KEY_FILE: a client certificate needs both")
     for prefix in ("mqtt", "db"):
         files = [name for name in values if re.fullmatch(f"{prefix}_(ca|cert|key)_file", name) and values[name]]
-        if files and not values.get(f"{prefix}_tls"):
+        if files and not values.get(f"{prefix}_tls") and f"{prefix}_tls" not in invalid:
             names = ", ".join(name.upper() for name in files)
             mistakes.append(f"{names}: set, but {prefix.upper()}_TLS is not true, so nothing would be encrypted")
-    if values.get("mqtt_password") and not values.get("mqtt_username"):
+    if values.get("mqtt_password") and not values.get("mqtt_username") and "mqtt_username" not in invalid:
         mistakes.append("MQTT_PASSWORD: set, but MQTT_USERNAME is empty, and MQTT 3.1.1 allows no password without one")
     return mistakes

@@ -11,7 +11,19 @@ from collections import Counter
 class Counters:
     """Counts since the process started. Each delivery counts in ``received`` and in exactly one of the others."""
 
-    __slots__ = ("dropped", "received", "refused", "retained", "retries", "status_ignored", "stored", "superseded")
+    __slots__ = (
+        "came_back",
+        "dropped",
+        "odd_last_seen",
+        "received",
+        "refused",
+        "retained",
+        "retries",
+        "status_ignored",
+        "stored",
+        "superseded",
+        "went_silent",
+    )
 
     def __init__(self) -> None:
         self.received = 0
@@ -27,12 +39,27 @@ class Counters:
         """By reason."""
         self.status_ignored = 0
         """Messages whose status could not be put in ``device_status``; they count elsewhere as deliveries."""
+        self.went_silent = 0
+        """Devices set offline because they were not heard."""
+        self.odd_last_seen = 0
+        """Of those, rows without a ``last_seen``, or with one far in the future."""
+        self.came_back = 0
+        """Devices heard again after that."""
         self.retries: Counter[str] = Counter()
         """Writes that had to be repeated, by reason; these are not deliveries."""
 
     def as_dict(self) -> dict[str, int]:
         """All figures flat, refusals and retries as ``refused_<reason>`` and ``retries_<reason>``."""
-        names = ("received", "stored", "superseded", "retained", "dropped", "status_ignored")
+        names = (
+            "received",
+            "stored",
+            "superseded",
+            "retained",
+            "dropped",
+            "status_ignored",
+            "went_silent",
+            "came_back",
+        )
         plain = {name: getattr(self, name) for name in names}
         for group in ("refused", "retries"):
             plain |= {f"{group}_{reason}": count for reason, count in sorted(getattr(self, group).items())}

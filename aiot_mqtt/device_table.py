@@ -1,4 +1,4 @@
-"""All SQL, the connection pool and the meaning of the server's errors: the only place that knows PyMySQL and adbapi.
+"""All SQL: the owner's table as the writer and the offline sweep need it.
 
 A batch is one explicit transaction: the UPDATE is sent, answered, and only then the COMMIT. Never autocommit, never
 both at once: a statement left in a frozen server's socket would run after newer ones and move rows back. With the row
@@ -8,10 +8,8 @@ locks held, a late COMMIT makes the newer batch wait instead.
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,14 +18,14 @@ import pymysql
 from pymysql.constants import CLIENT
 from pymysql.converters import escape_string
 from twisted.application.service import Service
-from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred
 
+from .connection_pool import ConnectionPool
+from .database_errors import classify, error_number, error_words
 from .store import (
     DeviceUpdate,
-    StoreConflict,
-    StoreError,
-    StoreLoginRefused,
+    Silence,
+    SilentDevice,
     StoreMisconfigured,
     StoreRefused,
     StoreUnavailable,
@@ -42,8 +40,6 @@ CONNECT_TIMEOUT = 10  # s
 READ_TIMEOUT = 20  # s
 # After this the server drops a connection that vanished without a FIN, and the row locks with it (default: 8 hours).
 WAIT_TIMEOUT = 60  # s
-# An idle connection is replaced before the server may have dropped it.
-MOST_IDLE = 45  # s
 LOCK_WAIT_TIMEOUT = 5  # s
 PACKET_RESERVE = 1024  # bytes of max_allowed_packet left for the statement around its rows
 
@@ -56,31 +52,7 @@ _SESSION = (
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 _COLUMNS = ("uuid", "last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
 
-# By number, because PyMySQL's classes do not tell: 1205, 1292, 3140 and 2013 are all OperationalError.
-_CONFLICT = frozenset({1205, 1213})  # lock wait timeout, deadlock
-_REFUSED = frozenset(
-    {
-        *(3140, 3141, 3144, 3157),  # JSON: invalid text, charset, depth
-        *(4025, 3819),  # CHECK constraint of MariaDB, of MySQL; MariaDB's JSON columns have one
-        *(1048, 1062, 1216, 1264, 1265, 1292, 1366, 1406, 1451, 1452, 1644, 3854, 3988),  # values, keys, SIGNAL
-    }
-)
-_LOGIN_REFUSED = frozenset({1044, 1045, 1049, 1251, 1275, 1698, 1862, 2049, 2059, 2061})
-_MISCONFIGURED = frozenset(
-    {
-        *(1054, 1064, 1109, 1142, 1143, 1146, 1227, 1267, 1271, 1305, 1347, 1356, 1370),  # rights or schema
-        *(1665, 1193, 1231),  # binlog_format=STATEMENT; unknown or unsuitable variable
-    }
-)
-# The connection lives, but leads to a server that cannot write now: after a failover another one will.
-_READ_ONLY = frozenset({1290, 1792, 1836})
-_MEANINGS = (
-    (_CONFLICT, StoreConflict),
-    (_REFUSED, StoreRefused),
-    (_LOGIN_REFUSED, StoreLoginRefused),
-    (_MISCONFIGURED, StoreMisconfigured),
-    (_READ_ONLY, StoreUnavailable),
-)
+_IS_SILENT = "(last_seen < %s OR last_seen IS NULL OR last_seen > %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,100 +81,10 @@ class _Shape:
     status_length: int
 
 
-class _PooledConnection(adbapi.Connection):
-    """Discards a connection that cannot roll back, without the two tracebacks adbapi logs for it."""
-
-    def rollback(self) -> None:
-        try:
-            assert self._connection is not None
-            self._connection.rollback()
-        except Exception:
-            self._pool.disconnect(self._connection)
-
-
-class _Pool(adbapi.ConnectionPool):
-    """A pool that replaces connections which are old, long idle, or from before the server was lost."""
-
-    connectionFactory = _PooledConnection  # noqa: N815 adbapi's name
-
-    def __init__(self, recycle: float, open_session: Callable[[Any], None], **arguments: Any) -> None:
-        """
-        :param recycle: seconds after which a connection is replaced.
-        :param open_session: called with each new connection.
-        """
-        super().__init__("pymysql", **arguments)
-        self._open_session = open_session
-        self._recycle = recycle
-        self._opened: dict[int, float] = {}
-        self._used: dict[int, float] = {}
-        self._distrusted_before = 0.0
-        self._aborted = False
-
-    def connect(self) -> Any:
-        """This thread's connection, a new one where the old one must be replaced. Runs in the pool's threads."""
-        thread = self.threadID()
-        now = time.monotonic()
-        connection = self.connections.get(thread)
-        if connection is not None and self._must_be_replaced(thread, now):
-            self.disconnect(connection)
-            connection = None
-        if connection is None:
-            if self._aborted:
-                raise StoreUnavailable("the connection pool is closing")
-            connection = pymysql.Connection(defer_connect=True, **self.connkw)
-            self.connections[thread] = connection  # before it connects, so that abort can reach its socket
-            try:
-                connection.connect()
-                self._open_session(connection)
-            except BaseException:
-                self.disconnect(connection)
-                raise
-            self._opened[thread] = now
-        self._used[thread] = now
-        return connection
-
-    def _must_be_replaced(self, thread: int, now: float) -> bool:
-        opened = self._opened[thread]
-        return opened <= self._distrusted_before or now - opened > self._recycle or now - self._used[thread] > MOST_IDLE
-
-    def _close(self, connection: Any) -> None:
-        if connection.open:
-            super()._close(connection)
-
-    def distrust(self) -> None:
-        """A connection was lost: those opened before now are likely dead too, so spare each a failed attempt."""
-        self._distrusted_before = time.monotonic()
-
-    def abort(self) -> None:
-        """Shut every socket down, so that threads waiting in one return at once. Runs in the reactor's thread."""
-        self._aborted = True
-        for connection in list(self.connections.values()):
-            with contextlib.suppress(OSError, AttributeError):  # already closed, or not open yet
-                connection._sock.shutdown(socket.SHUT_RDWR)
-
-    def end(self) -> Deferred[None]:
-        """Close like ``close``, without holding up the reactor while the threads end."""
-        self.abort()
-        for trigger in (self.startID, self.shutdownID):
-            if trigger is not None:
-                self._reactor.removeSystemEventTrigger(trigger)
-        self.startID = self.shutdownID = None
-        ended: Deferred[None] = Deferred()
-
-        # adbapi joins its threads in the calling one, which must not be the reactor's: a thread may be in a name
-        # look-up that takes its time. A daemon thread, so that this one does not hold up the process either.
-        def join() -> None:
-            self.finalClose()
-            self._reactor.callFromThread(ended.callback, None)
-
-        threading.Thread(target=join, name="close database pool", daemon=True).start()
-        return ended
-
-
 class DeviceTable(Service):
     """The owner's table as a ``Store``."""
 
-    _pool: _Pool
+    _pool: ConnectionPool
 
     def __init__(
         self,
@@ -253,7 +135,7 @@ class DeviceTable(Service):
     def startService(self) -> None:
         """Make the pool. Its connections are opened by the first ``describe``."""
         super().startService()
-        self._pool = _Pool(**self._pool_arguments)
+        self._pool = ConnectionPool(**self._pool_arguments)
         self._warm_up_meeting = None
 
     def stopService(self) -> Deferred[None]:
@@ -274,6 +156,14 @@ class DeviceTable(Service):
     def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
         """See ``Store.write``."""
         return self._run(self._write, updates)
+
+    def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
+        """See ``PresenceStore``."""
+        return self._run(self._find_silent, silence, after_id, most)
+
+    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
+        """See ``PresenceStore``."""
+        return self._run(self._set_offline, ids, silence)
 
     def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         running: Deferred[T] = self._pool.runWithConnection(work, *arguments)
@@ -345,6 +235,33 @@ class DeviceTable(Service):
                     unknown |= self._without_row(cursor, part)
         return frozenset(unknown)
 
+    def _find_silent(self, connection: Any, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT id, uuid, CAST(last_seen AS CHAR) FROM `{self._address.table}`"  # noqa: S608
+                f" WHERE is_online = 1 AND id > %s AND {_IS_SILENT} ORDER BY id LIMIT %s",
+                (after_id, silence.cutoff, silence.future, most),
+            )
+            return [SilentDevice(*row) for row in cursor.fetchall()]
+
+    def _set_offline(self, connection: Any, ids: Sequence[int], silence: Silence) -> frozenset[int]:
+        chosen = f"id IN ({', '.join(map(str, ids))})"
+        still_silent = f"{chosen} AND is_online = 1 AND {_IS_SILENT}"
+        times = (silence.cutoff, silence.future)
+        with connection.cursor() as cursor:
+            # The same transaction locks the rows and then sets them, so that what is told is what was done.
+            cursor.execute(
+                f"SELECT id FROM `{self._address.table}` WHERE {still_silent} FOR UPDATE",  # noqa: S608
+                times,
+            )
+            silent = frozenset(row[0] for row in cursor.fetchall())
+            if silent:
+                cursor.execute(
+                    f"UPDATE `{self._address.table}` SET is_online = 0 WHERE {still_silent}",  # noqa: S608
+                    times,
+                )
+        return silent
+
     def _without_row(self, cursor: Any, updates: Sequence[DeviceUpdate]) -> set[str]:
         uuids = ", ".join(f"'{update.uuid}'" for update in updates)
         cursor.execute(f"SELECT uuid FROM `{self._address.table}` WHERE uuid IN ({uuids})")  # noqa: S608
@@ -357,39 +274,12 @@ class DeviceTable(Service):
         if not isinstance(error, pymysql.err.Error | OSError):
             return failure  # already one of ours, or a fault in this program
         kind = classify(error)
-        number = _number(error)
+        number = error_number(error)
         if kind is StoreUnavailable or number == 0:
             self._pool.distrust()
         if issubclass(kind, StoreMisconfigured | StoreUnavailable):
             self._shape = None
-        raise kind(_words(error)) from error
-
-
-def classify(error: Exception) -> type[StoreError]:
-    """What an error of PyMySQL means for a write.
-
-    A number that is not known is taken for an outage: then the write is repeated and nothing is lost, and the log
-    says why.
-    """
-    number = _number(error)
-    for numbers, meaning in _MEANINGS:
-        if number in numbers:
-            return meaning
-    if isinstance(error, pymysql.err.DataError | pymysql.err.IntegrityError):
-        return StoreRefused
-    if isinstance(error, pymysql.err.ProgrammingError | pymysql.err.NotSupportedError):
-        return StoreMisconfigured
-    return StoreUnavailable
-
-
-def _number(error: Exception) -> int:
-    number = error.args[0] if error.args else 0
-    return number if isinstance(number, int) else 0
-
-
-def _words(error: Exception) -> str:
-    number = _number(error)
-    return f"{error.args[1]} ({number})" if number and len(error.args) > 1 else str(error) or repr(error)
+        raise kind(error_words(error)) from error
 
 
 def _split(updates: Sequence[DeviceUpdate], most_bytes: int) -> Iterator[tuple[list[DeviceUpdate], list[str]]]:

@@ -20,6 +20,11 @@ _ASSIGNMENT = re.compile(rf"[ \t]*(?P<name>{_NAME})[ \t]*=[ \t]*(?P<value>.*?)[ 
 _SINGLE_QUOTED = re.compile(r"'[^'\\]*'")
 _DOUBLE_QUOTED = re.compile(r'"[^"\\]*"')
 
+# Besides what no text file should hold: noncharacters, for which systemd refuses the whole file.
+_NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
+    f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
+)
+_CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ufeff{_NONCHARACTERS}]")
 _LINE_BREAK = re.compile("\r\n|\n|\r")
 _QUOTE_IT = "put the value in single quotes"
 
@@ -52,12 +57,14 @@ def read_env_file(path: Path) -> tuple[dict[str, str], dict[str, int], list[str]
 
 def _problem(line: str) -> str | None:
     """What makes a line mean different things to the two readers, and what to do; None when nothing does."""
+    if "\0" in line:
+        return _control("\0")
     if _BLANK.fullmatch(line):
         return None
     if line.startswith("\ufeff"):
         return "the file begins with a byte order mark, which systemd takes for part of the first name; save it without"
-    if control := re.search(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ufeff]", line):
-        return f"the line holds the control character U+{ord(control[0]):04X}"
+    if control := _CONTROL.search(line):
+        return _control(control[0])
     if line.lstrip().startswith(";"):
         return "systemd takes a line that begins with ; for a comment, python-dotenv does not; begin it with #"
     assignment = _ASSIGNMENT.fullmatch(line)
@@ -67,7 +74,13 @@ def _problem(line: str) -> str | None:
         if line.lstrip().startswith("export "):
             return "systemd ignores a line with export; take that word away"
         return "not an assignment like NAME=value, nor a comment"
+    if assignment["name"] == "export":
+        return "python-dotenv takes export for a word of its own, not for a name"
     return _value_problem(assignment["value"])
+
+
+def _control(character: str) -> str:
+    return f"the line holds the control character U+{ord(character):04X}"
 
 
 def _value_problem(value: str) -> str | None:

@@ -102,18 +102,14 @@ class Ingest:
                 self._now = datetime.fromtimestamp(second, self._table_zone).strftime("%Y-%m-%d %H:%M:%S")
             if self._pending.merge(report, self._now):
                 counters.superseded += 1
-            if report.ignored_status is not None:
-                self._refusals.ignored_status(report.device, report.ignored_status, payload)
-        except UnknownDevice as refused:
-            self._refusals.unknown_device(refused.device)
-        except ForeignTopic as refused:
-            counters.refused[refused.reason] += 1
-            self.foreign_topic_received(refused.topic)
         except Refused as refused:
-            self._refusals.refuse(refused.reason, topic.decode("utf-8", "backslashreplace"), refused.detail, payload)
+            self._refuse(refused, topic, payload)
         except Exception:
             counters.refused["internal_error"] += 1
-            self._log.failure(log_lines.RECEIVE_FAILED_UNEXPECTEDLY, topic=shorten(topic))
+            self._tell_fault(topic)
+        else:
+            if report.ignored_status is not None:
+                self._warn_of_status(report.device, report.ignored_status, payload)
 
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
         """A PUBLISH was skipped as it arrived, because its payload of ``size`` bytes is over ``most``."""
@@ -122,12 +118,42 @@ class Ingest:
         self._counters.received += 1
         if packet_id:
             self._pending.owe_acknowledgement(packet_id)
-        detail = f"the payload has {size} bytes, MQTT_MAX_PAYLOAD is {most}"
-        self._refusals.refuse("too_large", topic.decode("utf-8", "backslashreplace"), detail, b"")
+        self._refuse(Refused("too_large", f"the payload has {size} bytes, MQTT_MAX_PAYLOAD is {most}"), topic, b"")
 
     def read_finished(self) -> None:
         """All PUBLISH packets of one read from the network were handed over."""
-        self._wake_writer()
+        try:
+            self._wake_writer()
+        except Exception:
+            self._tell_fault(b"")
+
+    def _refuse(self, refused: Refused, topic: bytes, payload: bytes) -> None:
+        """Count and tell a refusal; where that fails, count it all the same."""
+        counted = self._counters.refused
+        before = counted.total()
+        try:
+            if isinstance(refused, UnknownDevice):
+                self._refusals.unknown_device(refused.device)
+            elif isinstance(refused, ForeignTopic):
+                counted[refused.reason] += 1
+                self.foreign_topic_received(refused.topic)
+            else:
+                name = topic.decode("utf-8", "backslashreplace")
+                self._refusals.refuse(refused.reason, name, refused.detail, payload)
+        except Exception:
+            if counted.total() == before:
+                counted["internal_error"] += 1
+            self._tell_fault(topic)
+
+    def _warn_of_status(self, device: str, reason: str, payload: bytes) -> None:
+        try:
+            self._refusals.ignored_status(device, reason, payload)
+        except Exception:
+            self._tell_fault(device.encode())
+
+    def _tell_fault(self, topic: bytes) -> None:
+        """A fault of ours: called where an exception is handled."""
+        self._log.failure(log_lines.RECEIVE_FAILED_UNEXPECTEDLY, topic=shorten(topic))
 
     def _log_message(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
         self._log.debug(

@@ -93,6 +93,9 @@ WRITE_FAILED_UNEXPECTEDLY = _line(
     "❌ 写入时出现意外错误（请报告此问题），稍后重试",
     "❌ Unexpected error while writing (please report it), trying again",
 )
+LISTENER_FAILED_UNEXPECTEDLY = _line(
+    "❌ 写入后的处理出现意外错误（请报告此问题）", "❌ Unexpected error after a write (please report it)"
+)
 VALUE_REFUSED = _line(
     "⚠️ 数据库拒绝设备 {device} 的 {column}: {reason}；其余字段已写入",
     "⚠️ The database refuses {column} of device {device}: {reason}; the rest of its row is written",
@@ -122,6 +125,33 @@ RECEIVE_FAILED_UNEXPECTEDLY = _line(
     "❌ Unexpected error while handling a message (please report it): {topic}",
 )
 STATISTICS = _line("📊 统计: {figures}", "📊 Figures: {figures}")
+
+# Presence.
+DEVICES_OFFLINE = _line(
+    "📴 {count} 台设备离线: {devices}（{cutoff} 之后没有消息）",
+    "📴 {count} devices are offline: {devices} (nothing heard since {cutoff})",
+)
+DEVICE_OFFLINE = _line(
+    "📴 设备离线: {device}，最后消息 {last_seen}", "📴 Device offline: {device}, last heard {last_seen}"
+)
+ODD_LAST_SEEN = _line(
+    "⚠️ {count} 台在线设备的last_seen为空或在未来（例如 {device}: {last_seen}），已设为离线",
+    "⚠️ {count} online devices had no last_seen, or one in the future (such as {device}: {last_seen}): set offline",
+)
+SWEEP_FAILED = _line(
+    "⚠️ 离线检查失败，下次再试: {reason}", "⚠️ The offline sweep failed, the next one is tried all the same: {reason}"
+)
+SWEEP_FAILED_UNEXPECTEDLY = _line(
+    "❌ 离线检查出现意外错误（请报告此问题）", "❌ Unexpected error in the offline sweep (please report it)"
+)
+REGULARITY = _line(
+    "📈 心跳规律: 99.9%的间隔 ≤ {usual} 秒（共 {intervals} 个）；HEARTBEAT_TIMEOUT={timeout} 会晚 {late} 秒发现故障",
+    "📈 Regularity: 99.9 % of intervals ≤ {usual} s (of {intervals}); {timeout} s finds a failure {late} s late",
+)
+FLAPPING = _line(
+    "⚠️ {count} 台设备约每 {interval} 秒上报一次，接近或超过HEARTBEAT_TIMEOUT={timeout}: 它们会反复上下线",
+    "⚠️ {count} devices report about every {interval} s, the timeout itself ({timeout} s) or more: they will flap",
+)
 
 # The life of the process.
 STOPPING = _line("正在停止: 写入剩余的 {deliveries} 条消息", "Stopping: writing the {deliveries} messages left")

@@ -90,7 +90,7 @@ def make_observer(streams: list[IO[bytes] | LogFile], *, level: str, log_format:
     lowest = LogLevelFilterPredicate(defaultLogLevel=LEVELS[level])
     if level != "DEBUG":
         for namespace in QUIET_NAMESPACES:
-            lowest.setLogLevelForNamespace(namespace, LogLevel.warn)
+            lowest.setLogLevelForNamespace(namespace, max(LogLevel.warn, LEVELS[level]))
     return FilteringLogObserver(LineObserver(streams, line), [lowest])
 
 

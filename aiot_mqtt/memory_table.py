@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from twisted.internet.defer import Deferred, execute
 
-from .store import DeviceUpdate, StoreError, StoreRefused, TableDescription
+from .store import DeviceUpdate, Silence, SilentDevice, StoreError, StoreRefused, TableDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,31 @@ class MemoryTable:
         """See ``Store``."""
         return execute(self._write, updates)
 
+    def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
+        """See ``PresenceStore``; the id of a row is its place."""
+        return execute(self._find_silent, silence, after_id, most)
+
+    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
+        """See ``PresenceStore``."""
+        return execute(self._set_offline, ids, silence)
+
+    def _find_silent(self, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
+        self._fail()
+        found = [
+            SilentDevice(place, uuid, row.last_seen)
+            for place, (uuid, row) in enumerate(self.rows.items(), 1)
+            if place > after_id and _is_silent(row, silence)
+        ]
+        return found[:most]
+
+    def _set_offline(self, ids: Sequence[int], silence: Silence) -> frozenset[int]:
+        self._fail()
+        places = dict(enumerate(self.rows, 1))
+        silent = frozenset(place for place in ids if _is_silent(self.rows[places[place]], silence))
+        for place in silent:
+            self.rows[places[place]] = replace(self.rows[places[place]], is_online=False)
+        return silent
+
     def _describe(self) -> TableDescription:
         self._fail()
         return TableDescription(self.status_length)
@@ -70,3 +95,8 @@ class MemoryTable:
     def _fail(self) -> None:
         if self.failures:
             raise self.failures.pop(0)
+
+
+def _is_silent(row: Row, silence: Silence) -> bool:
+    last_seen = row.last_seen
+    return row.is_online and (last_seen is None or last_seen < silence.cutoff or last_seen > silence.future)

@@ -26,15 +26,21 @@ class Outage:
         self._told = 0.0
         self._reason = ""
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._since is not None
+
     def failed(self, line: str, reason: str, **fields: Any) -> None:
         """Another attempt failed.
 
         :param line: format of the ERROR that starts the outage; it is repeated when the reason becomes another.
         """
         now = self._clock.seconds()
+        is_new = self._since is None or reason != self._reason
         if self._since is None:
             self._since = now
-        if reason != self._reason:
+        if is_new:
             self._log.error(line, reason=reason, **fields)
         elif now - self._told >= REMINDER_INTERVAL:
             self._log.error(self._still_down, reason=reason, seconds=round(now - self._since), **fields)

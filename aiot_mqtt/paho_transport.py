@@ -27,7 +27,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from .packets import PacketReader, ProtocolViolation, PublishReceiver
+from .packets import PUBLISH, PacketReader, ProtocolViolation, PublishReceiver
 from .pending import Acknowledger
 
 CONNACK, DISCONNECT = 2, 14
@@ -180,6 +180,7 @@ class MqttConnection(Protocol):
         self._keepalive = float(options.keepalive)
         self._keepalive_call = LoopingCall(self._keep_alive)
         self._keepalive_call.clock = clock
+        self._has_received = False
         self._last_received = 0.0
         self._reader = PacketReader(
             receiver, self._control_packet, mqtt5=options.mqtt5, max_payload=options.max_payload
@@ -292,6 +293,9 @@ class MqttConnection(Protocol):
             return
         self._last_received = self._clock.seconds()
         try:
+            if not self._has_received and data[0] >> 4 == PUBLISH:
+                raise ProtocolViolation("a packet before CONNACK")
+            self._has_received = True
             self._reader.feed(data)
         except ProtocolViolation as error:
             self.protocol_violation = str(error)
@@ -330,7 +334,8 @@ class MqttConnection(Protocol):
         self, _client: object, _userdata: object, flags: paho.ConnectFlags, _code: object, properties: object
     ) -> None:
         self._session_present = flags.session_present
-        self._keepalive = float(getattr(properties, "ServerKeepAlive", self._options.keepalive))
+        # 0 would mean none; ours does no harm then.
+        self._keepalive = float(getattr(properties, "ServerKeepAlive", 0) or self._options.keepalive)
 
     def _on_subscribe(
         self, _client: object, _userdata: object, packet_id: int, codes: list[ReasonCode], _properties: object

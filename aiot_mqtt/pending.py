@@ -58,6 +58,11 @@ class PendingUpdates:
         return len(self._updates)
 
     @property
+    def unacknowledged(self) -> int:
+        """PUBLISH packets that are owed an acknowledgement."""
+        return len(self._packet_ids)
+
+    @property
     def deliveries(self) -> int:
         """Deliveries neither stored nor superseded yet."""
         return sum(update.deliveries for update in self._updates.values())

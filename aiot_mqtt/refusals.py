@@ -18,7 +18,7 @@ SHOWN = 100  # characters of a payload or a name that are shown
 def shorten(text: bytes | str) -> str:
     """What is fit to stand in a log line of a text that anybody may have written: one line, bounded, printable."""
     if isinstance(text, bytes):
-        text = text[: 4 * SHOWN].decode("utf-8", "backslashreplace")
+        text = text[: 4 * (SHOWN + 1)].decode("utf-8", "backslashreplace")
     shown = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text[:SHOWN])
     return shown if len(text) <= SHOWN else shown + "…"
 

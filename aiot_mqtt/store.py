@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -48,6 +48,25 @@ class TableDescription:
     """Characters that fit ``device_status``."""
 
 
+class SilentDevice(NamedTuple):
+    """A row that says online, of a device that was not heard lately."""
+
+    id: int
+    uuid: str
+    last_seen: str | None
+    """As in ``DeviceUpdate``; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Which ``last_seen`` mean silence; times as in ``DeviceUpdate``."""
+
+    cutoff: str
+    """Earlier ones, and none at all."""
+    future: str
+    """Later ones: written by a wrong clock, or in another zone."""
+
+
 class Store(Protocol):
     """A table of devices. It is only ever updated: no row is added or removed, no other column changes."""
 
@@ -69,8 +88,26 @@ class Store(Protocol):
         ...
 
 
-class StoreService(Store, Protocol):
-    """A ``Store`` that is a Twisted ``Service`` too, so that it starts and stops with the others."""
+class PresenceStore(Protocol):
+    """The same table, as the offline sweep sees it."""
+
+    def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
+        """Rows that say online and are silent, in the order of their ids, from the one behind ``after_id`` on.
+
+        Takes no locks. :raises StoreError: it cannot be told, now.
+        """
+        ...
+
+    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
+        """Set those of the rows offline that still say online and are still silent; no other column changes.
+
+        The Deferred fires with the ids of those that were set. :raises StoreError: none was.
+        """
+        ...
+
+
+class StoreService(Store, PresenceStore, Protocol):
+    """The table as a Twisted ``Service``, so that it starts and stops with the others."""
 
     def setServiceParent(self, parent: Any) -> Any:
         """See ``IService``."""

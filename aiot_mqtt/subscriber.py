@@ -34,6 +34,7 @@ CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK
 # identifier would take the session from each other at full speed.
 SHORT_SESSION = 30.0  # s
 MOST_FOREIGN_FILTERS = 100  # a connection
+WINDOW_OF_311 = 20  # Mosquitto's max_inflight_messages, which MQTT 3.1.1 gives a client no way to ask for
 DENIED = 0x80  # reason codes from here on
 
 
@@ -103,8 +104,19 @@ class Subscriber(Service):
         self._work: Deferred[None] | None = None
         self._said_started = False
         self._had_session = False
+        self._all_granted = False
         self._foreign_filters: set[str] = set()
         ingest.foreign_topic_received = self._foreign_topic_received
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether the broker has granted every topic on the connection that there is."""
+        return self._connection is not None and self._all_granted
+
+    @property
+    def window(self) -> int:
+        """PUBLISH packets that the broker may send before it waits for an acknowledgement."""
+        return self._options.receive_maximum if self._choice.mqtt5 else WINDOW_OF_311
 
     def startService(self) -> None:
         """Begin to connect; a broker that is down is waited for."""
@@ -199,6 +211,7 @@ class Subscriber(Service):
     async def _serve(self, connection: MqttConnection) -> str:
         """Subscribe, and wait for the connection's end; returns its reason."""
         self._foreign_filters.clear()
+        self._all_granted = False
         subscribing = Deferred.fromCoroutine(self._subscribe(connection))
         subscribing.addErrback(lambda failure: failure.trap(CancelledError, MqttError) and None)
         subscribing.addErrback(lambda failure: self._log.failure(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY, failure))
@@ -238,6 +251,7 @@ class Subscriber(Service):
             wanted, attempt = denied, attempt + 1
             if denied:
                 await deferLater(self._clock, delay)
+        self._all_granted = True
         self._outage.ended()
         if not self._said_started:
             self._said_started = True
@@ -254,7 +268,8 @@ class Subscriber(Service):
         """Unsubscribe from a topic that is none of ours: an old subscription lives on in a kept session."""
         before, _, kind = topic.rpartition("/")
         prefix = before.rpartition("/")[0]
-        filters = {topic, f"{prefix}/+/{kind}"} - self._foreign_filters
+        # An empty topic name is none to unsubscribe from: a topic filter has at least one character (section 4.7.3).
+        filters = {name for name in (topic, f"{prefix}/+/{kind}") if name} - self._foreign_filters
         if self._connection is None or not filters or len(self._foreign_filters) >= MOST_FOREIGN_FILTERS:
             return
         self._foreign_filters |= filters

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
@@ -36,6 +36,7 @@ from .ingest import Ingest
 from .logs import make_observer, open_streams
 from .paho_transport import ConnectOptions
 from .pending import PendingUpdates
+from .presence import PresenceMonitor
 from .refusals import Refusals
 from .report import ReportRules
 from .simulate import Progress, simulate
@@ -236,6 +237,19 @@ class AiotMqttService(MultiService):
             protocol=settings.mqtt_protocol,
         )
         children: list[Any] = [self.table, self.writer, self.subscriber]
+        if settings.heartbeat_timeout:
+            presence = PresenceMonitor(
+                self.table,
+                self.writer,
+                self.counters,
+                reactor,
+                is_subscribed=lambda: self.subscriber.is_listening,
+                window=lambda: self.subscriber.window,
+                timeout=settings.heartbeat_timeout,
+                check_interval=settings.heartbeat_check_interval,
+                table_zone=settings.db_timezone,
+            )
+            children.append(presence)
         if settings.stats_interval:
             statistics = TimerService(settings.stats_interval, self._log_statistics)
             statistics.clock = reactor
@@ -267,7 +281,7 @@ class AiotMqttService(MultiService):
         self.ingest.stop()
         for child in self:
             if child not in (self.writer, self.subscriber, self.table):
-                await child.stopService()
+                await maybeDeferred(child.stopService)
         # Each gets what time is left, less a little for those after it to end in order.
         for child, reserve in ((self.writer, 1.0), (self.subscriber, 0.5), (self.table, 0.2)):
             left = max(0.1, deadline - self._reactor.seconds() - reserve)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from random import random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twisted.application.internet import backoffPolicy
 from twisted.application.service import Service
@@ -76,14 +76,36 @@ class Writer(Service):
         self._outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
         self._described = False
         self._in_flight: list[DeviceUpdate] = []
+        self._unacknowledged_in_flight = 0
+        self._in_flight_since: float | None = None
+        self._pending_since: float | None = None
+        self._jobs: list[tuple[Callable[[], Deferred[Any]], Deferred[Any]]] = []
         self._work: Deferred[None] | None = None
         self._next_attempt: IDelayedCall | None = None
         self._stopping = False
+        self.devices_heard: Callable[[Sequence[DeviceUpdate]], None] = lambda _updates: None
+        """Called with updates that were committed."""
 
     @property
     def deliveries(self) -> int:
         """Deliveries neither stored nor superseded: those pending and those in flight."""
         return self._pending.deliveries + sum(update.deliveries for update in self._in_flight)
+
+    @property
+    def unacknowledged(self) -> int:
+        """PUBLISH packets that wait for their acknowledgement."""
+        return self._pending.unacknowledged + self._unacknowledged_in_flight
+
+    @property
+    def oldest_age(self) -> float:
+        """Seconds that the oldest of what is pending or in flight has waited."""
+        since = self._in_flight_since if self._in_flight_since is not None else self._pending_since
+        return 0.0 if since is None else self._clock.seconds() - since
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the table took the last write, or was seen and had none to take yet."""
+        return self._described and not self._outage.is_on
 
     def startService(self) -> None:
         """Begin, with a look at the table: an operator wants to know at start whether it can be served."""
@@ -100,6 +122,9 @@ class Writer(Service):
         self._stopping = True
         if self._next_attempt is not None:
             self._next_attempt.reset(0)
+        for _, done in self._jobs:
+            done.cancel()
+        self._jobs.clear()
         if self._work is None and self._pending:
             self._start_work()
         work = self._work
@@ -111,8 +136,20 @@ class Writer(Service):
 
     def wake(self) -> None:
         """There may be something to write."""
-        if self._work is None and self.running and self._pending:
+        if self._pending and self._pending_since is None:
+            self._pending_since = self._clock.seconds()
+        if self._work is None and self.running and (self._pending or self._jobs):
             self._start_work()
+
+    def between_batches(self, job: Callable[[], Deferred[T]]) -> Deferred[T]:
+        """Run a job as the batch after everything that is pending now; nothing else is written meanwhile.
+
+        A job that fails is not run again; its failure is the Deferred's. Stopping cancels jobs that did not begin.
+        """
+        done: Deferred[T] = Deferred()
+        self._jobs.append((job, done))
+        self.wake()
+        return done
 
     def _start_work(self) -> None:
         def ended(_result: object) -> None:
@@ -128,16 +165,26 @@ class Writer(Service):
         try:
             if not self._described:
                 await self._persist(self._store.describe, self._table_seen)
-            while self._pending:
-                batch = self._pending.take()
-                self._in_flight = batch.updates
-                while self._in_flight:
-                    await write_around_refusals(self._in_flight[:CHUNK], self._write, self._value_refused)
-                    self._in_flight = self._in_flight[CHUNK:]
-                batch.acknowledge()
+            while self._pending or self._jobs:
+                jobs, self._jobs = self._jobs, []
+                await self._write_pending()
+                for job, done in jobs:
+                    await _run_job(job, done)
         except StoreError:
             if not self._stopping:  # otherwise _persist goes on
                 raise
+
+    async def _write_pending(self) -> None:
+        batch = self._pending.take()
+        self._in_flight = batch.updates
+        self._unacknowledged_in_flight = len(batch.packet_ids)
+        self._in_flight_since, self._pending_since = self._pending_since, None
+        while self._in_flight:
+            await write_around_refusals(self._in_flight[:CHUNK], self._write, self._value_refused)
+            self._in_flight = self._in_flight[CHUNK:]
+        self._unacknowledged_in_flight = 0
+        self._in_flight_since = None
+        batch.acknowledge()
 
     def _table_seen(self, description: TableDescription) -> None:
         self._described = True
@@ -156,6 +203,10 @@ class Writer(Service):
                     self._refusals.unknown_device(update.uuid, update.deliveries)
                 else:
                     self._counters.stored += update.deliveries
+            try:
+                self.devices_heard(updates)
+            except Exception:  # what is committed must be acknowledged, whatever its listeners do
+                self._log.failure(log_lines.LISTENER_FAILED_UNEXPECTEDLY)
 
         await self._persist(lambda: self._store.write(updates), written)
 
@@ -220,3 +271,18 @@ class Writer(Service):
             await waited
         finally:
             self._next_attempt = None
+
+
+async def _run_job(job: Callable[[], Deferred[T]], done: Deferred[T]) -> None:
+    """Run a job and hand on how it ended; whatever that is, it does not end the writer."""
+    if done.called:  # cancelled by whoever asked for it
+        return
+    try:
+        result = await job()
+    except CancelledError:
+        done.cancel()
+        raise
+    except Exception:
+        done.errback()
+    else:
+        done.callback(result)

@@ -37,6 +37,7 @@ PORT = 21883
 NAMES = ("boiler-room", "classroom-101", "classroom-102", "greenhouse", "gym", "kitchen", "lab-north", "lab-south",
          "library", "pump", "roof-solar", "weather-mast")  # fmt: skip
 SETTLE_TIMEOUT = 20.0  # s for the service to write what the broker has acknowledged
+HEARTBEAT_TIMEOUT = 6  # s; far above the second or so between two reports of a device
 LOOK_INTERVAL = 0.25  # s
 EXIT_WRONG = 1  # something does not add up, or did not start
 EXIT_INTERRUPTED = 130  # before there was anything to sum up
@@ -127,6 +128,8 @@ class Demo:
             mqtt_client_id="aiot-mqtt-demo",
             stats_interval=0,
             shutdown_timeout=5,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            heartbeat_check_interval=1,
             **backend.settings,
         )
         service = AiotMqttService(settings, self._reactor, table=backend.table)

@@ -14,6 +14,8 @@ from twisted.python.failure import Failure
 
 from aiot_mqtt.store import (
     DeviceUpdate,
+    Silence,
+    SilentDevice,
     StoreConflict,
     StoreMisconfigured,
     StoreRefused,
@@ -42,6 +44,7 @@ UPDATE device_main SET
     last_heartbeat = COALESCE(?, last_heartbeat),
     is_online = ?
 WHERE uuid = ?"""
+_IS_SILENT = "is_online = 1 AND (last_seen IS NULL OR last_seen < ? OR last_seen > ?)"
 
 
 def create_device_table(path: Path, uuids: Iterable[str]) -> None:
@@ -100,6 +103,14 @@ class SqliteTable(Service):
         """See ``Store``."""
         return self._run(_write, updates)
 
+    def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
+        """See ``PresenceStore``."""
+        return self._run(_find_silent, silence, after_id, most)
+
+    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
+        """See ``PresenceStore``."""
+        return self._run(_set_offline, ids, silence)
+
     def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         assert self._pool is not None, "not started"
         running: Deferred[T] = self._pool.runInteraction(work, *arguments)
@@ -114,6 +125,23 @@ def _write(cursor: sqlite3.Cursor, updates: Sequence[DeviceUpdate]) -> frozenset
         if not cursor.execute(_UPDATE, values).rowcount:
             unknown.add(update.uuid)
     return frozenset(unknown)
+
+
+def _find_silent(cursor: sqlite3.Cursor, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
+    cursor.execute(
+        f"SELECT id, uuid, last_seen FROM device_main WHERE id > ? AND {_IS_SILENT} ORDER BY id LIMIT ?",  # noqa: S608
+        (after_id, silence.cutoff, silence.future, most),
+    )
+    return [SilentDevice(*row) for row in cursor.fetchall()]
+
+
+def _set_offline(cursor: sqlite3.Cursor, ids: Sequence[int], silence: Silence) -> frozenset[int]:
+    chosen = f"id IN ({', '.join(map(str, ids))})"
+    cursor.execute(
+        f"UPDATE device_main SET is_online = 0 WHERE {chosen} AND {_IS_SILENT} RETURNING id",  # noqa: S608
+        (silence.cutoff, silence.future),
+    )
+    return frozenset(row[0] for row in cursor.fetchall())
 
 
 def _translate(failure: Failure) -> Failure:

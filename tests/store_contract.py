@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.memory_table import Row
 from aiot_mqtt.report import DATA, HEARTBEAT, STATUS
-from aiot_mqtt.store import DeviceUpdate, Store, StoreRefused
+from aiot_mqtt.store import DeviceUpdate, PresenceStore, Silence, Store, StoreRefused
 
 if TYPE_CHECKING:
     Mixin = TestCase
@@ -38,10 +39,14 @@ def make_update(
     return update
 
 
+class Table(Store, PresenceStore, Protocol):
+    """What a table is to the whole service."""
+
+
 class StoreContract(Mixin):
     """A subclass makes ``store`` in ``setUp``, over a table that is empty and whose status holds 20 characters."""
 
-    store: Store
+    store: Table
 
     def add_devices(self, *uuids: str) -> None:
         raise NotImplementedError
@@ -137,3 +142,52 @@ class StoreContract(Mixin):
         updates = [make_update(uuid, document=b'{"n": %d}' % number) for number, uuid in enumerate(uuids)]
         self.assertEqual(await self.store.write(updates), frozenset())
         self.assert_row("device-02999", last_report_data='{"n": 2999}', last_seen=EARLIER)
+
+    async def test_finds_who_is_silent_and_says_online(self) -> None:
+        await self.add_silent_devices()
+        found = await self.store.find_silent(SILENCE, 0, 100)
+        self.assertEqual({(device.uuid, device.last_seen) for device in found}, SILENT)
+        self.assertEqual([device.id for device in found], sorted(device.id for device in found))
+
+    async def test_finds_them_a_page_at_a_time(self) -> None:
+        await self.add_silent_devices()
+        found: list[str] = []
+        after_id = 0
+        while page := await self.store.find_silent(SILENCE, after_id, 1):
+            self.assertEqual(len(page), 1)
+            found.append(page[0].uuid)
+            after_id = page[0].id
+        self.assertEqual(set(found), {uuid for uuid, _ in SILENT})
+
+    async def test_sets_offline_only_who_is_still_silent_and_no_other_column(self) -> None:
+        await self.add_silent_devices()
+        found = await self.store.find_silent(SILENCE, 0, 100)
+        ids = {device.uuid: device.id for device in found}
+        await self.store.write([make_update("old", kinds=HEARTBEAT, document=None, last_seen=NOW)])
+        before = {uuid: self.row(uuid) for uuid in DEVICES}
+        offline = await self.store.set_offline(list(ids.values()), SILENCE)
+        self.assertEqual(offline, {ids["ancient"], ids["future"]})
+        for uuid in DEVICES:
+            expected = replace(before[uuid], is_online=False) if uuid in ("ancient", "future") else before[uuid]
+            self.assertEqual(self.row(uuid), expected, uuid)
+        self.assertEqual(await self.store.find_silent(SILENCE, 0, 100), [])
+
+    async def add_silent_devices(self) -> None:
+        self.add_devices(*DEVICES, "never-heard")
+        for uuid, (last_seen, is_online) in DEVICES.items():
+            update = make_update(uuid, kinds=STATUS, last_seen=last_seen, is_online=is_online)
+            await self.store.write([update])
+
+
+CUTOFF, NOW = "2026-11-23 10:00:00", "2026-11-23 10:05:00"
+SILENCE = Silence(CUTOFF, future="2026-11-23 10:10:00")
+DEVICES = {
+    "ancient": ("2020-01-01 00:00:00", True),
+    "old": ("2026-11-23 09:59:59", True),
+    "edge": (CUTOFF, True),
+    "alive": (NOW, True),
+    "soon": ("2026-11-23 10:10:00", True),
+    "future": ("2026-11-23 10:10:01", True),
+    "offline": ("2020-01-01 00:00:00", False),
+}
+SILENT = {(uuid, DEVICES[uuid][0]) for uuid in ("ancient", "old", "future")}

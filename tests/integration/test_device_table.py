@@ -20,7 +20,7 @@ from tests import servers
 from tests.certificates import make_certificates
 from tests.eventually import eventually
 from tests.relay import Relay
-from tests.store_contract import EARLIER, Mixin, StoreContract, make_update
+from tests.store_contract import EARLIER, SILENCE, Mixin, StoreContract, make_update
 
 
 class DatabaseMixin(Mixin):
@@ -88,6 +88,23 @@ class TableTests(DatabaseMixin, StoreContract):
         )
         self.assertEqual(self.database.query("SELECT COUNT(*) FROM device_main"), [(1,)])
         self.assertEqual(self.database.query("SHOW TABLES"), tables)
+
+    async def test_an_online_row_without_last_seen_is_silent(self) -> None:
+        identity = self.database.add_device("a", is_online=1)
+        found = await self.store.find_silent(SILENCE, 0, 10)
+        self.assertEqual([(device.id, device.last_seen) for device in found], [(identity, None)])
+        self.assertEqual(await self.store.set_offline([identity], SILENCE), {identity})
+        self.assert_row("a", is_online=False, last_seen=None)
+
+    async def test_candidates_are_read_without_locks(self) -> None:
+        self.database.add_device("a", is_online=1, last_seen="2020-01-01 00:00:00")
+        connection = pymysql.connect(
+            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
+        )
+        self.addCleanup(connection.close)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
+            self.assertEqual(len(await self.store.find_silent(SILENCE, 0, 10)), 1)
 
     async def test_a_heartbeat_does_not_rewrite_the_document(self) -> None:
         # A date within MySQL's JSON has no text form that comes back as one.

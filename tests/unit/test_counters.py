@@ -11,13 +11,23 @@ class CountersTests(SynchronousTestCase):
     def test_everything_starts_at_nothing(self) -> None:
         self.assertEqual(
             Counters().as_dict(),
-            {"received": 0, "stored": 0, "superseded": 0, "retained": 0, "dropped": 0, "status_ignored": 0},
+            {
+                "received": 0,
+                "stored": 0,
+                "superseded": 0,
+                "retained": 0,
+                "dropped": 0,
+                "status_ignored": 0,
+                "went_silent": 0,
+                "came_back": 0,
+            },
         )
 
     def test_refusals_and_retries_are_told_by_reason_in_order(self) -> None:
         counters = Counters()
         counters.received, counters.stored, counters.superseded = 1, 2, 3
         counters.retained, counters.dropped, counters.status_ignored = 4, 5, 6
+        counters.went_silent, counters.came_back = 10, 11
         counters.refused["too_deep"] += 7
         counters.refused["bad_json"] += 8
         counters.retries["conflict"] += 9
@@ -30,6 +40,8 @@ class CountersTests(SynchronousTestCase):
                 ("retained", 4),
                 ("dropped", 5),
                 ("status_ignored", 6),
+                ("went_silent", 10),
+                ("came_back", 11),
                 ("refused_bad_json", 8),
                 ("refused_too_deep", 7),
                 ("retries_conflict", 9),

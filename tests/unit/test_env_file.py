@@ -300,7 +300,7 @@ class ReadEnvFileTests(SynchronousTestCase):
         pieces = [*"AB==xx''\"\"##$${}\\;  \t\u3000\u00a0\u200b\ufeffé中", "\x0b", "\x85", "\u2028", "export ", "\r"]
         ends = ["\n", "\r\n", "\r", ""]
         accepted = assigned = 0
-        for _ in range(2500):
+        for _ in range(1200):
             text = ""
             for _ in range(random.randrange(1, 4)):
                 body = "".join(random.choices(pieces, k=random.randrange(9)))
@@ -316,5 +316,5 @@ class ReadEnvFileTests(SynchronousTestCase):
             self.assertEqual(values, as_systemd(text), repr(text))
             self.assertEqual(set(lines), set(values), repr(text))
         # Else the loop would prove nothing.
-        self.assertGreater(accepted, 500)
-        self.assertGreater(assigned, 300)
+        self.assertGreater(accepted, 250)
+        self.assertGreater(assigned, 150)

@@ -163,6 +163,15 @@ class StreamTests(PacketTestCase):
         reader.feed(stream[-1:])
         self.assertEqual(len(calls), 1)
 
+    def test_a_long_packet_is_not_copied_again_for_each_of_its_pieces(self) -> None:
+        stream = publish(payload=b"x" * 10_000)
+        reader, calls = self.reader(max_payload=10_000)
+        for at in range(0, 9_000, 100):
+            reader.feed(stream[at : at + 100])
+        self.assertEqual(len(reader._parts), 90)
+        reader.feed(stream[9_000:])
+        self.assertEqual(len(calls), 1)
+
     def test_nothing_is_handed_over_once_it_is_stopped(self) -> None:
         reader, calls = self.reader()
         reader.stop()
@@ -188,6 +197,10 @@ class OversizedTests(PacketTestCase):
             over = publish(payload=b"x" * 101, packet_id=5, properties=properties)
             self.assertEqual(self.calls([fits], mqtt5=mqtt5), [("publish", b"devices/d1/data", b"x" * 100, 5, False)])
             self.assertEqual(self.calls([over], mqtt5=mqtt5), [("oversized", b"devices/d1/data", 101, 5, 100)])
+
+    def test_the_shortest_topic_makes_no_difference(self) -> None:
+        self.assertEqual(self.calls([publish(b"t", b"x" * 101)]), [("oversized", b"t", 101, 0, 100)])
+        self.assertEqual(self.calls([publish(b"t", b"x" * 100)]), [("publish", b"t", b"x" * 100, 0, False)])
 
     def test_it_is_skipped_and_its_neighbours_intact_wherever_it_is_cut(self) -> None:
         for mqtt5, properties in ((False, None), (True, b""), (True, b"\x01\x01"), (True, user_properties(300))):

@@ -167,7 +167,9 @@ class TakeTests(SynchronousTestCase):
         pending.start_connection(RecordingConnection())
         pending.owe_acknowledgement(7)
         self.assertTrue(pending)
-        self.assertEqual(len(pending), 0)
+        self.assertEqual((len(pending), pending.unacknowledged), (0, 1))
+        pending.take()
+        self.assertEqual(pending.unacknowledged, 0)
 
     def test_an_update_that_is_owed_no_acknowledgement_is_something_to_take(self) -> None:
         pending = PendingUpdates()

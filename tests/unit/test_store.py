@@ -11,6 +11,7 @@ from aiot_mqtt.store import (
     DeviceUpdate,
     StoreConflict,
     StoreError,
+    StoreLoginRefused,
     StoreMisconfigured,
     StoreRefused,
     StoreUnavailable,
@@ -67,3 +68,6 @@ class StoreErrorTests(SynchronousTestCase):
             self.assertEqual(str(kind("the driver's words")), "the driver's words")
             self.assertTrue(issubclass(kind, StoreError))
             self.assertEqual([other for other in kinds if issubclass(kind, other)], [kind])
+
+    def test_a_refused_login_is_a_mistake_of_rights(self) -> None:
+        self.assertTrue(issubclass(StoreLoginRefused, StoreMisconfigured))

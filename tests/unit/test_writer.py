@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -295,6 +295,63 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(self.counters.refused, {})
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 5)
         self.assert_sum()
+
+    def test_a_listener_that_raises_holds_up_nothing(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.devices_heard = lambda updates: updates[1].uuid  # type: ignore[assignment]
+        self.writer.startService()
+        self.receive("a")
+        self.receive("a")
+        self.assertEqual(self.connection.acknowledged, [1, 2])
+        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 2)
+
+    def test_a_job_runs_after_what_was_pending_and_before_what_comes_then(self) -> None:
+        table = HeldTable(["a", "b"])
+        self.set_up(table)
+        self.writer.startService()
+        self.receive("a")
+        steps: list[str] = []
+        running: Deferred[str] = Deferred()
+
+        def job() -> Deferred[str]:
+            steps.append(f"job after {len(table.writes)} writes")
+            return running
+
+        self.receive("b")
+        done = self.writer.between_batches(job)
+        self.receive("a")
+        table.release()
+        self.assertEqual(steps, [])
+        table.release()
+        self.assertEqual(steps, ["job after 2 writes"])
+        self.receive("b")
+        self.assertEqual(table.held, [])
+        running.callback("done")
+        self.assertEqual(self.successResultOf(done), "done")
+        table.release()
+        self.assertEqual(len(table.writes), 3)
+
+    def test_a_job_that_fails_ends_neither_the_writer_nor_is_it_run_again(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.writer.startService()
+
+        def job() -> Deferred[None]:
+            raise StoreUnavailable("down")
+
+        self.failureResultOf(self.writer.between_batches(job), StoreUnavailable)
+        self.receive("a")
+        self.assertEqual(self.connection.acknowledged, [1])
+
+    def test_stopping_cancels_jobs_that_did_not_begin(self) -> None:
+        table = HeldTable(["a"])
+        self.set_up(table)
+        self.writer.startService()
+        self.receive("a")
+        done: Deferred[None] = self.writer.between_batches(lambda: self.fail("it ran"))
+        stopped = self.writer.stopService()
+        self.failureResultOf(done, CancelledError)
+        table.release()
+        self.successResultOf(stopped)
 
     def test_stopping_writes_what_is_pending(self) -> None:
         table = HeldTable(["a", "b"])

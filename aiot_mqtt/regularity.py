@@ -1,0 +1,107 @@
+"""How regularly devices are heard: the evidence for choosing HEARTBEAT_TIMEOUT.
+
+Pure, and bounded in memory: of a large fleet a sample is watched, chosen by the devices' names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import ceil, floor, log10
+from zlib import crc32
+
+MOST_DEVICES = 10_000  # watched at one time; each costs about 300 bytes
+FEWEST_INTERVALS = 3  # of one device, before it is said how often that one reports
+NEAR_TIMEOUT = 0.9  # of the timeout: a device whose usual interval is longer will be set offline between two reports
+QUANTILE = 0.999
+
+
+@dataclass(slots=True)
+class _Device:
+    last_heard: float | None
+    usual_interval: float = 0.0
+    intervals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the fleet's own intervals say about a timeout."""
+
+    intervals: int
+    """How many were seen."""
+    usual: int
+    """Seconds that 99.9 % of them do not exceed, rounded up to two digits."""
+    flapping: int
+    """Devices whose usual interval is about the timeout, or above it."""
+    flapping_interval: int
+    """The usual interval of those, in seconds; 0 where there are none."""
+
+
+class Regularity:
+    """Learns from the moments at which devices are heard."""
+
+    def __init__(self, most_devices: int = MOST_DEVICES) -> None:
+        self._most_devices = most_devices
+        self._devices: dict[str, _Device] = {}
+        self._one_in = 1
+        self._intervals: Counter[int] = Counter()
+
+    def heard(self, device: str, now: float) -> None:
+        """A device was heard.
+
+        :param now: seconds of a clock that is never set.
+        """
+        known = self._devices.get(device)
+        if known is None:
+            if crc32(device.encode()) % self._one_in == 0:
+                self._devices[device] = _Device(now)
+                if len(self._devices) > self._most_devices:
+                    self._halve()
+            return
+        last, known.last_heard = known.last_heard, now
+        if last is None:
+            return
+        interval = now - last
+        self._intervals[_two_digits(interval)] += 1
+        known.intervals += 1
+        # A moving average over some ten intervals.
+        known.usual_interval += (interval - known.usual_interval) / min(known.intervals, 10)
+
+    def interrupted(self) -> None:
+        """Nobody listened for a while: the intervals that span it say nothing."""
+        for device in self._devices.values():
+            device.last_heard = None
+
+    def evidence(self, timeout: float) -> Evidence | None:
+        """What was learnt, and begin to count intervals anew; None when nothing was."""
+        total = self._intervals.total()
+        if not total:
+            return None
+        usual = 0
+        left = ceil(total * QUANTILE)
+        for usual, count in sorted(self._intervals.items()):  # noqa: B007 the loop ends at the answer
+            left -= count
+            if left <= 0:
+                break
+        self._intervals.clear()
+        flapping = [
+            device.usual_interval
+            for device in self._devices.values()
+            if device.intervals >= FEWEST_INTERVALS and device.usual_interval >= NEAR_TIMEOUT * timeout
+        ]
+        typical = round(sorted(flapping)[len(flapping) // 2]) if flapping else 0
+        return Evidence(total, usual, len(flapping) * self._one_in, typical)
+
+    def _halve(self) -> None:
+        """Watch every other of the devices watched until now."""
+        self._one_in *= 2
+        self._devices = {
+            name: device for name, device in self._devices.items() if crc32(name.encode()) % self._one_in == 0
+        }
+
+
+def _two_digits(seconds: float) -> int:
+    """Rounded up to two significant digits, so that all intervals there are come to a few hundred numbers."""
+    whole = max(1, ceil(round(seconds, 2)))
+    step = int(10 ** max(0, floor(log10(whole)) - 1))
+    return ceil(whole / step) * step

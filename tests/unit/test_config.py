@@ -1,0 +1,469 @@
+"""Every setting, every validation, and all mistakes at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.config import ConfigError, Secret, Settings, load_settings, setting_defaults
+from aiot_mqtt.env_file import read_env_file
+
+ENV_EXAMPLE = Path(__file__).parents[2] / "env.example"
+FILE_NAMES = ("MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "DB_CA_FILE")
+
+# Names, texts that are accepted and what they mean, texts that are not, and what is said about those.
+VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
+    (
+        ("MQTT_BROKER", "DB_HOST"),
+        {
+            "localhost": "localhost",
+            "mqtt.example.com": "mqtt.example.com",
+            "10.0.0.1": "10.0.0.1",
+            "a_b-c": "a_b-c",
+            "::1": "::1",
+            "[2001:db8::1]": "2001:db8::1",
+            "fe80::1%eth0": "fe80::1%eth0",
+        },
+        ["a b", "a/b", "host:1883", "host:", "主机"],
+        "must be a host name or address alone (the port has a setting of its own)",
+    ),
+    (
+        ("MQTT_BROKER", "DB_HOST"),
+        {},
+        ["mqtt://localhost", "tcp://10.0.0.1:1883"],
+        "must be a host name or address alone, without a scheme such as mqtt://",
+    ),
+    (
+        ("MQTT_PORT", "DB_PORT"),
+        {"1": 1, "1883": 1883, "65535": 65535, "00080": 80},
+        ["0", "65536", "-1", "x", "1.0", "1e3", " 1883", "1883 ", "0x10", "１８８３", "1_000"],
+        "must be a whole number from 1 to 65535",
+    ),
+    (("MQTT_KEEPALIVE",), {"5": 5, "65535": 65535}, ["0", "4", "65536"], "must be a whole number from 5 to 65535"),
+    (
+        ("MQTT_RECEIVE_MAXIMUM",),
+        {"1": 1, "65535": 65535},
+        ["0", "65536"],
+        "must be a whole number from 1 to 65535",
+    ),
+    (
+        ("MQTT_SESSION_EXPIRY",),
+        {"1": 1, "4294967295": 4294967295},
+        ["0", "4294967296"],
+        "must be a whole number from 1 to 4294967295",
+    ),
+    (
+        ("MQTT_MAX_PAYLOAD",),
+        {"1": 1, "16777216": 16777216},
+        ["0", "16777217"],
+        "must be a whole number from 1 to 16777216",
+    ),
+    (("DB_POOL_SIZE",), {"1": 1, "100": 100}, ["0", "101"], "must be a whole number from 1 to 100"),
+    (("DB_MAX_OVERFLOW",), {"0": 0, "100": 100}, ["-1", "101"], "must be a whole number from 0 to 100"),
+    (("DB_POOL_RECYCLE",), {"1": 1, "86400": 86400}, ["0", "86401"], "must be a whole number from 1 to 86400"),
+    (("STATS_INTERVAL",), {"0": 0, "86400": 86400}, ["-1", "86401"], "must be a whole number from 0 to 86400"),
+    (("SHUTDOWN_TIMEOUT",), {"1": 1, "3600": 3600}, ["0", "3601"], "must be a whole number from 1 to 3600"),
+    (
+        ("MQTT_TLS", "DB_TLS"),
+        {
+            **dict.fromkeys(["true", "TRUE", "1", "yes", "On"], True),
+            **dict.fromkeys(["false", "False", "0", "NO", "off"], False),
+        },
+        ["2", "ja", "t", "enabled"],
+        "must be true or false",
+    ),
+    (
+        ("MQTT_PROTOCOL",),
+        {"auto": "auto", "5": "5", "3.1.1": "3.1.1"},
+        ["3", "3.1", "v5", "4"],
+        "must be one of: auto, 5, 3.1.1",
+    ),
+    (("LOG_FORMAT",), {"text": "text", "json": "json"}, ["JSON", "xml"], "must be one of: text, json"),
+    (("LOG_LANGUAGE",), {"zh": "zh", "en": "en"}, ["de", "zh_CN"], "must be one of: zh, en"),
+    (
+        ("LOG_LEVEL",),
+        {"DEBUG": "DEBUG", "info": "INFO", "Warning": "WARNING", "warn": "WARNING", "ERROR": "ERROR"},
+        ["TRACE", "0", "CRITICAL"],
+        "must be DEBUG, INFO, WARNING or ERROR",
+    ),
+    (
+        ("MQTT_TOPIC_PREFIX",),
+        {"devices": "devices", "iot/v1/devices": "iot/v1/devices", "设备": "设备"},
+        ["a/+", "#", "a/#/b", "/devices", "devices/", "$share/g/devices", "a\0"],
+        "must be one or more topic levels, without + or #, not beginning with / or $ or ending with /",
+    ),
+    (
+        ("MQTT_CLIENT_ID",),
+        {"aiot": "aiot", "x" * 65535: "x" * 65535, "a b": "a b"},
+        ["a\nb", "x" * 65536],
+        "must be 1 or more printable characters: without a fixed one the broker keeps no session",
+    ),
+    (
+        ("DB_NAME", "DB_TABLE"),
+        {"device_main": "device_main", "A$1": "A$1", "x" * 64: "x" * 64, "设备": "设备"},
+        ["a b", "a`b", "a.b", "a-b", "x" * 65, "a;"],
+        "must be 1 to 64 letters, digits, $ or _, as an SQL name without quotes",
+    ),
+    (
+        ("DB_TIMEZONE",),
+        {"Asia/Shanghai": ZoneInfo("Asia/Shanghai"), "UTC": ZoneInfo("UTC"), "Asia/Kolkata": ZoneInfo("Asia/Kolkata")},
+        ["Asia/Peking", "+08:00", "../etc/passwd", "/etc/localtime", "x" * 500],
+        "must be a time zone name such as Asia/Shanghai or UTC",
+    ),
+    (
+        ("DB_TIMEZONE",),
+        {},
+        ["Europe/Berlin", "America/New_York", "Australia/Sydney", "Africa/Casablanca"],
+        "has daylight saving: naive times in it repeat or skip an hour each year; use one without",
+    ),
+    (
+        ("DEVICE_STATUS_VALUES",),
+        {
+            "": frozenset(),
+            "active": frozenset({"active"}),
+            " active, offline ,,": frozenset({"active", "offline"}),
+        },
+        [],
+        "",
+    ),
+    (("MQTT_USERNAME", "DB_USER"), {"root": "root", "用户 1": "用户 1"}, [], ""),
+    (("LOG_FILE",), {"": "", "/var/log/x.log": "/var/log/x.log"}, [], ""),
+]
+
+
+class ConfigTestCase(SynchronousTestCase):
+    def env_file(self, content: str) -> str:
+        path = Path(self.mktemp())
+        path.write_text(content, "utf-8")
+        return str(path)
+
+    def mistakes(self, environ: Mapping[str, str], env_file: str | None = None) -> list[str]:
+        error = self.assertRaises(ConfigError, load_settings, environ, env_file)
+        self.assertEqual(str(error), "\n".join(error.mistakes))
+        found: list[str] = error.mistakes
+        return found
+
+
+class ValidationTests(ConfigTestCase):
+    def test_each_accepted_text_means_what_it_says(self) -> None:
+        for names, accepted, _, _ in VALUES:
+            for name in names:
+                for text, value in accepted.items():
+                    settings = load_settings({name: text})
+                    self.assertEqual(getattr(settings, name.lower()), value, (name, text))
+
+    def test_each_mistake_names_the_setting_what_is_wrong_and_the_text(self) -> None:
+        for names, _, refused, why in VALUES:
+            for name in names:
+                for text in refused:
+                    self.assertEqual(self.mistakes({name: text}), [f"{name}: {why}; it is {text!r}"])
+
+    def test_a_port_behind_an_address_is_a_mistake(self) -> None:
+        for text in ("10.0.0.5:1883", "cafe:1883", "[::1]:1883", "[::1", "::1]", "1:2"):
+            self.assertEqual(
+                self.mistakes({"MQTT_BROKER": text}),
+                [
+                    "MQTT_BROKER: must be a host name or address alone (the port has a setting of its own); "
+                    f"it is {text!r}"
+                ],
+            )
+
+    def test_every_setting_is_validated_here(self) -> None:
+        tested = {name for names, _, _, _ in VALUES for name in names}
+        rest = {"MQTT_PASSWORD", "MQTT_PASSWORD_FILE", "DB_PASSWORD", "DB_PASSWORD_FILE", *FILE_NAMES}
+        # Those that came later have tests where they are used; none may vanish from here unseen.
+        self.assertEqual((tested | rest) - set(setting_defaults()), set())
+
+    def test_an_empty_text_stands_for_the_default(self) -> None:
+        for name in setting_defaults():
+            for text in ("", "  "):
+                if not (text and name.endswith(("_FILE", "PASSWORD", "USERNAME"))):
+                    load_settings({name: text})
+        self.assertEqual(load_settings({"MQTT_PORT": "", "DB_USER": " ", "LOG_LEVEL": ""}), Settings())
+
+    def test_without_any_setting_every_one_has_its_default(self) -> None:
+        settings = load_settings({})
+        self.assertEqual(settings, Settings())
+        for name, value in (
+            ("mqtt_broker", "localhost"),
+            ("mqtt_port", 1883),
+            ("mqtt_username", ""),
+            ("mqtt_password", Secret()),
+            ("mqtt_client_id", "aiot-mqtt-service"),
+            ("mqtt_protocol", "auto"),
+            ("mqtt_keepalive", 60),
+            ("mqtt_tls", False),
+            ("mqtt_ca_file", ""),
+            ("mqtt_cert_file", ""),
+            ("mqtt_key_file", ""),
+            ("mqtt_topic_prefix", "devices"),
+            ("mqtt_receive_maximum", 65535),
+            ("mqtt_session_expiry", 604800),
+            ("mqtt_max_payload", 65536),
+            ("db_host", "localhost"),
+            ("db_port", 3306),
+            ("db_name", "aiot_admin"),
+            ("db_user", "root"),
+            ("db_password", Secret()),
+            ("db_table", "device_main"),
+            ("db_timezone", ZoneInfo("Asia/Shanghai")),
+            ("db_tls", False),
+            ("db_ca_file", ""),
+            ("db_pool_size", 5),
+            ("db_max_overflow", 10),
+            ("db_pool_recycle", 3600),
+            ("device_status_values", frozenset()),
+            ("stats_interval", 300),
+            ("shutdown_timeout", 10),
+            ("log_level", "INFO"),
+            ("log_format", "text"),
+            ("log_language", "zh"),
+            ("log_file", ""),
+        ):
+            self.assertEqual(getattr(settings, name), value, name)
+
+    def test_settings_cannot_be_changed(self) -> None:
+        self.assertRaises(FrozenInstanceError, setattr, Settings(), "mqtt_port", 1)
+
+    def test_names_of_others_in_the_environment_are_none_of_our_business(self) -> None:
+        self.assertEqual(load_settings({"PATH": "/bin", "MQTT_BROKEN": "x", "DB_": "y"}), Settings())
+
+    def test_a_text_that_is_not_utf8_is_a_mistake(self) -> None:
+        name = "\udcff"  # what os.environ makes of such a byte
+        for setting in ("MQTT_USERNAME", "MQTT_PASSWORD", "MQTT_TOPIC_PREFIX", "DB_USER", "MQTT_PORT"):
+            self.assertEqual(self.mistakes({"MQTT_USERNAME": "u", setting: name}), [f"{setting}: it is not UTF-8"])
+
+
+class FileSettingTests(ConfigTestCase):
+    def test_a_file_that_is_not_there_is_a_mistake(self) -> None:
+        for name in FILE_NAMES:
+            self.assertIn(f"{name}: no such file; it is '/no/such'", self.mistakes({name: "/no/such"}))
+            self.assertIn(f"{name}: no such file; it is '/'", self.mistakes({name: "/"}))
+
+    def test_a_file_that_may_not_be_read_is_a_mistake(self) -> None:
+        path = self.env_file("")
+        self.patch(os, "access", lambda name, mode: (name, mode) != (path, os.R_OK))
+        self.assertEqual(
+            self.mistakes({"MQTT_TLS": "1", "MQTT_CA_FILE": path}),
+            [f"MQTT_CA_FILE: this user may not read that file; it is {path!r}"],
+        )
+
+    def test_a_file_that_is_there_is_accepted(self) -> None:
+        path = self.env_file("")
+        settings = load_settings(
+            {"MQTT_TLS": "1", "DB_TLS": "1", "MQTT_CA_FILE": path, "DB_CA_FILE": path}
+            | {"MQTT_CERT_FILE": path, "MQTT_KEY_FILE": path}
+        )
+        self.assertEqual([getattr(settings, name.lower()) for name in FILE_NAMES], [path] * 4)
+
+    def test_a_client_certificate_needs_its_key_and_the_key_its_certificate(self) -> None:
+        path = self.env_file("")
+        for name in ("MQTT_CERT_FILE", "MQTT_KEY_FILE"):
+            self.assertEqual(
+                self.mistakes({"MQTT_TLS": "1", name: path}),
+                ["MQTT_CERT_FILE and MQTT_KEY_FILE: a client certificate needs both"],
+            )
+
+    def test_files_for_tls_without_tls_are_a_mistake(self) -> None:
+        path = self.env_file("")
+        self.assertEqual(
+            self.mistakes(dict.fromkeys(FILE_NAMES, path)),
+            [
+                "MQTT_CA_FILE, MQTT_CERT_FILE, MQTT_KEY_FILE: set, but MQTT_TLS is not true, so nothing would be "
+                "encrypted",
+                "DB_CA_FILE: set, but DB_TLS is not true, so nothing would be encrypted",
+            ],
+        )
+
+    def test_one_mistake_is_not_told_a_second_time_as_a_conflict(self) -> None:
+        path = self.env_file("")
+        self.assertEqual(
+            self.mistakes({"MQTT_TLS": "1", "MQTT_CERT_FILE": "/no/such", "MQTT_KEY_FILE": path}),
+            ["MQTT_CERT_FILE: no such file; it is '/no/such'"],
+        )
+        self.assertEqual(
+            self.mistakes({"DB_TLS": "yess", "DB_CA_FILE": path}), ["DB_TLS: must be true or false; it is 'yess'"]
+        )
+
+
+class SecretTests(ConfigTestCase):
+    def test_a_secret_shows_itself_only_when_asked_to(self) -> None:
+        secret = Secret("hunter2")
+        self.assertEqual(secret.reveal(), "hunter2")
+        for shown in (repr(secret), str(secret), f"{secret}", f"{secret!r}", "%s" % secret, repr([secret])):  # noqa: UP031
+            self.assertNotIn("hunter2", shown)
+        self.assertEqual(
+            (repr(secret), repr(Secret()), bool(secret), bool(Secret())), ("Secret('***')", "Secret('')", True, False)
+        )
+
+    def test_two_secrets_are_equal_when_they_hold_the_same(self) -> None:
+        self.assertEqual(Secret("a"), Secret("a"))
+        self.assertEqual(hash(Secret("a")), hash(Secret("a")))
+        self.assertNotEqual(Secret("a"), Secret("b"))
+        self.assertNotEqual(Secret("a"), "a")
+
+    def test_a_password_is_taken_as_it_is(self) -> None:
+        for password in ("x", " p #ss$HOME${A}\\n'\" ", "密码", "  "):
+            settings = load_settings({"DB_PASSWORD": password, "MQTT_PASSWORD": password, "MQTT_USERNAME": "u"})
+            self.assertEqual((settings.db_password.reveal(), settings.mqtt_password.reveal()), (password, password))
+
+    def test_a_password_may_stand_in_a_file_without_its_last_line_break(self) -> None:
+        for content, password in (
+            ("s3cret\n", "s3cret"),
+            ("s3cret\r\n", "s3cret"),
+            (" s3 cret ", " s3 cret "),
+            ("密码", "密码"),
+        ):
+            path = self.env_file(content)
+            settings = load_settings({"DB_PASSWORD_FILE": path, "MQTT_PASSWORD_FILE": path, "MQTT_USERNAME": "u"})
+            self.assertEqual((settings.db_password.reveal(), settings.mqtt_password.reveal()), (password, password))
+
+    def test_a_password_twice_is_a_mistake(self) -> None:
+        path = self.env_file("x")
+        self.assertEqual(
+            self.mistakes({"DB_PASSWORD": "hunter2", "DB_PASSWORD_FILE": path}),
+            ["DB_PASSWORD_FILE: DB_PASSWORD is set too; keep one of the two"],
+        )
+
+    def test_a_password_file_that_cannot_be_read_is_a_mistake(self) -> None:
+        self.assertEqual(
+            self.mistakes({"DB_PASSWORD_FILE": "/no/such"}),
+            ["DB_PASSWORD_FILE: /no/such cannot be read: No such file or directory"],
+        )
+        path = Path(self.mktemp())
+        path.write_bytes("密码".encode("gbk"))
+        self.assertEqual(
+            self.mistakes({"DB_PASSWORD_FILE": str(path)}),
+            [f"DB_PASSWORD_FILE: {path} cannot be read: it is not UTF-8"],
+        )
+
+    def test_a_password_without_a_name_is_a_mistake(self) -> None:
+        self.assertEqual(
+            self.mistakes({"MQTT_PASSWORD": "hunter2"}),
+            ["MQTT_PASSWORD: set, but MQTT_USERNAME is empty, and MQTT 3.1.1 allows no password without one"],
+        )
+
+    def test_no_password_is_in_the_repr_of_the_settings(self) -> None:
+        settings = load_settings({"DB_PASSWORD": "hunter2", "MQTT_PASSWORD": "hunter2", "MQTT_USERNAME": "u"})
+        self.assertNotIn("hunter2", repr(settings) + str(settings))
+
+    def test_no_password_is_in_the_text_of_the_mistakes(self) -> None:
+        path = self.env_file(
+            "DB_PASSWORD=hunter2\nMQTT_PASSWORD='hunter2'\nDB_PASSWRD=hunter2\nMQTT_PASSWORD2=hunter2\nDB_PORT=x\n"
+        )
+        error = self.assertRaises(ConfigError, load_settings, {}, path)
+        self.assertEqual(len(error.mistakes), 4)
+        self.assertNotIn("hunter2", str(error) + repr(error) + repr(error.__context__) + repr(error.__cause__))
+
+    def test_no_password_of_a_url_is_in_the_text_of_the_mistakes(self) -> None:
+        for name in ("MQTT_BROKER", "DB_HOST"):
+            [mistake] = self.mistakes({name: "mqtt://user:hunter2@broker:1883"})
+            self.assertNotIn("hunter2", mistake)
+
+
+class EnvFileTests(ConfigTestCase):
+    def test_the_environment_wins_over_the_file(self) -> None:
+        path = self.env_file("MQTT_BROKER=file\nMQTT_PORT=1\nDB_PORT=nonsense\n")
+        settings = load_settings({"MQTT_BROKER": "environment", "DB_PORT": "3307"}, path)
+        self.assertEqual((settings.mqtt_broker, settings.mqtt_port, settings.db_port), ("environment", 1, 3307))
+
+    def test_a_mistake_in_the_environment_is_not_told_of_the_file(self) -> None:
+        path = self.env_file("MQTT_PORT=1884\n")
+        self.assertEqual(
+            self.mistakes({"MQTT_PORT": "x"}, path),
+            ["MQTT_PORT: must be a whole number from 1 to 65535; it is 'x'"],
+        )
+
+    def test_an_empty_text_in_the_environment_wins_too(self) -> None:
+        path = self.env_file("MQTT_USERNAME=file\nMQTT_BROKER=file\n")
+        settings = load_settings({"MQTT_USERNAME": "", "MQTT_BROKER": ""}, path)
+        self.assertEqual((settings.mqtt_username, settings.mqtt_broker), ("", "localhost"))
+
+    def test_dot_env_in_the_working_directory_is_read_where_there_is_one(self) -> None:
+        here = os.getcwd()
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        os.chdir(directory)
+        self.addCleanup(os.chdir, here)
+        self.assertEqual(load_settings({}), Settings())
+        Path(".env").write_text("MQTT_PORT=1884\n")
+        self.assertEqual(load_settings({}).mqtt_port, 1884)
+        Path("other").write_text("DB_PORT=3307\n")
+        other = load_settings({}, "other")
+        self.assertEqual((other.mqtt_port, other.db_port), (1883, 3307))
+        Path(".env").write_text("MQTT_PORT=x\n")
+        self.assertEqual(self.mistakes({}), [".env:1: MQTT_PORT: must be a whole number from 1 to 65535; it is 'x'"])
+
+    def test_a_named_file_that_cannot_be_read_is_a_mistake(self) -> None:
+        self.assertEqual(self.mistakes({}, "/no/such"), ["/no/such: cannot be read: No such file or directory"])
+        self.assertEqual(self.mistakes({}, "/"), ["/: cannot be read: Is a directory"])
+
+    def test_all_mistakes_are_told_at_once_with_file_and_line(self) -> None:
+        path = self.env_file(
+            "# settings\nMQTT_PORT=0\nMQTT_SERVICE_BROKER=b\n\nLOG_LEVEL=loud\nDB_PASSWORD_FILE=/no/such\n"
+        )
+        self.assertEqual(
+            self.mistakes({"DB_PORT": "x", "MQTT_PASSWORD": "p"}, path),
+            [
+                f"{path}:3: MQTT_SERVICE_BROKER is no setting; did you mean MQTT_BROKER?",
+                f"{path}:2: MQTT_PORT: must be a whole number from 1 to 65535; it is '0'",
+                "DB_PORT: must be a whole number from 1 to 65535; it is 'x'",
+                f"{path}:6: DB_PASSWORD_FILE: /no/such cannot be read: No such file or directory",
+                f"{path}:5: LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR; it is 'loud'",
+                "MQTT_PASSWORD: set, but MQTT_USERNAME is empty, and MQTT 3.1.1 allows no password without one",
+            ],
+        )
+
+    def test_lines_that_cannot_be_read_and_names_that_are_unknown_are_told_in_their_order(self) -> None:
+        path = self.env_file("export A=x\nMQTT_BROKR=x\nDB_PASSWORD=p #x\nDB_PORTS=1\n")
+        mistakes = self.mistakes({"MQTT_PORT": "x"}, path)
+        self.assertEqual([mistake.removeprefix(path)[:3] for mistake in mistakes], [":1:", ":2:", ":3:", ":4:", "MQT"])
+
+    def test_an_unknown_name_of_ours_is_a_mistake_with_a_suggestion(self) -> None:
+        for name, suggested in (
+            ("MQTT_SERVICE_BROKER", "did you mean MQTT_BROKER?"),
+            ("MQTT_SERVICE_PORT", "did you mean MQTT_PORT?"),
+            ("MQTT_SERVICE_USERNAME", "did you mean MQTT_USERNAME?"),
+            ("MQTT_SERVICE_DB_HOST", "did you mean DB_HOST?"),
+            ("MQTT_BROKR", "did you mean MQTT_BROKER?"),
+            ("DB_PASSWRD", "did you mean DB_PASSWORD?"),
+            ("LOG_LANG", "did you mean LOG_LANGUAGE?"),
+            ("HTTP_XYZZY", "env.example lists all"),
+        ):
+            path = self.env_file(f"\n{name}=x\n")
+            [mistake] = self.mistakes({}, path)
+            self.assertTrue(mistake.startswith(f"{path}:2: {name} is no setting; "), mistake)
+            if suggested.startswith("did"):
+                self.assertTrue(mistake.endswith(suggested), mistake)
+
+    def test_a_name_that_is_not_like_ours_is_left_alone(self) -> None:
+        path = self.env_file("TZ=UTC\nmqtt_broker=x\nPYTHONUNBUFFERED=1\nXMQTT_BROKER=x\n")
+        self.assertEqual(load_settings({}, path), Settings())
+
+
+class EnvExampleTests(ConfigTestCase):
+    def test_it_lists_every_setting_and_no_other(self) -> None:
+        _, lines, mistakes = read_env_file(ENV_EXAMPLE)
+        self.assertEqual(mistakes, [])
+        self.assertEqual(set(lines), set(setting_defaults()))
+
+    def test_it_lists_each_once(self) -> None:
+        names = re.findall(r"^([A-Za-z_0-9]+)=", ENV_EXAMPLE.read_text("utf-8"), re.MULTILINE)
+        self.assertEqual(len(names), len(set(names)))
+
+    def test_it_shows_the_default_of_each(self) -> None:
+        values, _, _ = read_env_file(ENV_EXAMPLE)
+        self.assertEqual(values, setting_defaults())
+        self.assertEqual(load_settings({}, str(ENV_EXAMPLE)), Settings())
+
+    def test_the_defaults_told_are_those_of_the_settings(self) -> None:
+        defaults = setting_defaults()
+        for item in fields(Settings):
+            self.assertIn(item.name.upper(), defaults)
+        self.assertEqual(load_settings(defaults), Settings())

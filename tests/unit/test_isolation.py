@@ -1,0 +1,186 @@
+"""One bad row stops only itself, and costs few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil, log2
+from random import Random
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.isolation import MOST_REFUSALS_BISECTED, write_around_refusals
+from aiot_mqtt.report import DATA, HEARTBEAT, STATUS
+from aiot_mqtt.store import DeviceUpdate, StoreRefused, StoreUnavailable
+
+Told = tuple[str, str | None, str, int]
+
+
+def update(uuid: str, kinds: int = DATA, document: bytes | None = b"{}", status: str | None = None) -> DeviceUpdate:
+    made = DeviceUpdate(uuid)
+    made.kinds, made.document, made.status = kinds, document, status
+    made.last_seen = "2026-11-23 10:00:00"
+    made.last_heartbeat = "2026-11-23 10:00:00" if kinds & HEARTBEAT else None
+    return made
+
+
+def refuses_document(update: DeviceUpdate) -> bool:
+    return update.document == b"bad"
+
+
+def refuses_status(update: DeviceUpdate) -> bool:
+    return update.status == "bad"
+
+
+class Table:
+    """Takes a transaction as a whole or not at all."""
+
+    def __init__(self, refuses: Callable[[DeviceUpdate], bool]) -> None:
+        self.refuses = refuses
+        self.statements: list[list[str]] = []
+        self.stored: list[DeviceUpdate] = []
+        self.told: list[Told] = []
+
+    async def write(self, updates: Sequence[DeviceUpdate]) -> None:
+        self.statements.append([update.uuid for update in updates])
+        for update in updates:
+            if self.refuses(update):
+                raise StoreRefused(f"bad value of {update.uuid}")
+        self.stored += updates
+
+    def tell_refused(self, update: DeviceUpdate, column: str | None, reason: str, deliveries: int) -> None:
+        self.told.append((update.uuid, column, reason, deliveries))
+
+
+class IsolationTests(SynchronousTestCase):
+    def isolate(self, updates: Sequence[DeviceUpdate], refuses: Callable[[DeviceUpdate], bool]) -> Table:
+        table = Table(refuses)
+        self.successResultOf(Deferred.fromCoroutine(write_around_refusals(updates, table.write, table.tell_refused)))
+        return table
+
+    def test_a_batch_that_is_taken_is_one_statement(self) -> None:
+        table = self.isolate([update(str(number)) for number in range(100)], refuses_document)
+        self.assertEqual((len(table.statements), table.told), (1, []))
+
+    def test_all_but_the_bad_row_is_stored_in_order(self) -> None:
+        for bad in range(7):
+            updates = [update(str(number), document=b"bad" if number == bad else b"{}") for number in range(7)]
+            table = self.isolate(updates, refuses_document)
+            self.assertEqual([stored.uuid for stored in table.stored], [update.uuid for update in updates])
+            self.assertEqual(table.told, [(str(bad), "last_report_data", f"bad value of {bad}", 1)])
+            # The others as they were, not copies with something missing.
+            self.assertEqual(
+                [stored for stored in table.stored if stored.uuid != str(bad)], updates[:bad] + updates[bad + 1 :]
+            )
+
+    def test_a_bad_row_costs_at_most_twice_the_logarithm_and_the_few_for_the_row_itself(self) -> None:
+        for size in (2, 3, 10, 100, 500, 1000, 1024):
+            most = 0
+            for bad in range(0, size, max(1, size // 50)):
+                updates = [update(str(number), document=b"bad" if number == bad else b"{}") for number in range(size)]
+                most = max(most, len(self.isolate(updates, refuses_document).statements))
+            # The whole batch once, two halves on each level, the row without its document.
+            self.assertLessEqual(most, 1 + 2 * ceil(log2(size)) + 1)
+
+    def test_the_statements_for_one_bad_row_in_four(self) -> None:
+        updates = [update(name, document=b"bad" if name == "c" else b"{}") for name in "abcd"]
+        self.assertEqual(
+            self.isolate(updates, refuses_document).statements,
+            [["a", "b", "c", "d"], ["a", "b"], ["c", "d"], ["c"], ["c"], ["d"]],
+        )
+
+    def test_after_ten_bad_rows_the_rest_goes_row_by_row(self) -> None:
+        for size in (50, 200, 1000):
+            updates = [update(f"{number:04}", document=b"bad") for number in range(size)]
+            table = self.isolate(updates, refuses_document)
+            self.assertEqual(len(table.told), size)
+            self.assertEqual(len(table.stored), size)
+            rows = 2 * size  # each as it is, and without its document
+            bisecting = MOST_REFUSALS_BISECTED * 2 * ceil(log2(size)) + 1
+            self.assertLessEqual(len(table.statements), rows + bisecting)
+            # Once it is row by row, a part of more than one row is only ever tried whole, before it is taken apart.
+            singles = [names for names in table.statements if len(names) == 1]
+            eleventh = table.statements.index(singles[2 * MOST_REFUSALS_BISECTED])
+            tried = [name for names in table.statements[eleventh:] if len(names) > 1 for name in names]
+            self.assertEqual(len(set(tried)), len(tried))
+
+    def test_after_ten_bad_rows_good_parts_are_still_written_whole(self) -> None:
+        size = 1024
+        updates = [update(f"{number:04}", document=b"bad" if number < 11 else b"{}") for number in range(size)]
+        table = self.isolate(updates, refuses_document)
+        self.assertIn([update.uuid for update in updates[512:]], table.statements)
+        self.assertLess(len(table.statements), 100)
+
+    def test_only_the_refused_document_is_left_out(self) -> None:
+        bad = update("d1", DATA | STATUS | HEARTBEAT, b"bad", "on")
+        [stored] = self.isolate([bad], refuses_document).stored
+        self.assertEqual((stored.document, stored.status), (None, "on"))
+        self.assertEqual(
+            (stored.uuid, stored.last_seen, stored.last_heartbeat, stored.is_online),
+            ("d1", bad.last_seen, bad.last_heartbeat, True),
+        )
+        self.assertEqual(bad.document, b"bad")
+
+    def test_only_the_refused_status_is_left_out(self) -> None:
+        bad = update("d1", STATUS, b"{}", "bad")
+        bad.is_online = False
+        table = self.isolate([bad], refuses_status)
+        [stored] = table.stored
+        self.assertEqual((stored.document, stored.status, stored.is_online), (b"{}", None, False))
+        self.assertEqual(stored.deliveries, 1)
+        self.assertEqual(table.told, [("d1", "device_status", "bad value of d1", 0)])
+
+    def test_document_and_status_are_left_out_when_both_are_refused(self) -> None:
+        bad = update("d1", STATUS | HEARTBEAT, b"bad", "bad")
+        table = self.isolate([bad], lambda update: refuses_document(update) or refuses_status(update))
+        [stored] = table.stored
+        self.assertEqual((stored.document, stored.status, stored.last_heartbeat), (None, None, bad.last_heartbeat))
+        self.assertEqual(table.told, [("d1", "last_report_data, device_status", "bad value of d1", 1)])
+        self.assertEqual(len(table.statements), 4)
+
+    def test_a_row_that_is_refused_whatever_it_holds_is_told_as_such(self) -> None:
+        for bad, statements in (
+            (update("d1", DATA | STATUS | HEARTBEAT, b"{}", "on"), 5),
+            (update("d1", DATA | STATUS | HEARTBEAT, b"{}"), 3),
+            (update("d1", DATA | STATUS | HEARTBEAT, None, "on"), 3),
+            (update("d1", DATA | STATUS | HEARTBEAT, None), 2),
+        ):
+            table = self.isolate([update("a"), bad], lambda update: update.uuid == "d1")
+            self.assertEqual([stored.uuid for stored in table.stored], ["a"])
+            self.assertEqual(table.told, [("d1", None, "bad value of d1", 3)])
+            self.assertEqual(table.statements[2:].count(["d1"]), statements - 1)
+
+    def test_every_delivery_is_either_stored_or_refused(self) -> None:
+        random = Random(3)
+        for _ in range(200):
+            updates = []
+            for number in range(random.randrange(1, 40)):
+                kinds = random.randrange(1, 8)
+                has_document = bool(kinds & (DATA | STATUS))
+                document = random.choice([b"{}", b"{}", b"bad"]) if has_document else None
+                status = random.choice([None, "on", "bad"]) if kinds & STATUS else None
+                updates.append(update(f"{number:02}" + random.choice(["", "", "x"]), kinds, document, status))
+            table = self.isolate(
+                updates,
+                lambda update: refuses_document(update) or refuses_status(update) or update.uuid.endswith("x"),
+            )
+            stored = sum(update.deliveries for update in table.stored)
+            refused = sum(deliveries for _, _, _, deliveries in table.told)
+            self.assertEqual(stored + refused, sum(update.deliveries for update in updates))
+            self.assertEqual(
+                [update.uuid for update in table.stored],
+                [update.uuid for update in updates if not update.uuid.endswith("x")],
+            )
+
+    def test_any_other_failure_ends_it(self) -> None:
+        async def write(updates: Sequence[DeviceUpdate]) -> None:
+            if len(updates) > 1:
+                raise StoreRefused("bad")
+            raise StoreUnavailable("gone")
+
+        told: list[object] = []
+        ended = Deferred.fromCoroutine(
+            write_around_refusals([update("a"), update("b")], write, lambda *arguments: told.append(arguments))
+        )
+        self.failureResultOf(ended, StoreUnavailable)
+        self.assertEqual(told, [])

@@ -1,0 +1,167 @@
+"""Every refused delivery is counted, and told of within limits."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt import log_lines
+from aiot_mqtt.counters import Counters
+from aiot_mqtt.refusals import LINE_INTERVAL, MOST_LINES, SHOWN, Refusals, shorten
+
+
+class RefusalsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000_000)
+        self.counters = Counters()
+        self.refusals = Refusals(self.counters, self.clock)
+        capture = capturedLogs()
+        self.events = cast(list[LogEvent], capture.__enter__())
+        self.addCleanup(capture.__exit__, None, None, None)
+
+    def lines(self) -> list[str]:
+        """What was logged since the last call; always at WARNING."""
+        lines = [formatEvent(event) for event in self.events]
+        self.assertEqual({event["log_level"].name for event in self.events} - {"warn"}, set())
+        self.events.clear()
+        return lines
+
+    def test_an_unknown_device_is_counted_and_told(self) -> None:
+        self.refusals.unknown_device("d1")
+        self.assertEqual(self.lines(), ["⚠️ 设备不存在: d1"])
+        self.assertEqual(self.counters.as_dict()["refused_unknown_device"], 1)
+
+    def test_every_delivery_of_an_unknown_device_is_counted(self) -> None:
+        self.refusals.unknown_device("d1", 3)
+        self.refusals.unknown_device("d1", 2)
+        self.assertEqual(self.counters.refused, {"unknown_device": 5})
+
+    def test_a_refused_report_is_counted_by_its_reason_and_told_with_topic_and_payload(self) -> None:
+        self.refusals.refuse("bad_json", "devices/d1/data", "not valid JSON", b"{x\n\x1b[31m")
+        self.assertEqual(self.counters.refused, {"bad_json": 1})
+        self.assertEqual(self.lines(), [r"⚠️ 拒绝消息 devices/d1/data: not valid JSON；内容: {x\n\x1b[31m"])
+
+    def test_a_value_that_the_table_refuses_is_counted_and_told_with_its_column(self) -> None:
+        self.refusals.refused_by_table("d1", "last_report_data", "too\ndeep", 1)
+        self.assertEqual(self.lines(), [r"⚠️ 数据库拒绝设备 d1 的 last_report_data: too\ndeep；其余字段已写入"])
+        self.assertEqual(self.counters.refused, {"refused_by_database": 1})
+        self.assertEqual(self.counters.status_ignored, 0)
+
+    def test_a_status_that_the_table_refuses_is_no_refused_delivery(self) -> None:
+        self.refusals.refused_by_table("d1", "device_status", "too long", 0)
+        self.assertEqual(self.counters.refused, {})
+        self.assertEqual(self.counters.status_ignored, 1)
+
+    def test_document_and_status_that_the_table_refuses_are_both(self) -> None:
+        self.refusals.refused_by_table("d1", "last_report_data, device_status", "no", 1)
+        self.assertEqual((self.counters.refused, self.counters.status_ignored), ({"refused_by_database": 1}, 1))
+
+    def test_a_row_that_the_table_refuses_is_told_as_such(self) -> None:
+        self.refusals.refused_by_table("d1", None, "no", 3)
+        self.assertEqual(self.lines(), ["❌ 数据库拒绝设备 d1 的更新: no"])
+        self.assertEqual(self.counters.refused, {"refused_by_database": 3})
+
+    def test_a_dropped_message_is_counted_each_time_and_told_once(self) -> None:
+        self.refusals.drop()
+        self.refusals.drop()
+        self.assertEqual(self.lines(), [log_lines.MESSAGES_DROPPED])
+        self.assertEqual((self.counters.dropped, self.counters.refused), (2, {}))
+
+    def test_an_ignored_status_refuses_nothing(self) -> None:
+        self.refusals.ignored_status("d1", "the status is empty", b'{"status": ""}')
+        self.assertEqual(
+            self.lines(), ['⚠️ 设备 d1 的状态未写入device_status: the status is empty；内容: {"status": ""}']
+        )
+        self.assertEqual((self.counters.refused, self.counters.status_ignored), ({}, 1))
+
+    def test_the_same_is_told_once_in_an_interval_and_counted_each_time(self) -> None:
+        for _ in range(10):
+            self.refusals.unknown_device("d1")
+            self.refusals.refuse("bad_json", "t", "x", b"")
+            self.refusals.ignored_status("d1", "x", b"")
+            self.refusals.refused_by_table("d1", None, "x", 1)
+        self.assertEqual(len(self.lines()), 4)
+        self.assertEqual(self.counters.refused, {"unknown_device": 10, "bad_json": 10, "refused_by_database": 10})
+        self.assertEqual(self.counters.status_ignored, 10)
+
+    def test_another_device_topic_reason_or_column_is_told_at_once(self) -> None:
+        self.refusals.unknown_device("d1")
+        self.refusals.unknown_device("d2")
+        self.refusals.refuse("bad_json", "t1", "x", b"")
+        self.refusals.refuse("bad_json", "t2", "x", b"")
+        self.refusals.refuse("too_deep", "t1", "x", b"")
+        self.refusals.refused_by_table("d1", "last_report_data", "x", 1)
+        self.refusals.refused_by_table("d1", "device_status", "x", 0)
+        self.assertEqual(len(self.lines()), 7)
+
+    def test_it_is_told_again_in_the_next_interval(self) -> None:
+        self.refusals.unknown_device("d1")
+        self.clock.advance(LINE_INTERVAL - 1)
+        self.refusals.unknown_device("d1")
+        self.assertEqual(len(self.lines()), 1)
+        self.clock.advance(1)
+        self.refusals.unknown_device("d1")
+        self.assertEqual(self.lines(), ["⚠️ 设备不存在: d1"])
+
+    def test_lines_in_an_interval_are_bounded_and_the_last_says_so(self) -> None:
+        for number in range(MOST_LINES + 500):
+            self.refusals.unknown_device(f"d{number}")
+        lines = self.lines()
+        self.assertEqual(len(lines), MOST_LINES + 1)
+        self.assertEqual(lines[MOST_LINES - 1], f"⚠️ 设备不存在: d{MOST_LINES - 1}")
+        self.assertEqual(lines[MOST_LINES], "⚠️ 此类警告过多，600 秒内只计数、不再逐条记录: unknown_device")
+        self.assertEqual(self.counters.refused["unknown_device"], MOST_LINES + 500)
+
+    def test_they_are_told_again_once_the_interval_is_over(self) -> None:
+        for number in range(MOST_LINES + 500):
+            self.refusals.unknown_device(f"d{number}")
+        self.lines()
+        self.clock.advance(LINE_INTERVAL)
+        self.refusals.unknown_device("d1")
+        self.refusals.unknown_device("new")
+        self.assertEqual(len(self.lines()), 2)
+
+    def test_what_is_remembered_is_bounded_in_number_and_length(self) -> None:
+        for number in range(5 * MOST_LINES):
+            self.refusals.refuse("bad_json", f"{number}/" + "t" * 60_000, "x", b"p" * 60_000)
+        self.assertLessEqual(len(self.refusals._said), MOST_LINES + 1)
+        self.assertLessEqual(max(len(subject) for _, subject in self.refusals._said), SHOWN)
+
+    def test_a_line_is_bounded_whatever_it_tells_of(self) -> None:
+        self.refusals.refuse("bad_json", "t" * 60_000, "x", b"\xff" * 60_000)
+        self.refusals.unknown_device("设" * 60_000)
+        self.refusals.ignored_status("d1", "x", b"\n" * 60_000)
+        self.refusals.refused_by_table("d1", None, "x" * 60_000, 1)
+        for line in self.lines():
+            self.assertLess(len(line), 12 * SHOWN)
+            self.assertNotIn("\n", line)
+
+
+class ShortenTests(SynchronousTestCase):
+    def test_what_is_short_and_printable_is_shown_as_it_is(self) -> None:
+        for text in ("", "devices/d1/data", "温度 21°", "x" * 100, "🎉" * 100, 'it\'s "quoted" \\'):
+            self.assertEqual(shorten(text), text)
+            self.assertEqual(shorten(text.encode()), text)
+
+    def test_what_is_longer_than_100_characters_is_cut_and_marked(self) -> None:
+        for character in ("x", "é", "温", "🎉"):
+            for count in (101, 5000):
+                self.assertEqual(shorten(character * count), character * 100 + "…", character)
+                self.assertEqual(shorten((character * count).encode()), character * 100 + "…", character)
+
+    def test_what_is_not_printable_is_escaped(self) -> None:
+        for text, shown in (
+            ("a\nb", r"a\nb"),
+            ("\x1b[31m", r"\x1b[31m"),
+            ("\r\0\t", r"\r\x00\t"),
+            ("\u2028\u202e\ufeff", r"\u2028\u202e\ufeff"),
+            ("\ud800", r"\ud800"),
+        ):
+            self.assertEqual(shorten(text), shown)
+
+    def test_bytes_that_are_not_utf8_are_escaped(self) -> None:
+        self.assertEqual(shorten(b"a\xffb\xe4\xb8"), r"a\xffb\xe4\xb8")
