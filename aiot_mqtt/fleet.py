@@ -144,16 +144,21 @@ class Fleet:
             humidity = 40 + (device * 11 + sequence) % 30
             return b'{"temperature": %.1f, "humidity": %d, "seq": %d}' % (temperature, humidity, sequence)
         if kind == "status":
-            return b'{"status": "online", "battery": %d, "seq": %d}' % (100 - sequence // 20 % 80, sequence)
+            return b'{"status": "active", "battery": %d, "seq": %d}' % (100 - sequence // 20 % 80, sequence)
         return b'{"seq": %d}' % sequence
 
     def _turn_of_silence(self) -> Iterator[Message]:
-        """A device falls silent or comes back. Half of those that go were cut off, so the broker sends their will."""
+        """A device falls silent, or comes back and says its status, as on connecting.
+
+        Half of those that go were cut off, so that the broker sends their will; the others just say no more.
+        """
         at, device = heapq.heappop(self._turns_of_silence)
         plan = self.plan
         if device in self._silent:
             self._silent.remove(device)
             heapq.heappush(self._turns_of_silence, (at + plan.silence_seconds * (1 / plan.silence - 1), device))
+            topic, payload = self._topics["status"][device], self._payload(device, "status")
+            yield Message(at, device, "status", topic, payload, False, ORDINARY)
             return
         self._silent.add(device)
         heapq.heappush(self._turns_of_silence, (at + plan.silence_seconds, device))

@@ -186,12 +186,14 @@ class Demo:
                 now=naive_now(settings.db_timezone),
             )
 
-        last_moment: Moment | None = None
+        pictured: Moment | None = None
 
         async def show() -> None:
-            nonlocal last_moment
-            last_moment = await look()
-            display.show(last_moment)
+            nonlocal pictured
+            moment = await look()
+            display.show(moment)
+            if moment.acknowledged == moment.received and not moment.figures["pending"]:
+                pictured = moment  # nothing is on its way, so its figures need no explanation
 
         running = Deferred.fromCoroutine(simulation.run())
         self._simulation = simulation
@@ -201,8 +203,8 @@ class Demo:
         summary = await running
         showing.stop()
         await shown
-        if options.picture and last_moment is not None:
-            display.picture(last_moment, options.picture)
+        if options.picture and pictured is not None:
+            display.picture(pictured, options.picture)
 
         deadline = self._reactor.seconds() + SETTLE_TIMEOUT
         while service.counters.received < summary.acknowledged or service.writer.deliveries:
