@@ -239,7 +239,7 @@ def main() -> None:
     is_utf8 = "utf" in locale.lower()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     can_redraw = sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
-    display = Display(is_utf8=is_utf8, can_redraw=can_redraw)
+    display = Display(sys.stdout, is_utf8=is_utf8, can_redraw=can_redraw)
 
     async def running(reactor: Any) -> NoReturn:
         demo = Demo(options, display, reactor)

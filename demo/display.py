@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -71,23 +70,24 @@ class Moment:
 class Display:
     """Shows moments on one stream, in what that stream can show."""
 
-    def __init__(self, *, is_utf8: bool, can_redraw: bool) -> None:
+    def __init__(self, stream: IO[str], *, is_utf8: bool, can_redraw: bool) -> None:
         """
         :param is_utf8: whether more than ASCII can be shown.
         :param can_redraw: whether it is a terminal that can be written over.
         """
+        self._stream = stream
         self._is_utf8 = is_utf8
         self._overflow: Literal["ellipsis", "crop"] = "ellipsis" if is_utf8 else "crop"
         self._live: Live | None = None
         self._next_line = 0.0
-        self._console = Console(soft_wrap=not can_redraw, highlight=False, emoji=False, markup=False)
+        self._console = Console(file=stream, highlight=False, emoji=False, markup=False)
         if can_redraw:
             self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
 
     def show(self, moment: Moment) -> None:
         """How it stands."""
@@ -108,7 +108,7 @@ class Display:
             self._live.stop()
             return
         table = self._table(moment, PICTURE_COLUMNS, len(moment.rows))
-        console = Console(width=PICTURE_COLUMNS, color_system=None, file=sys.stdout, emoji=False)
+        console = Console(width=PICTURE_COLUMNS, color_system=None, file=self._stream, emoji=False)
         console.print(table)
 
     def picture(self, moment: Moment, path: Path) -> None:
