@@ -26,16 +26,15 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def environment(**changed: str) -> dict[str, str]:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "TERM", "COLUMNS"))
-    }
+    taken_away = ("LC_", "LANG", "TERM", "COLUMNS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(taken_away)}
     return {**kept, "PYTHONCOERCECLOCALE": "0", "LANG": "C.UTF-8", **changed}
 
 
 class Terminal:
     """A program on a terminal of its own."""
 
-    def __init__(self, argv: Sequence[str], *, columns: int, rows: int, **changed: str) -> None:
+    def __init__(self, argv: list[str], *, columns: int, rows: int, **changed: str) -> None:
         self.shown = ""
         process, self._leader = pty.fork()
         if process == 0:
@@ -106,8 +105,8 @@ class DemoTests(SynchronousTestCase):
         self.assert_closing(output)
 
     def test_in_the_c_locale_everything_is_ascii(self) -> None:
-        for name in ("LANG", "LC_ALL"):
-            output = self.run_to_end("--for", "2", **{"LANG": "C", name: "C"})
+        for lc_all in ("", "C"):
+            output = self.run_to_end("--for", "2", LANG="C", LC_ALL=lc_all)
             self.assert_closing(output)
             self.assertTrue(output.isascii(), output)
         terminal = Terminal([*DEMO, "--for", "2"], columns=80, rows=24, LANG="C", TERM="xterm")
