@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import LoopingCall
 
@@ -180,7 +181,7 @@ async def simulate(
     """Run the fleet until it is done or interrupted, and write the summary; returns the exit code.
 
     :param settings: for user name, password and topic prefix.
-    :param reactor: a running one; SIGINT and SIGTERM end the run in order from here on.
+    :param reactor: SIGINT and SIGTERM end the run in order once it runs.
     """
     plan = FleetPlan(
         options.uuids or numbered_uuids(options.devices),
@@ -210,14 +211,23 @@ async def simulate(
         most=options.messages,
         seconds=options.seconds,
     )
+    connected = Deferred.fromCoroutine(simulation.connect())
+
+    def interrupted() -> None:
+        if connected.called:
+            simulation.stop()
+        else:
+            connected.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Once the reactor runs, because it installs handlers of its own when it starts.
+        reactor.callWhenRunning(signal.signal, number, lambda *_: reactor.callFromThread(interrupted))
     try:
-        await simulation.connect()
+        await connected
     except MqttError as error:
         where = f"{settings.mqtt_broker}:{settings.mqtt_port}"
         progress.say(f"aiot-mqtt simulate: cannot publish to {where}: {error}")
         return EXIT_UNAVAILABLE
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: reactor.callFromThread(simulation.stop))
     showing = LoopingCall(lambda: progress.show(simulation.summary()))
     showing.clock = reactor
     showing.start(progress.interval, now=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
@@ -136,7 +136,7 @@ class Simulation:
         self._summary = Summary(devices=len(fleet.plan.uuids), seed=fleet.plan.seed)
 
     async def connect(self) -> None:
-        """Open every connection.
+        """Open every connection. Cancelling is a failure like any other.
 
         :raises MqttError: the broker cannot be reached, or refuses.
         """
@@ -190,6 +190,8 @@ class Simulation:
         factory.noisy = False
         try:
             await self._endpoint.connect(factory).addTimeout(CONNECT_TIMEOUT, self._reactor)
+        except CancelledError:
+            raise MqttError("interrupted") from None
         except TimeoutError:
             raise MqttError(f"no connection within {CONNECT_TIMEOUT:.0f} s") from None
         except Exception as error:
@@ -197,6 +199,9 @@ class Simulation:
         timeout = self._reactor.callLater(CONNECT_TIMEOUT, publisher.abort, "the broker did not answer CONNECT")
         try:
             await publisher.accepted
+        except CancelledError:
+            publisher.abort("interrupted")
+            raise MqttError("interrupted") from None
         finally:
             if timeout.active():
                 timeout.cancel()

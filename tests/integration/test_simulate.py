@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt.fleet import numbered_uuids
 from tests import servers
-from tests.integration.programs import Program
+from tests.integration.programs import START_LINES, Program
 from tests.integration.test_service import ServiceMixin
 from tests.servers import Mosquitto
 
@@ -146,6 +147,20 @@ class BrokerMixin(SynchronousTestCase):
         self.assertEqual(summary["refused"], {"Not authorized (135)": denied})
         self.assertEqual(summary["acknowledged"], summary["kinds"]["heartbeat"])
 
+    def test_an_interrupt_while_it_connects_ends_it_too(self) -> None:
+        folder = servers.private_folder()
+        self.addCleanup(servers.remove_folder, folder)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            program = Program([*SIMULATE, "--broker", f"127.0.0.1:{silent.getsockname()[1]}"], {}, folder=folder)
+            self.addCleanup(program.close)
+            connection, _ = silent.accept()
+            with connection:
+                self.assertEqual(connection.recv(1), b"\x10")
+                program.process.send_signal(signal.SIGINT)
+                self.assertEqual(program.wait(), 69)
+        self.assertEqual(len(program.lines), 1, program.lines)
+        self.assertIn("interrupted", program.lines[0])
+
     def test_a_broker_that_goes_away_ends_it_with_what_was_acknowledged(self) -> None:
         broker = self.start_broker()
         folder = servers.private_folder()
@@ -170,6 +185,16 @@ class BrokerMixin(SynchronousTestCase):
             output, _ = run(argv)
             self.assertEqual(json.loads(output)["acknowledged"], 5)
         run([*SIMULATE, *few], 78, MQTT_PORT="wrong")
+
+    def test_without_the_subcommand_it_is_the_service(self) -> None:
+        folder = servers.private_folder()
+        self.addCleanup(servers.remove_folder, folder)
+        broker = self.start_broker()
+        (folder / "other.env").write_text(f"MQTT_BROKER=127.0.0.1\nMQTT_PORT={broker.port}\nDB_PORT=1\n")
+        program = Program([*SIMULATE[:-1], "--env-file", "other.env"], {}, folder=folder)
+        self.addCleanup(program.close)
+        program.wait_for(f"Broker: 127.0.0.1:{broker.port}", *START_LINES)
+        program.stop()
 
     def test_progress_is_redrawn_on_a_terminal_and_plain_elsewhere(self) -> None:
         broker = self.start_broker()
