@@ -1,4 +1,4 @@
-"""The ``aiot-mqtt`` command, and ``python -m aiot_mqtt``: run in the foreground."""
+"""The ``aiot-mqtt`` command, and ``python -m aiot_mqtt``: run in the foreground, or simulate a fleet."""
 
 from __future__ import annotations
 
@@ -7,20 +7,35 @@ import sys
 
 from twisted.scripts import twistd
 
-from . import __version__
+from . import __version__, simulate
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the service in the foreground until a signal ends it."""
+    """Run the service in the foreground until a signal ends it, or one of the subcommands."""
     parser = argparse.ArgumentParser(
         prog="aiot-mqtt",
         description="Listen to IoT devices over MQTT and keep the device table true (in the foreground; "
         "'twistd aiot-mqtt' runs as a daemon).",
         epilog="Settings come from the environment and from a .env file; env.example lists them all.",
     )
+    env_file_help = "read settings from this file instead of ./.env"
     parser.add_argument("--version", action="version", version=f"aiot-mqtt {__version__}")
-    parser.add_argument("--env-file", metavar="PATH", help="read settings from this file instead of ./.env")
+    parser.add_argument("--env-file", metavar="PATH", help=env_file_help)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="instead of running the service")
+    simulating = commands.add_parser(
+        "simulate",
+        help="publish to the broker as a fleet of devices would",
+        description="Publish to the broker as a fleet of devices would. Broker, user name, password and TLS come from "
+        "the same settings as the service's.",
+    )
+    # Suppressed, so that it does not undo one that stands in front of the subcommand.
+    simulating.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
+    simulate.add_options(simulating)
     parsed = parser.parse_args(arguments)
+    if parsed.command == "simulate":
+        from .tap import run_simulation  # noqa: PLC0415 twistd loads it on its own terms
+
+        run_simulation(parsed)
     command = ["twistd", "--nodaemon", "--pidfile=", "aiot-mqtt"]
     if parsed.env_file:
         command += ["--env-file", parsed.env_file]

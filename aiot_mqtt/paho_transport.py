@@ -309,13 +309,13 @@ class MqttConnection(Protocol):
         if (kind == CONNACK) != (self._session_present is None):
             raise ProtocolViolation("a second CONNACK" if kind == CONNACK else "a packet before CONNACK")
         if kind == CONNACK and len(body) >= 2 and body[1]:
-            refused = ConnectionRefused(body[1], _connack_reason(body[1], self._options.mqtt5))
+            refused = ConnectionRefused(body[1], connack_reason(body[1], self._options.mqtt5))
             self.accepted.errback(refused)
             self.abort(str(refused))
             return
         if kind == DISCONNECT:
             # paho 2.1 reports every DISCONNECT without properties as a normal one (its issue 860).
-            reason = _reason_name(PacketTypes.DISCONNECT, body[0] if body else 0)
+            reason = reason_name(PacketTypes.DISCONNECT, body[0] if body else 0)
             self.abort(f"the broker disconnected: {reason}")
             return
         assert self._client is not None
@@ -371,18 +371,19 @@ class MqttConnection(Protocol):
         return cast(ITCPTransport, self.transport)
 
 
-def _connack_reason(code: int, mqtt5: bool) -> str:
+def connack_reason(code: int, mqtt5: bool) -> str:
+    """Why a CONNECT was refused, in words."""
     if code in V311_REASONS:
         return V311_REASONS[code]
-    return _reason_name(PacketTypes.CONNACK, code) if mqtt5 else f"return code {code}"
+    return reason_name(PacketTypes.CONNACK, code) if mqtt5 else f"return code {code}"
 
 
 def suback_reason(code: int) -> str:
     """Why a subscription was denied, in words."""
-    return _reason_name(PacketTypes.SUBACK, code)
+    return reason_name(PacketTypes.SUBACK, code)
 
 
-def _reason_name(packet_type: int, code: int) -> str:
+def reason_name(packet_type: int, code: int) -> str:
     """An MQTT 5 reason code (section 2.4) in words."""
     try:
         return f"{ReasonCode(packet_type, identifier=code)!s} ({code})"

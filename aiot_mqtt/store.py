@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -103,6 +103,18 @@ class PresenceStore(Protocol):
 
         The Deferred fires with the ids of those that were set. :raises StoreError: none was.
         """
+        ...
+
+
+class StoreService(Store, PresenceStore, Protocol):
+    """The table as a Twisted ``Service``, so that it starts and stops with the others."""
+
+    def setServiceParent(self, parent: Any) -> Any:
+        """See ``IService``."""
+        ...
+
+    def stopService(self) -> Any:
+        """See ``IService``."""
         ...
 
 

@@ -5,6 +5,7 @@ The only place that sees ``os.environ`` and the global reactor.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import ssl
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -21,6 +23,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.task import react
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
@@ -36,6 +39,8 @@ from .pending import PendingUpdates
 from .presence import PresenceMonitor
 from .refusals import Refusals
 from .report import ReportRules
+from .simulate import Progress, simulate
+from .store import StoreService
 from .subscriber import Subscriber
 from .writer import Writer
 
@@ -60,12 +65,17 @@ class Options(UsageOptions):
 
     def postOptions(self) -> None:
         """Read the settings; with mistakes in them, print every one and exit with 78."""
-        try:
-            # As UTF-8 whatever the locale: in the C locale os.environ holds a password's é as two surrogates.
-            environ = {name.decode("ascii", "replace"): _utf8(value) for name, value in os.environb.items()}
-            self["settings"] = load_settings(environ, self["env-file"])
-        except ConfigError as error:
-            _exit_for(error)
+        self["settings"] = _settings(self["env-file"])
+
+
+def _settings(env_file: str | None) -> Settings:
+    """The settings of this process; with mistakes in them, print every one and exit with 78."""
+    try:
+        # As UTF-8 whatever the locale: in the C locale os.environ holds a password's é as two surrogates.
+        environ = {name.decode("ascii", "replace"): _utf8(value) for name, value in os.environb.items()}
+        return load_settings(environ, env_file)
+    except ConfigError as error:
+        _exit_for(error)
 
 
 def _utf8(value: bytes) -> str:
@@ -81,12 +91,38 @@ def _exit_for(error: ConfigError) -> NoReturn:
     sys.exit(EXIT_CONFIG)
 
 
-def makeService(options: Options) -> AiotMqttService:
-    """What twistd calls: the whole service, and the way it logs."""
+def _reactor() -> Any:
     from twisted.internet import reactor  # noqa: PLC0415 importing it chooses it, which is up to twistd
 
     # Twisted's reactors count wall time, so a clock that is set back stops every timer (its issue 2424).
     setattr(reactor, "seconds", time.monotonic)  # noqa: B010 mypy takes it for a method
+    return reactor
+
+
+def run_simulation(parsed: argparse.Namespace) -> NoReturn:
+    """``aiot-mqtt simulate`` with the options of ``simulate.add_options``; ends the process."""
+    settings = _settings(parsed.env_file)
+    if parsed.broker:
+        settings = replace(settings, mqtt_broker=parsed.broker[0], mqtt_port=parsed.broker[1])
+    # Beside the summary, so that standard output can be piped on.
+    can_redraw = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    progress = Progress(sys.stderr, is_terminal=can_redraw)
+
+    async def simulating(reactor: Any) -> NoReturn:
+        endpoint = _broker_endpoint(settings, reactor)
+        sys.exit(
+            await simulate(parsed, settings, endpoint=endpoint, reactor=reactor, output=sys.stdout, progress=progress)
+        )
+
+    try:
+        react(simulating, _reactor=_reactor())
+    except ConfigError as error:
+        _exit_for(error)
+
+
+def makeService(options: Options) -> AiotMqttService:
+    """What twistd calls: the whole service, and the way it logs."""
+    reactor = _reactor()
     settings: Settings = options["settings"]
     twistd: Mapping[str, Any] = options.parent or {}
     try:
@@ -135,11 +171,17 @@ class AiotMqttService(MultiService):
     log_observer: ILogObserver | None = None
 
     def __init__(
-        self, settings: Settings, reactor: Any, stop_began: Callable[[float], None] = lambda _timeout: None
+        self,
+        settings: Settings,
+        reactor: Any,
+        stop_began: Callable[[float], None] = lambda _timeout: None,
+        *,
+        table: StoreService | None = None,
     ) -> None:
         """
         :param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic.
         :param stop_began: told, when stopping begins, how many seconds it may take.
+        :param table: written instead of the table that the settings name; its ``str`` is what log lines call it.
         """
         super().__init__()
         self._stop_began = stop_began
@@ -147,15 +189,8 @@ class AiotMqttService(MultiService):
         self._reactor = reactor
         self.counters = Counters()
         self._received_at_last_statistics = 0
-        address = DatabaseAddress(
-            settings.db_host,
-            settings.db_port,
-            settings.db_name,
-            settings.db_user,
-            settings.db_table,
-            _database_tls(settings),
-        )
-        self.table = DeviceTable(
+        address = _database_address(settings)
+        self.table: StoreService = table or DeviceTable(
             address,
             settings.db_password.reveal(),
             reactor,
@@ -180,7 +215,7 @@ class AiotMqttService(MultiService):
             self.counters,
             refusals,
             reactor,
-            database=str(address),
+            database=str(table or address),
             table_described=self.ingest.table_described,
         )
         self.subscriber = Subscriber(
@@ -201,7 +236,7 @@ class AiotMqttService(MultiService):
             topic_prefix=settings.mqtt_topic_prefix,
             protocol=settings.mqtt_protocol,
         )
-        children: list[Service] = [self.table, self.writer, self.subscriber]
+        children: list[Any] = [self.table, self.writer, self.subscriber]
         if settings.heartbeat_timeout:
             presence = PresenceMonitor(
                 self.table,
@@ -287,6 +322,13 @@ def _broker_endpoint(settings: Settings, reactor: Any) -> IStreamClientEndpoint:
             lambda path: PrivateCertificate.loadPEM(key + b"\n" + path.read_bytes()),
         )
     return wrapClientTLS(optionsForClientTLS(settings.mqtt_broker, trust, client), endpoint)
+
+
+def _database_address(settings: Settings) -> DatabaseAddress:
+    tls = _database_tls(settings)
+    return DatabaseAddress(
+        settings.db_host, settings.db_port, settings.db_name, settings.db_user, settings.db_table, tls
+    )
 
 
 def _database_tls(settings: Settings) -> ssl.SSLContext | None:

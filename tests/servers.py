@@ -30,7 +30,8 @@ import pymysql.cursors
 ROOT = Path(__file__).resolve().parent.parent
 TREES = ROOT / ".servers"
 DEVICE_TABLE_SQL = ROOT / "tests" / "device_main.sql"
-TREE_OF = {"2.0": "bookworm", "2.1": "sid", "mariadb": "bookworm", "mysql": "sid"}
+# Each in the first of these that is there.
+TREES_OF = {"2.0": ("bookworm", "demo"), "2.1": ("sid",), "mariadb": ("bookworm",), "mysql": ("sid",)}
 DATABASE = "aiot_admin"
 DEVICE_TABLE = "device_main"
 WRITTEN_COLUMNS = "last_report_data, device_status, last_seen, last_heartbeat, is_online"
@@ -52,7 +53,7 @@ def unavailable(flavour: str) -> str | None:
     ``None`` when there is no such reason, which does not mean that scripts/fetch-servers has been run.
     """
     marker = TREES / "sid-unavailable"
-    if TREE_OF[flavour] != "sid" or not marker.exists():
+    if "sid" not in TREES_OF[flavour] or not marker.exists():
         return None
     return f"Debian unstable cannot deliver it: {marker.read_text().strip()}"
 
@@ -80,9 +81,11 @@ class _Tree:
     """
 
     def __init__(self, flavour: str) -> None:
-        self.folder = TREES / TREE_OF[flavour]
-        if not (self.folder / ".complete").exists():
-            raise ServersMissing(unavailable(flavour) or f"{self.folder} is missing: run scripts/fetch-servers")
+        folders = [TREES / name for name in TREES_OF[flavour]]
+        complete = [folder for folder in folders if (folder / ".complete").exists()]
+        if not complete:
+            raise ServersMissing(unavailable(flavour) or f"{folders[0]} is missing: run scripts/fetch-servers")
+        self.folder = complete[0]
         self.usr = self.folder / "usr"
         self._libraries = self.usr / "lib" / f"{platform.machine()}-linux-gnu"
         self._loader = next(self._libraries.glob("ld-linux*.so.*"))
@@ -161,11 +164,11 @@ class _Server:
     _ready: ClassVar[re.Pattern[str]]
     """What it writes when it can be used; group 1 is its version."""
 
-    def __init__(self, flavour: str) -> None:
+    def __init__(self, flavour: str, port: int | None = None) -> None:
         self._tree = _Tree(flavour)
         self.flavour = flavour
         self.version = ""
-        self.port = free_port()
+        self.port = port or free_port()
         self.folder = private_folder()
         self.log = self.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -294,8 +297,15 @@ class Mosquitto(_Server):
 
     _ready = re.compile(r"mosquitto version (\S+) running")
 
-    def __init__(self, version: str = "2.0", *, settings: Sequence[str] = (), persistence: bool = False) -> None:
-        super().__init__(version)
+    def __init__(
+        self,
+        version: str = "2.0",
+        *,
+        settings: Sequence[str] = (),
+        persistence: bool = False,
+        port: int | None = None,
+    ) -> None:
+        super().__init__(version, port)
         data = self.folder / "data"
         data.mkdir()
         lines = [

@@ -52,7 +52,14 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"ingest", "log_lines", "outage", "paho_transport", "refusals", "report"},
         {"twisted.application", "twisted.internet", "twisted.logger"},
     ),
-    "__main__": ({"__init__"}, {"twisted.scripts"}),
+    "fleet": (set(), set()),
+    "publisher": (
+        {"fleet", "packets", "paho_transport"},
+        {"paho", "twisted.internet", "twisted.python.failure", "zope.interface"},
+    ),
+    "simulation": ({"fleet", "paho_transport", "publisher"}, {"twisted.internet", "twisted.python.failure"}),
+    "simulate": ({"config", "fleet", "paho_transport", "publisher", "simulation"}, {"twisted.internet"}),
+    "__main__": ({"__init__", "simulate", "tap"}, {"twisted.scripts"}),
 }
 ASSEMBLY = "tap"  # puts the rooms together, so it may know all
 
@@ -101,7 +108,7 @@ class HouseTests(SynchronousTestCase):
             self.assertEqual(unused, set(), room)
 
     def test_there_is_no_cycle(self) -> None:
-        left = {room: set(rooms) for room, (rooms, _) in MAY_IMPORT.items()}
+        left = {room: rooms - {ASSEMBLY} for room, (rooms, _) in MAY_IMPORT.items()}
         while left:
             free = {room for room, rooms in left.items() if not rooms & set(left)}
             self.assertTrue(free, f"a cycle among {sorted(left)}")

@@ -1,0 +1,159 @@
+"""A table in SQLite that keeps the ``Store`` contract: for a first look and fast tests, where there is no MySQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.application.service import Service
+from twisted.enterprise import adbapi
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from aiot_mqtt.store import (
+    DeviceUpdate,
+    Silence,
+    SilentDevice,
+    StoreConflict,
+    StoreMisconfigured,
+    StoreRefused,
+    StoreUnavailable,
+    TableDescription,
+)
+
+T = TypeVar("T")
+
+STATUS_LENGTH = 20
+_CREATE = f"""
+CREATE TABLE device_main (
+    id INTEGER PRIMARY KEY,
+    uuid TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    device_status TEXT NOT NULL DEFAULT 'pending' CHECK (length(device_status) <= {STATUS_LENGTH}),
+    is_online INTEGER NOT NULL DEFAULT 0,
+    last_seen TEXT,
+    last_heartbeat TEXT,
+    last_report_data TEXT CHECK (last_report_data IS NULL OR json_valid(last_report_data))
+)"""
+_UPDATE = """
+UPDATE device_main SET
+    last_report_data = COALESCE(?, last_report_data),
+    device_status = COALESCE(?, device_status),
+    last_seen = ?,
+    last_heartbeat = COALESCE(?, last_heartbeat),
+    is_online = ?
+WHERE uuid = ?"""
+_IS_SILENT = "is_online = 1 AND (last_seen IS NULL OR last_seen < ? OR last_seen > ?)"
+
+
+def create_device_table(path: Path, uuids: Iterable[str]) -> None:
+    """Make a new file with a row for each device, as the owner of the table would: the service only updates."""
+    connection = sqlite3.connect(path)
+    with connection:
+        # So that a reader of the table never holds up the writer.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(_CREATE)
+        connection.executemany("INSERT INTO device_main (uuid) VALUES (?)", [(uuid,) for uuid in uuids])
+    connection.close()
+
+
+class SqliteTable(Service):
+    """The table in a file. One thread holds the one connection, so that the reactor never waits for the disk."""
+
+    _pool: adbapi.ConnectionPool | None = None
+
+    def __init__(self, path: Path, reactor: Any) -> None:
+        """:param path: a file that ``create_device_table`` made."""
+        self._path = path
+        self._reactor = reactor
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def startService(self) -> None:
+        """Make the pool; its connection is opened by the first use."""
+        super().startService()
+        self._pool = adbapi.ConnectionPool(
+            "sqlite3",
+            # Never makes the file: a path that is wrong is told, not filled.
+            f"{self._path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            check_same_thread=False,  # the pool closes it from another one
+            cp_reactor=self._reactor,
+            cp_min=1,
+            cp_max=1,
+            cp_openfun=lambda connection: connection.execute("PRAGMA synchronous = FULL"),
+        )
+
+    def stopService(self) -> Deferred[None]:
+        """Close the connection."""
+        super().stopService()
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+        return succeed(None)
+
+    def describe(self) -> Deferred[TableDescription]:
+        """See ``Store``."""
+        described = self._run(lambda cursor: cursor.execute("SELECT uuid FROM device_main LIMIT 1"))
+        return described.addCallback(lambda _cursor: TableDescription(STATUS_LENGTH))
+
+    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+        """See ``Store``."""
+        return self._run(_write, updates)
+
+    def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
+        """See ``PresenceStore``."""
+        return self._run(_find_silent, silence, after_id, most)
+
+    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
+        """See ``PresenceStore``."""
+        return self._run(_set_offline, ids, silence)
+
+    def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+        assert self._pool is not None, "not started"
+        running: Deferred[T] = self._pool.runInteraction(work, *arguments)
+        return running.addErrback(_translate)
+
+
+def _write(cursor: sqlite3.Cursor, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
+    unknown = set()
+    for update in updates:
+        document = None if update.document is None else update.document.decode()
+        values = (document, update.status, update.last_seen, update.last_heartbeat, update.is_online, update.uuid)
+        if not cursor.execute(_UPDATE, values).rowcount:
+            unknown.add(update.uuid)
+    return frozenset(unknown)
+
+
+def _find_silent(cursor: sqlite3.Cursor, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
+    cursor.execute(
+        f"SELECT id, uuid, last_seen FROM device_main WHERE id > ? AND {_IS_SILENT} ORDER BY id LIMIT ?",  # noqa: S608
+        (after_id, silence.cutoff, silence.future, most),
+    )
+    return [SilentDevice(*row) for row in cursor.fetchall()]
+
+
+def _set_offline(cursor: sqlite3.Cursor, ids: Sequence[int], silence: Silence) -> frozenset[int]:
+    chosen = f"id IN ({', '.join(map(str, ids))})"
+    cursor.execute(
+        f"UPDATE device_main SET is_online = 0 WHERE {chosen} AND {_IS_SILENT} RETURNING id",  # noqa: S608
+        (silence.cutoff, silence.future),
+    )
+    return frozenset(row[0] for row in cursor.fetchall())
+
+
+def _translate(failure: Failure) -> Failure:
+    """Say what a failure means, in the words the writer understands."""
+    error = failure.value
+    if not isinstance(error, sqlite3.Error):
+        return failure
+    text = str(error)
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError):
+        raise StoreRefused(text) from error
+    if "locked" in text:
+        raise StoreConflict(text) from error
+    if text.startswith("no such"):
+        raise StoreMisconfigured(text) from error
+    raise StoreUnavailable(text) from error
