@@ -1,0 +1,47 @@
+"""Documents that must not fall behind: the two READMEs say the same, and every setting has its story."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.config import setting_defaults
+from aiot_mqtt.log_lines import ENGLISH
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READMES = [(ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md")]
+
+
+class DocumentTests(SynchronousTestCase):
+    def test_both_readmes_have_the_same_sections_tables_and_commands(self) -> None:
+        def shape(text: str) -> list[str]:
+            blocks = re.findall(r"^ *```.*?^ *```", text, re.MULTILINE | re.DOTALL)
+            commands = [re.sub(r"\s*(#|--).*", "", line) for block in blocks for line in block.splitlines()]
+            headings = re.findall(r"^#+ ", text, re.MULTILINE)
+            rows = [str(line.count("|")) for line in text.splitlines() if line.startswith("|")]
+            return commands + headings + rows
+
+        english, chinese = map(shape, READMES)
+        self.assertEqual(english, chinese)
+
+    def test_every_setting_has_its_story(self) -> None:
+        text = (ROOT / "docs" / "settings.md").read_text("utf-8")
+        told = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", text))
+        self.assertEqual(set(setting_defaults()) - told, set())
+
+    def test_the_lines_to_grep_for_are_those_that_are_logged(self) -> None:
+        logged = [re.sub(r"\{\w+\}", "\0", line) for line in ENGLISH]
+        for readme in READMES:
+            quoted = re.findall(r"`((?:🎉|📡|🚀|❌|⚠️|✅|📊|📴|📈)[^`]*)`", readme)
+            self.assertGreater(len(quoted), 10)
+            for line in quoted:
+                words = re.split(r"…|<\w+>|xxx|: 5\b", line)[0].strip()
+                self.assertTrue(any(words in text for text in logged), line)
+
+    def test_links_lead_somewhere(self) -> None:
+        for name in ("README.md", "README.zh-CN.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
+            text = (ROOT / name).read_text("utf-8")
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+                self.assertTrue(((ROOT / name).parent / target).exists(), f"{name}: {target}")
