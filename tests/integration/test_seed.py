@@ -219,7 +219,8 @@ class CommandTests(SynchronousTestCase):
     def test_log_file_is_written_besides_standard_output(self) -> None:
         program = self.run_program(FOREGROUND, LOG_FILE="mqtt_service.log")
         program.wait_for(STARTED)
-        self.assertIn(STARTED, (self.folder / "mqtt_service.log").read_text("utf-8"))
+        # The file is written after standard output.
+        self.wait_until(lambda: STARTED in (self.folder / "mqtt_service.log").read_text("utf-8"))
 
     def test_output_is_utf_8_whatever_the_locale(self) -> None:
         for locale in ("C", "zh_CN.GBK"):
