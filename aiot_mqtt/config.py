@@ -75,8 +75,8 @@ def _host(text: str) -> str:
 
 
 def _identifier(text: str) -> str:
-    if not re.fullmatch(r"[0-9A-Za-z$_\u0080-\uffff]{1,64}", text):
-        raise ValueError("must be 1 to 64 letters, digits, $ or _, as an SQL name without quotes")
+    if not re.fullmatch(r"[0-9A-Za-z$_\u0080-\uffff-]{1,64}", text):
+        raise ValueError("must be 1 to 64 letters, digits, $, _ or -")
     return text
 
 

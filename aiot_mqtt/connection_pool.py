@@ -47,9 +47,12 @@ class ConnectionPool(adbapi.ConnectionPool):
         self._used: dict[int, float] = {}
         self._distrusted_before = 0.0
         self._aborted = False
+        self._busy: set[int] = set()
 
     def connect(self) -> Any:
         """This thread's connection, a new one where the old one must be replaced. Runs in the pool's threads."""
+        if self._aborted:
+            raise StoreUnavailable("the connection pool is closing")
         thread = self.threadID()
         now = time.monotonic()
         connection = self.connections.get(thread)
@@ -57,8 +60,6 @@ class ConnectionPool(adbapi.ConnectionPool):
             self.disconnect(connection)
             connection = None
         if connection is None:
-            if self._aborted:
-                raise StoreUnavailable("the connection pool is closing")
             connection = pymysql.Connection(defer_connect=True, **self.connkw)
             self.connections[thread] = connection  # before it connects, so that abort can reach its socket
             try:
@@ -75,6 +76,14 @@ class ConnectionPool(adbapi.ConnectionPool):
         opened = self._opened[thread]
         return opened <= self._distrusted_before or now - opened > self._recycle or now - self._used[thread] > MOST_IDLE
 
+    def _runWithConnection(self, func: Callable[..., Any], *args: Any, **kw: Any) -> Any:  # noqa: N802 adbapi's name
+        thread = self.threadID()
+        self._busy.add(thread)
+        try:
+            return super()._runWithConnection(func, *args, **kw)
+        finally:
+            self._busy.discard(thread)
+
     def _close(self, connection: Any) -> None:
         if connection.open:
             super()._close(connection)
@@ -84,9 +93,11 @@ class ConnectionPool(adbapi.ConnectionPool):
         self._distrusted_before = time.monotonic()
 
     def abort(self) -> None:
-        """Shut every socket down, so that threads waiting in one return at once. Runs in the reactor's thread."""
+        """Shut sockets down that threads wait in, so that they return at once. Runs in the reactor's thread."""
         self._aborted = True
-        for connection in list(self.connections.values()):
+        for thread, connection in list(self.connections.items()):
+            if thread not in self._busy:
+                continue  # it is closed in order, which spares the server's log a warning
             with contextlib.suppress(OSError, AttributeError):  # already closed, or not open yet
                 connection._sock.shutdown(socket.SHUT_RDWR)
 

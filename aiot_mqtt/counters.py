@@ -1,6 +1,6 @@
 """Figures about every delivery, so that none is ever lost without a trace.
 
-At any moment ``received = stored + superseded + refused + retained + dropped + pending``.
+Between two writes ``received = stored + superseded + refused + retained + dropped + pending``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Counters:
         "status_ignored",
         "stored",
         "superseded",
+        "sweep_failures",
         "went_silent",
     )
 
@@ -43,6 +44,8 @@ class Counters:
         """Devices set offline because they were not heard."""
         self.odd_last_seen = 0
         """Of those, rows without a ``last_seen``, or with one far in the future."""
+        self.sweep_failures = 0
+        """Sweeps that the table did not answer, and rows that it did not let a sweep set."""
         self.came_back = 0
         """Devices heard again after that."""
         self.retries: Counter[str] = Counter()
@@ -58,7 +61,9 @@ class Counters:
             "dropped",
             "status_ignored",
             "went_silent",
+            "odd_last_seen",
             "came_back",
+            "sweep_failures",
         )
         plain = {name: getattr(self, name) for name in names}
         for group in ("refused", "retries"):

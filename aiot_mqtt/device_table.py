@@ -26,6 +26,7 @@ from .store import (
     DeviceUpdate,
     Silence,
     SilentDevice,
+    StoreConflict,
     StoreMisconfigured,
     StoreRefused,
     StoreUnavailable,
@@ -41,16 +42,18 @@ READ_TIMEOUT = 20  # s
 # After this the server drops a connection that vanished without a FIN, and the row locks with it (default: 8 hours).
 WAIT_TIMEOUT = 60  # s
 LOCK_WAIT_TIMEOUT = 5  # s
+SWEEP_LOCK_WAIT_TIMEOUT = 1  # s
 PACKET_RESERVE = 1024  # bytes of max_allowed_packet left for the statement around its rows
 
 _SESSION = (
     f"SET SESSION wait_timeout={WAIT_TIMEOUT}, innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT},"
+    f" lock_wait_timeout={LOCK_WAIT_TIMEOUT},"  # of the whole table: LOCK TABLES, or an ALTER under way
     # Without a strict mode both servers cut a long status silently. No other mode: ours is the only SQL here, and
     # its escaping relies on NO_BACKSLASH_ESCAPES being off.
     " sql_mode='STRICT_ALL_TABLES'"
 )
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
-_COLUMNS = ("uuid", "last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
+_COLUMNS = ("id", "uuid", "last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
 
 _IS_SILENT = "(last_seen < %s OR last_seen IS NULL OR last_seen > %s)"
 
@@ -212,6 +215,9 @@ class DeviceTable(Service):
             raise StoreMisconfigured(
                 f"table {address.table} has no column {', '.join(missing)} that user {address.user} may see"
             )
+        for name, wanted in (("uuid", columns["uuid"][1]), ("device_status", columns["device_status"][3])):
+            if wanted is None:
+                raise StoreMisconfigured(f"column {name} of table {address.table} holds no text")
         shape = _Shape(
             uuid_charset=columns["uuid"][1],
             uuid_collation=columns["uuid"][2],
@@ -232,7 +238,10 @@ class DeviceTable(Service):
             for part, rows in parts:
                 matched = cursor.execute(_update_statement(self._address.table, shape, rows))
                 if matched < len(part):
-                    unknown |= self._without_row(cursor, part)
+                    missing = self._without_row(cursor, part)
+                    if matched + len(missing) != len(part):  # rows came or went between the two statements
+                        raise StoreConflict("the table's rows changed during a write")
+                    unknown |= missing
         return frozenset(unknown)
 
     def _find_silent(self, connection: Any, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
@@ -245,21 +254,26 @@ class DeviceTable(Service):
             return [SilentDevice(*row) for row in cursor.fetchall()]
 
     def _set_offline(self, connection: Any, ids: Sequence[int], silence: Silence) -> frozenset[int]:
-        chosen = f"id IN ({', '.join(map(str, ids))})"
-        still_silent = f"{chosen} AND is_online = 1 AND {_IS_SILENT}"
+        still_silent = f"id IN ({', '.join(map(str, ids))}) AND is_online = 1 AND {_IS_SILENT}"
         times = (silence.cutoff, silence.future)
         with connection.cursor() as cursor:
-            # The same transaction locks the rows and then sets them, so that what is told is what was done.
-            cursor.execute(
-                f"SELECT id FROM `{self._address.table}` WHERE {still_silent} FOR UPDATE",  # noqa: S608
-                times,
-            )
-            silent = frozenset(row[0] for row in cursor.fetchall())
-            if silent:
+            # A row that somebody holds locked must not hold up the writes that come behind this for long.
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout={SWEEP_LOCK_WAIT_TIMEOUT}")
+            try:
+                # The same transaction locks the rows and then sets them, so that what is told is what was done.
                 cursor.execute(
-                    f"UPDATE `{self._address.table}` SET is_online = 0 WHERE {still_silent}",  # noqa: S608
+                    f"SELECT id FROM `{self._address.table}` WHERE {still_silent} FOR UPDATE",  # noqa: S608
                     times,
                 )
+                silent = frozenset(row[0] for row in cursor.fetchall())
+                if silent:
+                    cursor.execute(
+                        f"UPDATE `{self._address.table}` SET is_online = 0 WHERE {still_silent}",  # noqa: S608
+                        times,
+                    )
+            finally:
+                with contextlib.suppress(pymysql.err.Error):  # of a connection that is lost
+                    cursor.execute(f"SET SESSION innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT}")
         return silent
 
     def _without_row(self, cursor: Any, updates: Sequence[DeviceUpdate]) -> set[str]:

@@ -42,12 +42,13 @@ async def _write_without_refused_value(
     update: DeviceUpdate, reason: str, write: Write, tell_refused: TellRefused
 ) -> None:
     for reduced, column in _reductions(update):
+        refused_deliveries = update.deliveries - reduced.deliveries
         try:
             await write([reduced])
         except StoreRefused as refused:
             reason = str(refused)
         else:
-            tell_refused(update, column, reason, update.deliveries - reduced.deliveries)
+            tell_refused(update, column, reason, refused_deliveries)
             return
     tell_refused(update, None, reason, update.deliveries)
 

@@ -24,7 +24,7 @@ class Outage:
         self._back = back
         self._since: float | None = None
         self._told = 0.0
-        self._reason = ""
+        self._line = ""
 
     @property
     def is_on(self) -> bool:
@@ -34,10 +34,11 @@ class Outage:
     def failed(self, line: str, reason: str, **fields: Any) -> None:
         """Another attempt failed.
 
-        :param line: format of the ERROR that starts the outage; it is repeated when the reason becomes another.
+        :param line: format of the ERROR that starts the outage. Another one is news and told at once; another reason
+            on the same line waits for the reminder, because a server that dies gives two or three in a second.
         """
         now = self._clock.seconds()
-        is_new = self._since is None or reason != self._reason
+        is_new = self._since is None or line != self._line
         if self._since is None:
             self._since = now
         if is_new:
@@ -46,7 +47,7 @@ class Outage:
             self._log.error(self._still_down, reason=reason, seconds=round(now - self._since), **fields)
         else:
             return
-        self._reason = reason
+        self._line = line
         self._told = now
 
     def ended(self) -> bool:
@@ -55,5 +56,5 @@ class Outage:
             return False
         self._log.info(self._back, seconds=round(self._clock.seconds() - self._since))
         self._since = None
-        self._reason = ""
+        self._line = ""
         return True

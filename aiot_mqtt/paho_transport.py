@@ -32,6 +32,10 @@ from .pending import Acknowledger
 
 CONNACK, DISCONNECT = 2, 14
 PINGREQ_PACKET = b"\xc0\x00"
+# s. Far more often than keep-alive asks for: who counts silence against devices must know within seconds whether the
+# broker is there, and a PINGREQ costs two bytes.
+PING_INTERVAL = 1.0
+HEARD_LATELY = 3.0  # s
 
 # What a return code of MQTT 3.1.1 (section 3.2.2.3) is called, and which reason codes of MQTT 5 say the same.
 V311_REASONS = {
@@ -190,6 +194,11 @@ class MqttConnection(Protocol):
 
     # Called by whoever owns the connection.
 
+    @property
+    def is_heard_lately(self) -> bool:
+        """Whether the broker has proved within the last seconds that it is there."""
+        return self._alive and self._clock.seconds() - self._last_received < HEARD_LATELY
+
     def subscribe(self, topics: Sequence[str]) -> Deferred[list[int]]:
         """SUBSCRIBE at QoS 1, without retained messages; fires with a reason code a topic, from 0x80 a denial."""
         if self._client is None or not self._alive:
@@ -347,7 +356,7 @@ class MqttConnection(Protocol):
     def _tell(self) -> None:
         """Tell of what paho noted, now that its locks are free."""
         if self._session_present is not None and not self.accepted.called and self._alive:
-            self._keepalive_call.start(self._keepalive / 2, now=False)
+            self._keepalive_call.start(min(PING_INTERVAL, self._keepalive / 2), now=False)
             self.accepted.callback(self._session_present)
         while self._subscribed:
             packet_id, codes = self._subscribed.pop(0)
@@ -355,7 +364,7 @@ class MqttConnection(Protocol):
                 answered.callback(codes)
 
     def _keep_alive(self) -> None:
-        """Runs twice in each keep-alive period, so that a PINGREQ always goes out in time (section 3.1.2.10)."""
+        """Send a PINGREQ, and give a broker up that was silent for one and a half keep-alive periods."""
         silent = self._clock.seconds() - self._last_received
         if silent >= 1.5 * self._keepalive:
             self.abort(f"the broker has said nothing for {silent:.0f} s")

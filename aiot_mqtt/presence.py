@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from twisted.application.service import Service
@@ -22,7 +23,7 @@ from . import log_lines
 from .counters import Counters
 from .listened_time import ListenedTime
 from .regularity import Regularity
-from .store import DeviceUpdate, PresenceStore, Silence, SilentDevice, StoreError
+from .store import DeviceUpdate, PresenceStore, Silence, SilentDevice, StoreConflict, StoreError, StoreRefused
 from .writer import Writer
 
 OBSERVE_INTERVAL = 1.0  # s
@@ -32,6 +33,16 @@ FUTURE = 300.0  # s ahead of now that a last_seen may be
 NAMES_SHOWN = 5
 MOST_REMEMBERED = 100_000  # devices set offline whose return is counted; each costs about 100 bytes
 DAY = 86400.0  # s
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """What one sweep did, for its line in the log."""
+
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+    odd: int = 0
+    first_odd: SilentDevice | None = None
 
 
 class PresenceMonitor(Service):
@@ -52,6 +63,7 @@ class PresenceMonitor(Service):
         check_interval: float,
         table_zone: tzinfo,
         wall_clock: Callable[[], float] = time.time,
+        log_devices: bool = False,
     ) -> None:
         """
         :param clock: monotonic.
@@ -61,6 +73,7 @@ class PresenceMonitor(Service):
         :param check_interval: seconds between two sweeps.
         :param table_zone: the zone of the naive times in the table.
         :param wall_clock: seconds since the epoch; the one that writes ``last_seen``.
+        :param log_devices: log each device at DEBUG; a call to a logger that then drops it costs 5 µs.
         """
         self._table = table
         self._writer = writer
@@ -71,6 +84,8 @@ class PresenceMonitor(Service):
         self._timeout = timeout
         self._table_zone = table_zone
         self._wall_clock = wall_clock
+        self._log_devices = log_devices
+        self._widest = 0
         self._listened = ListenedTime(timeout)
         self._was_listening = False
         self._regularity = Regularity()
@@ -122,12 +137,26 @@ class PresenceMonitor(Service):
             self._silent -= returned
             self._counters.came_back += len(returned)
 
+    def session_lost(self) -> None:
+        """What was published while we were away is lost: silence before and after that cannot be added up."""
+        self._listened.forget()
+
     def _observe(self) -> None:
-        listening = self.is_listening()
+        listening = self.is_listening() and not self._was_window_full()
         self._listened.observe(self._clock.seconds(), self._wall_clock(), listening)
         if self._was_listening and not listening:
             self._regularity.interrupted()
         self._was_listening = listening
+
+    def _was_window_full(self) -> bool:
+        """Whether the broker may have held messages back since the last observation.
+
+        MQTT 3.1.1 does not tell how wide its window is; the widest that was seen is the least that it can be.
+        """
+        peak = self._writer.take_peak()
+        is_full = peak >= max(self._window(), self._widest)
+        self._widest = max(self._widest, peak)
+        return is_full
 
     def _sweep(self) -> Deferred[None]:
         """One sweep; never fails, because a LoopingCall ends for good when its call does."""
@@ -151,43 +180,71 @@ class PresenceMonitor(Service):
             return
         silence = Silence(self._table_time(cutoff), self._table_time(self._wall_clock() + FUTURE))
         after_id = 0
-        offline: list[SilentDevice] = []
-        while candidates := await self._table.find_silent(silence, after_id, CHUNK):
-            if not self.is_listening():
-                break
-            after_id = candidates[-1].id
-            offline += await self._set_offline(candidates, silence)
-        self._last_failure = ""
-        if offline:
-            self._tell_sweep(offline, silence)
+        sweep = _Sweep()
+        try:
+            while candidates := await self._table.find_silent(silence, after_id, CHUNK):
+                if not self.is_listening():
+                    break
+                after_id = candidates[-1].id
+                await self._set_offline(candidates, silence, sweep)
+            self._last_failure = ""
+        finally:
+            self._tell_sweep(sweep, silence)
 
-    async def _set_offline(self, candidates: list[SilentDevice], silence: Silence) -> list[SilentDevice]:
-        """Set those offline that are still silent once everything pending now is written; returns them."""
-        ids = [device.id for device in candidates]
-        silent = await self._writer.between_batches(lambda: self._table.set_offline(ids, silence))
-        offline = [device for device in candidates if device.id in silent]
+    async def _set_offline(self, candidates: list[SilentDevice], silence: Silence, sweep: _Sweep) -> None:
+        """Set those offline that are still silent once everything pending now is written.
+
+        A row that the table refuses, or that somebody holds locked, is left alone, and only that one.
+        """
+        todo = [candidates]  # a stack, the first part on top
+        while todo:
+            part = todo.pop()
+            ids = [device.id for device in part]
+            try:
+                silent = await self._writer.between_batches(
+                    lambda ids=ids: self._table.set_offline(ids, silence)  # type: ignore[misc]
+                )
+            except (StoreRefused, StoreConflict) as error:
+                if len(part) > 1:
+                    half = len(part) // 2
+                    todo += [part[half:], part[:half]]
+                    continue
+                self._counters.sweep_failures += 1
+                self._tell_reason(f"{part[0].uuid}: {error}")
+            else:
+                self._note([device for device in part if device.id in silent], silence, sweep)
+
+    def _note(self, offline: list[SilentDevice], silence: Silence, sweep: _Sweep) -> None:
         self._counters.went_silent += len(offline)
+        sweep.count += len(offline)
+        sweep.names += [device.uuid for device in offline[: NAMES_SHOWN - len(sweep.names)]]
+        odd = [device for device in offline if device.last_seen is None or device.last_seen > silence.future]
+        self._counters.odd_last_seen += len(odd)
+        sweep.odd += len(odd)
+        sweep.first_odd = sweep.first_odd or (odd[0] if odd else None)
         room = MOST_REMEMBERED - len(self._silent)
         self._silent.update(device.uuid.lower() for device in offline[:room])
-        return offline
+        if self._log_devices:
+            for device in offline:
+                self._log.debug(log_lines.DEVICE_OFFLINE, device=device.uuid, last_seen=device.last_seen or "NULL")
 
-    def _tell_sweep(self, offline: list[SilentDevice], silence: Silence) -> None:
-        for device in offline:
-            self._log.debug(log_lines.DEVICE_OFFLINE, device=device.uuid, last_seen=device.last_seen or "NULL")
-        names = ", ".join(device.uuid for device in offline[:NAMES_SHOWN])
-        more = "…" if len(offline) > NAMES_SHOWN else ""
-        self._log.info(log_lines.DEVICES_OFFLINE, count=len(offline), devices=names + more, cutoff=silence.cutoff)
-        odd = [device for device in offline if device.last_seen is None or device.last_seen > silence.future]
-        if odd:
-            self._counters.odd_last_seen += len(odd)
+    def _tell_sweep(self, sweep: _Sweep, silence: Silence) -> None:
+        if sweep.count:
+            names = ", ".join(sweep.names) + ("…" if sweep.count > len(sweep.names) else "")
+            self._log.info(log_lines.DEVICES_OFFLINE, count=sweep.count, devices=names, cutoff=silence.cutoff)
+        if sweep.first_odd is not None:
+            first = sweep.first_odd
             self._log.warn(
-                log_lines.ODD_LAST_SEEN, count=len(odd), device=odd[0].uuid, last_seen=odd[0].last_seen or "NULL"
+                log_lines.ODD_LAST_SEEN, count=sweep.odd, device=first.uuid, last_seen=first.last_seen or "NULL"
             )
 
     def _tell_failure(self, failure: Failure) -> None:
         """Say once why sweeps fail; the next one is tried all the same."""
         failure.trap(StoreError)
-        reason = failure.getErrorMessage()
+        self._counters.sweep_failures += 1
+        self._tell_reason(failure.getErrorMessage())
+
+    def _tell_reason(self, reason: str) -> None:
         if reason != self._last_failure:
             self._last_failure = reason
             self._log.warn(log_lines.SWEEP_FAILED, reason=reason)

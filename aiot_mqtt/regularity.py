@@ -21,6 +21,8 @@ class _Device:
     last_heard: float | None
     usual_interval: float = 0.0
     intervals: int = 0
+    is_recent: bool = True
+    """Heard since the last report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Regularity:
                     self._halve()
             return
         last, known.last_heard = known.last_heard, now
+        known.is_recent = True
         if last is None:
             return
         interval = now - last
@@ -74,6 +77,9 @@ class Regularity:
 
     def evidence(self, timeout: float) -> Evidence | None:
         """What was learnt, and begin to count intervals anew; None when nothing was."""
+        self._devices = {name: device for name, device in self._devices.items() if device.is_recent}
+        for device in self._devices.values():
+            device.is_recent = False
         total = self._intervals.total()
         if not total:
             return None

@@ -106,12 +106,14 @@ class Subscriber(Service):
         self._had_session = False
         self._all_granted = False
         self._foreign_filters: set[str] = set()
+        self.session_lost: Callable[[], None] = lambda: None
+        """Called when what was published while we were away is known to be lost."""
         ingest.foreign_topic_received = self._foreign_topic_received
 
     @property
     def is_listening(self) -> bool:
-        """Whether the broker has granted every topic on the connection that there is."""
-        return self._connection is not None and self._all_granted
+        """Whether the broker has granted every topic on the connection that there is, and is heard on it."""
+        return self._connection is not None and self._all_granted and self._connection.is_heard_lately
 
     @property
     def window(self) -> int:
@@ -205,6 +207,7 @@ class Subscriber(Service):
         self._log.info(log_lines.MQTT_CONNECTED, **self._where)
         if self._had_session and not session_present:
             self._log.warn(log_lines.SESSION_NEW)
+            self.session_lost()
         self._had_session = True
         return connection
 
@@ -219,6 +222,7 @@ class Subscriber(Service):
             return await connection.closed
         finally:
             self._connection = None
+            self._all_granted = False
             subscribing.cancel()
 
     async def _subscribe(self, connection: MqttConnection) -> None:
@@ -265,13 +269,20 @@ class Subscriber(Service):
             self._outage.failed(log_lines.MQTT_REFUSED, str(error), code=code)
 
     def _foreign_topic_received(self, topic: str) -> None:
-        """Unsubscribe from a topic that is none of ours: an old subscription lives on in a kept session."""
+        """Unsubscribe from a topic that is none of ours: an old subscription lives on in a kept session.
+
+        Nobody tells which filter it was, so all that is likely is tried: the topic, one of our form under another
+        prefix, and the wildcards above it.
+        """
         before, _, kind = topic.rpartition("/")
         prefix = before.rpartition("/")[0]
+        levels = before.split("/")
+        above = ["#", *("/".join([*levels[:depth], "#"]) for depth in range(1, min(len(levels), 8) + 1))]
         # An empty topic name is none to unsubscribe from: a topic filter has at least one character (section 4.7.3).
-        filters = {name for name in (topic, f"{prefix}/+/{kind}") if name} - self._foreign_filters
+        filters = {name for name in (topic, f"{prefix}/+/{kind}", *above) if name} - self._foreign_filters
         if self._connection is None or not filters or len(self._foreign_filters) >= MOST_FOREIGN_FILTERS:
             return
+        if not self._foreign_filters:
+            self._log.warn(log_lines.FOREIGN_TOPIC, topic=shorten(topic), filters=shorten(" ".join(sorted(filters))))
         self._foreign_filters |= filters
-        self._log.warn(log_lines.FOREIGN_TOPIC, topic=shorten(topic), filters=shorten(" ".join(sorted(filters))))
         self._connection.unsubscribe(sorted(filters))

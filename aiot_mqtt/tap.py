@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import ssl
 import sys
 import threading
@@ -155,6 +156,9 @@ def _leave_after(seconds: float) -> None:
         Logger().warn(log_lines.STOP_FORCED, seconds=seconds)
         os._exit(0)
 
+    # A second signal ends the process at once: what is unacknowledged is safe in the broker.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
@@ -248,7 +252,9 @@ class AiotMqttService(MultiService):
                 timeout=settings.heartbeat_timeout,
                 check_interval=settings.heartbeat_check_interval,
                 table_zone=settings.db_timezone,
+                log_devices=settings.log_level == "DEBUG",
             )
+            self.subscriber.session_lost = presence.session_lost
             children.append(presence)
         if settings.stats_interval:
             statistics = TimerService(settings.stats_interval, self._log_statistics)

@@ -76,7 +76,7 @@ class Writer(Service):
         self._outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
         self._described = False
         self._in_flight: list[DeviceUpdate] = []
-        self._unacknowledged_in_flight = 0
+        self._unacknowledged_in_flight = self._peak = 0
         self._in_flight_since: float | None = None
         self._pending_since: float | None = None
         self._jobs: list[tuple[Callable[[], Deferred[Any]], Deferred[Any]]] = []
@@ -95,6 +95,11 @@ class Writer(Service):
     def unacknowledged(self) -> int:
         """PUBLISH packets that wait for their acknowledgement."""
         return self._pending.unacknowledged + self._unacknowledged_in_flight
+
+    def take_peak(self) -> int:
+        """The most PUBLISH packets that were unacknowledged at one time since the last call."""
+        peak, self._peak = self._peak, 0
+        return peak
 
     @property
     def oldest_age(self) -> float:
@@ -138,6 +143,7 @@ class Writer(Service):
         """There may be something to write."""
         if self._pending and self._pending_since is None:
             self._pending_since = self._clock.seconds()
+        self._peak = max(self._peak, self.unacknowledged)
         if self._work is None and self.running and (self._pending or self._jobs):
             self._start_work()
 
@@ -203,8 +209,9 @@ class Writer(Service):
                     self._refusals.unknown_device(update.uuid, update.deliveries)
                 else:
                     self._counters.stored += update.deliveries
+                update.kinds = 0  # counted
             try:
-                self.devices_heard(updates)
+                self.devices_heard([update for update in updates if update.uuid not in unknown])
             except Exception:  # what is committed must be acknowledged, whatever its listeners do
                 self._log.failure(log_lines.LISTENER_FAILED_UNEXPECTEDLY)
 
@@ -212,6 +219,7 @@ class Writer(Service):
 
     def _value_refused(self, update: DeviceUpdate, column: str | None, reason: str, deliveries: int) -> None:
         self._refusals.refused_by_table(update.uuid, column, reason, deliveries)
+        update.kinds = 0  # counted
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]], succeeded: Callable[[T], None]) -> None:
         """Make attempts until one works.

@@ -96,6 +96,60 @@ class TableTests(DatabaseMixin, StoreContract):
         self.assertEqual(await self.store.set_offline([identity], SILENCE), {identity})
         self.assert_row("a", is_online=False, last_seen=None)
 
+    async def test_a_sweep_waits_only_a_moment_for_a_locked_row(self) -> None:
+        identity = self.database.add_device("a", is_online=1, last_seen="2020-01-01 00:00:00")
+        connection = pymysql.connect(
+            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
+        )
+        self.addCleanup(connection.close)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
+            with self.assertRaises(StoreConflict):
+                await self.store.set_offline([identity], SILENCE)
+        connection.rollback()
+
+        def lock_wait(connection: Any) -> Any:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT @@innodb_lock_wait_timeout")
+                return cursor.fetchone()
+
+        self.assertEqual(await self.store._run(lock_wait), (5,))
+        self.assertEqual(await self.store.set_offline([identity], SILENCE), {identity})
+
+    async def test_a_locked_table_is_a_conflict(self) -> None:
+        self.database.add_device("a")
+        connection = pymysql.connect(unix_socket=str(self.database.socket), user="root", database=servers.DATABASE)
+        self.addCleanup(connection.close)
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLES device_main READ")
+            with self.assertRaises(StoreConflict):
+                await self.store.write([make_update("a")])
+            cursor.execute("UNLOCK TABLES")
+        self.assertEqual(await self.store.write([make_update("a")]), frozenset())
+
+    async def test_a_column_that_holds_no_text_is_named(self) -> None:
+        self.addCleanup(self.database.create_device_table)
+        for column, kind in (("device_status", "int NULL"), ("uuid", "varbinary(36) NOT NULL")):
+            self.database.create_device_table()
+            self.database.query(f"ALTER TABLE device_main MODIFY {column} {kind}")
+            with self.assertRaises(StoreMisconfigured) as caught:
+                await self.store.describe()
+            self.assertIn(column, str(caught.exception))
+
+    async def test_a_device_added_in_the_middle_of_a_write_is_written_by_the_next_attempt(self) -> None:
+        without_row = self.store._without_row
+
+        def add_first(cursor: Any, updates: Any) -> set[str]:
+            self.database.add_device("late")
+            self.patch(self.store, "_without_row", without_row)
+            return without_row(cursor, updates)
+
+        self.patch(self.store, "_without_row", add_first)
+        with self.assertRaises(StoreConflict):
+            await self.store.write([make_update("late")])
+        self.assertEqual(await self.store.write([make_update("late")]), frozenset())
+        self.assert_row("late", last_seen=EARLIER)
+
     async def test_candidates_are_read_without_locks(self) -> None:
         self.database.add_device("a", is_online=1, last_seen="2020-01-01 00:00:00")
         connection = pymysql.connect(

@@ -136,6 +136,14 @@ class PresenceTests(Shared):
         self.assert_goes_offline(dead)
         self.watch_for(TIMEOUT)
 
+    def test_while_the_broker_is_frozen(self) -> None:
+        # Longer than the timeout and far shorter than the keep-alive: nobody has told the service anything.
+        self.broker.freeze()
+        self.watch_for(LEFT_DOWN)
+        self.broker.thaw()
+        self.assert_goes_offline(self.kill_some())
+        self.watch_for(TIMEOUT)
+
     def test_while_the_database_is_down_or_frozen(self) -> None:
         def killed() -> None:
             self.database.kill()

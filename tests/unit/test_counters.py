@@ -19,7 +19,9 @@ class CountersTests(SynchronousTestCase):
                 "dropped": 0,
                 "status_ignored": 0,
                 "went_silent": 0,
+                "odd_last_seen": 0,
                 "came_back": 0,
+                "sweep_failures": 0,
             },
         )
 
@@ -28,6 +30,7 @@ class CountersTests(SynchronousTestCase):
         counters.received, counters.stored, counters.superseded = 1, 2, 3
         counters.retained, counters.dropped, counters.status_ignored = 4, 5, 6
         counters.went_silent, counters.came_back = 10, 11
+        counters.odd_last_seen, counters.sweep_failures = 12, 13
         counters.refused["too_deep"] += 7
         counters.refused["bad_json"] += 8
         counters.retries["conflict"] += 9
@@ -41,7 +44,9 @@ class CountersTests(SynchronousTestCase):
                 ("dropped", 5),
                 ("status_ignored", 6),
                 ("went_silent", 10),
+                ("odd_last_seen", 12),
                 ("came_back", 11),
+                ("sweep_failures", 13),
                 ("refused_bad_json", 8),
                 ("refused_too_deep", 7),
                 ("retries_conflict", 9),

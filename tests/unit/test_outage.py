@@ -52,14 +52,16 @@ class OutageTests(SynchronousTestCase):
         self.clock.advance(59)
         self.assertEqual(self.failed(), [])
 
-    def test_another_reason_is_told_at_once_and_the_outage_goes_on(self) -> None:
-        self.failed()
+    def test_another_line_is_told_at_once_and_another_reason_with_the_reminder(self) -> None:
+        self.failed("refused")
         self.clock.advance(10)
-        self.assertEqual(self.failed("no route", "gone: {reason}"), [("error", "gone: no route")])
-        self.clock.advance(59)
         self.assertEqual(self.failed("no route"), [])
-        self.clock.advance(1)
-        self.assertEqual(self.failed("no route"), [("error", "still down after 70 s: no route (here)")])
+        self.assertEqual(self.failed("no route", "gone: {reason}"), [("error", "gone: no route")])
+        self.assertEqual(self.failed("no route", "gone: {reason}"), [])
+        self.clock.advance(60)
+        self.assertEqual(
+            self.failed("timed out", "gone: {reason}"), [("error", "still down after 70 s: timed out (here)")]
+        )
 
     def test_it_is_one_info_when_it_ends(self) -> None:
         self.failed()

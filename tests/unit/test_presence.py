@@ -18,7 +18,15 @@ from aiot_mqtt.pending import PendingUpdates
 from aiot_mqtt.presence import PresenceMonitor
 from aiot_mqtt.refusals import Refusals
 from aiot_mqtt.report import ReportRules
-from aiot_mqtt.store import DeviceUpdate, Silence, SilentDevice, StoreUnavailable
+from aiot_mqtt.store import (
+    DeviceUpdate,
+    Silence,
+    SilentDevice,
+    StoreConflict,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
 from aiot_mqtt.writer import Writer
 from tests.log_events import collect_events
 
@@ -86,6 +94,7 @@ class PresenceTests(SynchronousTestCase):
             check_interval=check_interval,
             table_zone=ZONE,
             wall_clock=self.wall,
+            log_devices=True,
         )
         self.writer.startService()
         self.presence.startService()
@@ -198,6 +207,60 @@ class PresenceTests(SynchronousTestCase):
         self.run_for(10)
         self.assertEqual(self.online(), set())
         self.assertEqual(self.said(log_lines.SWEEP_FAILED), 1)
+
+    def test_a_row_that_cannot_be_set_costs_only_itself(self) -> None:
+        for error in (StoreRefused("a trigger says no"), StoreConflict("locked")):
+
+            class Stubborn(MemoryTable):
+                def _set_offline(
+                    self, ids: Sequence[int], silence: Silence, error: StoreError = error
+                ) -> frozenset[int]:
+                    if 7 in ids:
+                        raise error
+                    return super()._set_offline(ids, silence)
+
+            self.start(Stubborn([f"d{number}" for number in range(20)]), timeout=100, check_interval=10)
+            self.hear(*(f"d{number}" for number in range(20)))
+            self.run_for(110)
+            self.assertEqual(self.online(), {"d6"})
+            self.assertEqual((self.counters.went_silent, self.counters.sweep_failures), (19, 1))
+            self.assertIn(f"d6: {error}", [event.get("reason") for event in self.events])
+            self.presence.stopService()
+            self.successResultOf(self.writer.stopService())
+
+    def test_a_window_that_was_full_may_hide_a_backlog(self) -> None:
+        self.window = 20
+        self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
+        self.hear("a")
+        for _ in range(300):
+            for packet_id in range(1, 21):
+                self.ingest.publish_received(b"devices/other/heartbeat", b"", packet_id, False)
+            self.ingest.read_finished()
+            self.run_for(1)
+        self.assertEqual(self.online(), {"a"})
+        self.run_for(111)
+        self.assertEqual(self.online(), set())
+
+    def test_a_load_that_leaves_room_in_the_window_is_no_backlog(self) -> None:
+        self.window = 20
+        self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
+        self.hear("a")
+        for _ in range(120):
+            for packet_id in range(1, 20):
+                self.ingest.publish_received(b"devices/other/heartbeat", b"", packet_id, False)
+            self.ingest.read_finished()
+            self.run_for(1)
+        self.assertEqual(self.online(), set())
+
+    def test_a_lost_session_starts_the_history_anew(self) -> None:
+        self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
+        self.hear("a")
+        self.run_for(90)
+        self.presence.session_lost()
+        self.run_for(99)
+        self.assertEqual(self.online(), {"a"})
+        self.run_for(11)
+        self.assertEqual(self.online(), set())
 
     def test_a_fault_in_the_sweep_does_not_end_it(self) -> None:
         class Faulty(MemoryTable):

@@ -282,6 +282,30 @@ class SubscriberTests(SynchronousTestCase):
         lost = [event for event in self.events if event["log_format"] == log_lines.MQTT_LOST]
         self.assertIn("Session taken over", lost[0]["reason"])
 
+    def test_it_listens_only_with_every_topic_granted_on_a_connection_that_is_heard(self) -> None:
+        lost: list[bool] = []
+        subscriber = self.start()
+        subscriber.session_lost = lambda: lost.append(True)
+        self.assertFalse(subscriber.is_listening)
+        self.broker.say(CONNACK5)
+        self.assertFalse(subscriber.is_listening)
+        self.broker.suback(1, 0x87, 1)
+        self.assertFalse(subscriber.is_listening)
+        self.clock.advance(1)
+        self.broker.suback(1)
+        self.assertTrue(subscriber.is_listening)
+        self.clock.pump([1, 1, 1])
+        self.assertFalse(subscriber.is_listening)  # the broker does not even answer a PINGREQ
+        self.broker.say(b"\xd0\x00")
+        self.assertTrue(subscriber.is_listening)
+        self.broker.close()
+        self.assertFalse(subscriber.is_listening)
+        self.clock.advance(1)
+        self.assertFalse(subscriber.is_listening)  # connected, and no CONNACK yet
+        self.broker.accept(resumed=False)
+        self.assertTrue(subscriber.is_listening)
+        self.assertEqual(lost, [True])
+
     def test_stop_disconnects_and_keeps_the_session(self) -> None:
         subscriber = self.start()
         self.broker.accept()
@@ -350,7 +374,8 @@ class SubscriberTests(SynchronousTestCase):
         self.broker.say(publish)
         unsubscribe = self.broker.sent()
         self.assertEqual(unsubscribe[:1], b"\xa2")
-        self.assertIn(b"old/+/data", unsubscribe)
+        for topic_filter in (b"old/+/data", b"old/a/data", b"\x00\x01#", b"old/#", b"old/a/#"):
+            self.assertIn(topic_filter, unsubscribe)
         self.broker.say(publish)
         self.assertEqual(self.broker.sent(), b"")
         self.assertEqual(self.counters.refused, {"foreign_topic": 2})
