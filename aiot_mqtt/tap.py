@@ -40,7 +40,6 @@ from .pending import PendingUpdates
 from .presence import PresenceMonitor
 from .refusals import Refusals
 from .report import ReportRules
-from .simulate import Progress, simulate
 from .store import StoreService
 from .subscriber import Subscriber
 from .writer import Writer
@@ -102,6 +101,8 @@ def _reactor() -> Any:
 
 def run_simulation(parsed: argparse.Namespace) -> NoReturn:
     """``aiot-mqtt simulate`` with the options of ``simulate.add_options``; ends the process."""
+    from .simulate import Progress, simulate  # noqa: PLC0415 the service itself never needs it
+
     settings = _settings(parsed.env_file)
     if parsed.broker:
         settings = replace(settings, mqtt_broker=parsed.broker[0], mqtt_port=parsed.broker[1])
