@@ -60,11 +60,11 @@ class SqliteBackend:
     """A table in a file."""
 
     name = f"device_main in SQLite {sqlite3.sqlite_version}"
-    settings: Mapping[str, Any] = {}
 
     def __init__(self, uuids: Sequence[str], reactor: Any) -> None:
         self._folder = servers.private_folder()
         self._path = self._folder / "devices.sqlite"
+        self.settings: Mapping[str, Any] = {"spool_file": str(self._folder / "spool")}
         create_device_table(self._path, uuids)
         self.table: StoreService | None = SqliteTable(self._path, reactor)
 
@@ -100,6 +100,7 @@ class MariaDBBackend:
             "db_port": server.port,
             "db_user": server.service_user,
             "db_password": Secret(server.service_password),
+            "spool_file": str(server.folder / "spool"),
         }
 
     def rows(self) -> list[DeviceRow]:

@@ -49,7 +49,9 @@ class Program:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("MQTT_", "DB_", "LOG_", "DEVICE_", "STATS_", "SHUTDOWN_"))
+            if not name.startswith(
+                ("MQTT_", "DB_", "LOG_", "DEVICE_", "SPOOL_", "STATS_", "SHUTDOWN_", "STATE_DIRECTORY")
+            )
         }
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()

@@ -99,7 +99,8 @@ class AcknowledgementTests(ServiceMixin):
     async def test_nothing_is_acknowledged_while_the_database_is_away_and_the_window_holds_it(self) -> None:
         # Far more than the broker queues for a subscriber that has used up its window (1000) and a window of 20.
         self.database.add_devices(f"d{n}" for n in range(100))
-        service = await self.start_service()
+        service = await self.start_service(spool_file="")
+        self.assertEqual((await self.said(log_lines.SPOOL_OFF))["window"], 65535)
         self.database.freeze()
         messages = [(f"devices/d{n % 100}/data", f'{{"n": {n}}}') for n in range(5000)]
         await self.publish(*messages)
@@ -397,8 +398,8 @@ class ShutdownTests(SynchronousTestCase):
         self.assertEqual(json.loads(self.database.row("a")["last_report_data"]), {"n": 2})
         self.assertIn("MQTT服务已停止", program.lines[-2] + program.lines[-3])
 
-    def test_what_cannot_be_written_stays_in_the_broker_and_is_said(self) -> None:
-        program = self.run_program()
+    def test_what_cannot_be_written_nor_kept_stays_in_the_broker_and_is_said(self) -> None:
+        program = self.run_program({"SPOOL_FILE": ""})
         program.wait_for_each(STARTED, "✅ 数据库已连接")
         self.database.freeze()
         try:

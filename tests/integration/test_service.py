@@ -55,6 +55,9 @@ class ServiceMixin(Mixin):
         self.broker = Mosquitto(self.broker_version, settings=self.broker_settings)
         self.addCleanup(self.broker.close)
         self.broker.start()
+        self.folder = servers.private_folder()
+        self.addCleanup(servers.remove_folder, self.folder)
+        self.spools = (str(self.folder / f"spool-{number}") for number in range(1000))
         self.events = collect_events(self)
 
     def make_service(self, **settings: Any) -> AiotMqttService:
@@ -65,6 +68,7 @@ class ServiceMixin(Mixin):
             "db_port": self.database.port,
             "db_user": self.database.service_user,
             "db_password": Secret(self.database.service_password),
+            "spool_file": next(self.spools),
             "stats_interval": 0,
             **settings,
         }
