@@ -17,6 +17,7 @@ from .report import ForeignTopic, Refused, ReportRules, UnknownDevice, decode
 from .store import TableDescription
 
 DEFAULT_PENDING_BOUND = 64 * 1024 * 1024  # bytes
+MOST_UNACKNOWLEDGED = 65535  # PUBLISH packets on one connection: there are no more packet identifiers
 
 
 class Ingest:
@@ -58,6 +59,8 @@ class Ingest:
         self._taking = True
         self.foreign_topic_received: Callable[[str], None] = lambda _topic: None
         """Called with each topic that is none of ours."""
+        self.window_exceeded: Callable[[], None] = lambda: None
+        """Called when the broker has more unacknowledged than it may."""
 
     def table_described(self, description: TableDescription) -> None:
         """The table was seen: judge a status by the length its column really has."""
@@ -123,6 +126,8 @@ class Ingest:
     def read_finished(self) -> None:
         """All PUBLISH packets of one read from the network were handed over."""
         try:
+            if self._pending.unacknowledged > MOST_UNACKNOWLEDGED:
+                self.window_exceeded()
             self._wake_writer()
         except Exception:
             self._tell_fault(b"")

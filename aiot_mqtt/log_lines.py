@@ -47,6 +47,11 @@ MQTT_LOST = _line(
     "❌ MQTT连接断开: {reason}；自动重连，未确认的消息由Broker保留",
     "❌ MQTT connection lost: {reason}; reconnecting, the broker keeps what is not acknowledged",
 )
+MQTT_SHORT_SESSIONS = _line(
+    "⚠️ 连续 {count} 次连接后不到 {short} 秒即断开: 可能有另一个程序使用同一MQTT_CLIENT_ID={client_id}；不与其争抢，{seconds} 秒后重连",
+    "⚠️ {count} sessions in a row ended within {short} s: is another program using MQTT_CLIENT_ID={client_id}?"
+    " Not fighting it, connecting again in {seconds} s",
+)
 MQTT_311 = _line(
     "⚠️ 使用MQTT 3.1.1: 未确认消息的上限由Broker的max_inflight_messages决定（默认20）",
     "⚠️ Speaking MQTT 3.1.1: the broker's max_inflight_messages (20 by default) limits the flow",

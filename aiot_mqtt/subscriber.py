@@ -33,6 +33,7 @@ CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK
 # A session that ends sooner than this was no success: without counting it as a failure, two instances with one client
 # identifier would take the session from each other at full speed.
 SHORT_SESSION = 30.0  # s
+SHORT_SESSIONS_UNTOLD = 2  # in a row; a broker that restarts gives one
 MOST_FOREIGN_FILTERS = 100  # a connection
 WINDOW_OF_311 = 20  # Mosquitto's max_inflight_messages, which MQTT 3.1.1 gives a client no way to ask for
 DENIED = 0x80  # reason codes from here on
@@ -109,6 +110,7 @@ class Subscriber(Service):
         self.session_lost: Callable[[], None] = lambda: None
         """Called when what was published while we were away is known to be lost."""
         ingest.foreign_topic_received = self._foreign_topic_received
+        ingest.window_exceeded = self._window_exceeded
 
     @property
     def is_listening(self) -> bool:
@@ -150,7 +152,7 @@ class Subscriber(Service):
         return finished
 
     async def _stay_subscribed(self) -> None:
-        failures = 0
+        failures = short_sessions = 0  # in a row
         while self.running:
             try:
                 connection = await self._connect()
@@ -159,7 +161,7 @@ class Subscriber(Service):
                     return
                 if self._choice.failed(error):
                     continue
-                failures += 1
+                failures, short_sessions = failures + 1, 0
                 self._tell(error)
             else:
                 accepted_at = self._clock.seconds()
@@ -167,9 +169,13 @@ class Subscriber(Service):
                 if not self.running:
                     return
                 self._choice.connection_ended()
-                failures = 0 if self._clock.seconds() - accepted_at >= SHORT_SESSION else failures + 1
+                is_short = self._clock.seconds() - accepted_at < SHORT_SESSION
+                failures, short_sessions = (failures + 1, short_sessions + 1) if is_short else (0, 0)
                 self._outage.failed(log_lines.MQTT_LOST, reason)
-            await deferLater(self._clock, self._backoff(max(0, failures - 1)))
+            delay = self._backoff(max(0, failures - 1))
+            if short_sessions > SHORT_SESSIONS_UNTOLD:
+                self._tell_short_sessions(short_sessions, delay)
+            await deferLater(self._clock, delay)
 
     async def _connect(self) -> MqttConnection:
         """Dial, and wait until the broker accepts.
@@ -260,6 +266,19 @@ class Subscriber(Service):
         if not self._said_started:
             self._said_started = True
             self._log.info(log_lines.STARTED)
+
+    def _tell_short_sessions(self, count: int, delay: float) -> None:
+        self._log.warn(
+            log_lines.MQTT_SHORT_SESSIONS,
+            count=count,
+            short=round(SHORT_SESSION),
+            client_id=shorten(self._options.client_id),
+            seconds=round(delay),
+        )
+
+    def _window_exceeded(self) -> None:
+        if self._connection is not None:
+            self._connection.abort("the broker sends more than the Receive Maximum (MQTT 5 section 4.9)")
 
     def _tell(self, error: MqttError) -> None:
         code = error.v311_code if isinstance(error, ConnectionRefused) else None

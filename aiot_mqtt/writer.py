@@ -383,13 +383,13 @@ class Writer(Service):
                 if not isinstance(error, SpoolError):
                     raise
             else:
-                self._counters.superseded += superseded
                 if batch is not None:
                     batch.acknowledge()
                     del batch.updates[CHUNK:]  # the spool gives them back
                     batch.size = 0
                 self._in_flight_since = None
                 taken.acknowledge()
+                self._counters.superseded += superseded
             finally:
                 self._being_saved = None
         finally:

@@ -282,6 +282,41 @@ class SubscriberTests(SynchronousTestCase):
         lost = [event for event in self.events if event["log_format"] == log_lines.MQTT_LOST]
         self.assertIn("Session taken over", lost[0]["reason"])
 
+    def test_short_sessions_in_a_row_are_told_and_not_fought_over(self) -> None:
+        self.start()
+        waits = []
+        for _ in range(8):
+            self.broker.accept()
+            self.clock.advance(0.5)
+            self.broker.close()
+            dials, waited = self.broker.dials, 0.0
+            while self.broker.dials == dials:
+                self.clock.advance(0.25)
+                waited += 0.25
+            waits.append(waited)
+        self.assertEqual(waits, [1, 2, 4, 8, 16, 29, 29, 29])
+        told = [event for event in self.events if event.get("log_format") == log_lines.MQTT_SHORT_SESSIONS]
+        self.assertEqual([(event["count"], event["seconds"]) for event in told][:2], [(3, 4), (4, 8)])
+        self.assertEqual(told[0]["client_id"], "service")
+        # Left alone for long enough it is an ordinary connection again.
+        self.broker.accept()
+        self.clock.pump([1] * 31)
+        self.broker.close()
+        self.clock.advance(1)
+        self.assertEqual(self.said()[-1], log_lines.MQTT_LOST)
+        self.broker.accept()
+        self.assertEqual(len(told), 6)
+
+    def test_a_broker_that_ignores_the_window_is_left(self) -> None:
+        self.start()
+        self.broker.accept()
+        publish = b"\x32\x13\x00\x0edevices/a/data\x00\x01\x00"
+        for _ in range(65):
+            self.broker.say(publish * 1000)
+        self.assertFalse(self.broker.transport.disconnecting or self.broker.transport.disconnected)
+        self.broker.say(publish * 1000)
+        self.assertTrue(self.broker.transport.disconnected)
+
     def test_it_listens_only_with_every_topic_granted_on_a_connection_that_is_heard(self) -> None:
         lost: list[bool] = []
         subscriber = self.start()
