@@ -48,7 +48,8 @@ MQTT_LOST = _line(
     "❌ MQTT connection lost: {reason}; reconnecting, the broker keeps what is not acknowledged",
 )
 MQTT_SHORT_SESSIONS = _line(
-    "⚠️ 连续 {count} 次连接后不到 {short} 秒即断开: 可能有另一个程序使用同一MQTT_CLIENT_ID={client_id}；不与其争抢，{seconds} 秒后重连",
+    "⚠️ 连续 {count} 次连接后不到 {short} 秒即断开: 可能有另一个程序使用同一MQTT_CLIENT_ID={client_id}；"
+    "不与其争抢，{seconds} 秒后重连",
     "⚠️ {count} sessions in a row ended within {short} s: is another program using MQTT_CLIENT_ID={client_id}?"
     " Not fighting it, connecting again in {seconds} s",
 )
@@ -129,6 +130,15 @@ SPOOL_EMPTIED = _line(
 SPOOL_FAILED = _line(
     "❌ 本机暂存不可用 - {reason}；数据库不可用期间的消息不再确认，由Broker保留",
     "❌ Nothing can be kept on this host - {reason}; while the database is away the broker has to keep it",
+)
+SPOOL_AWAITED = _line(
+    "❌ 本机暂存打不开 - {reason}；其中可能有已确认的消息，打开之前不写数据库（删除它并重启即放弃其中的内容）",
+    "❌ The spool cannot be opened - {reason}; it may hold what was acknowledged, so nothing is written before it is"
+    " (deleting it and starting anew gives up what it holds)",
+)
+SPOOL_STUCK = _line(
+    "❌ 本机暂存已全部写入数据库，但不能删除 - {reason}；之后的消息要等它删除后才写入数据库",
+    "❌ All of the spool is in the database, but it cannot be deleted - {reason}; what comes later waits for that",
 )
 SPOOL_STILL_FAILING = _line(
     "❌ 本机暂存仍不可用，已持续 {seconds} 秒 - {reason}",

@@ -32,6 +32,7 @@ MOST_BYTES = 1024 * 1024 * 1024
 """Of the file. A fleet's states take far less; who invents device names must not fill the disk."""
 LOCK_TIMEOUT = 5.0  # s to wait for another process that has the file open
 PAGE = 4096  # bytes
+SYNCHRONOUS = "FULL"
 
 _SCHEMA = """
 CREATE TABLE device_update (
@@ -164,7 +165,9 @@ class Spool:
             if type(error) is sqlite3.DatabaseError:  # "malformed", "not a database"; the others are of subclasses
                 self.close()
                 raise SpoolDamaged(f"{self.path}: {error}") from error
-            raise SpoolError(f"{self.path}: {error}") from error
+            # SQLite's "database is locked" would be taken for the database.
+            reason = "another process has it open" if "locked" in str(error) else error
+            raise SpoolError(f"{self.path}: {reason}") from error
         except OSError as error:
             raise SpoolError(f"{self.path}: {error.strerror or error}") from error
 
@@ -192,7 +195,7 @@ class Spool:
             # Keeps the journal's blocks, so that overwriting a few pages needs no room; and unlike a journal that is
             # deleted, one that is zeroed and synced cannot come back after a power cut and undo a commit.
             connection.execute("PRAGMA journal_mode=PERSIST")
-            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
             connection.execute("BEGIN EXCLUSIVE")
             if not connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
                 self._create(connection)

@@ -69,10 +69,11 @@ class Spooler:
             try:
                 await self._open()
             except SpoolError as error:
-                self._failed(error)
                 if not await self._run_in_thread(self._spool.path.exists):
+                    self._failed(error)
                     self.is_open = True  # there is nothing older, and saving will try again
                     return
+                self._failed(error, log_lines.SPOOL_AWAITED)
                 await deferLater(self._clock, RETRY_DELAY)
 
     async def close(self) -> None:
@@ -141,10 +142,12 @@ class Spooler:
         try:
             await self._run_in_thread(self._spool.forget_written)
         except SpoolError as error:
-            self._failed(error)
-            if not self.devices:
+            if self.devices:
+                self._failed(error)
+            else:
+                self._failed(error, log_lines.SPOOL_STUCK)
                 await deferLater(self._clock, RETRY_DELAY)
-                await self._insist(self._spool.forget_written, None)
+                await self._insist(self._spool.forget_written, None, line=log_lines.SPOOL_STUCK)
                 self._is_unforgotten = False
         else:
             self._worked()
@@ -165,34 +168,32 @@ class Spooler:
         self._counters.recovered += opened.deliveries - self.deliveries
         self.deliveries, self.devices = opened.deliveries, opened.devices
 
-    async def _insist(self, call: Callable[..., T], when_damaged: T, *arguments: object) -> T:
+    async def _insist(
+        self, call: Callable[..., T], when_damaged: T, *arguments: object, line: str = log_lines.SPOOL_FAILED
+    ) -> T:
         """Try until the disk does it."""
         while True:
             try:
                 result: T = await self._run_in_thread(call, *arguments)
             except SpoolDamaged:
-                await self.open_again()
+                self.is_open = False
+                await self.open()
                 return when_damaged
             except SpoolError as error:
-                self._failed(error)
+                self._failed(error, line)
                 await deferLater(self._clock, RETRY_DELAY)
             else:
                 self._worked()
                 return result
 
-    async def open_again(self) -> None:
-        """Set a damaged file aside; what it held is lost, and said."""
-        self.is_open = False
-        await self.open()
-
     def _worked(self) -> None:
         self._failed_at = None
         self._outage.ended()
 
-    def _failed(self, error: SpoolError) -> None:
+    def _failed(self, error: SpoolError, line: str = log_lines.SPOOL_FAILED) -> None:
         self._failed_at = self._clock.seconds()
         self._counters.retries["spool"] += 1
-        self._outage.failed(log_lines.SPOOL_FAILED, str(error), deliveries=self.deliveries)
+        self._outage.failed(line, str(error))
 
     def _tell_progress(self) -> None:
         now = self._clock.seconds()

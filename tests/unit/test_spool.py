@@ -179,7 +179,7 @@ class SpoolTests(SpoolMixin):
         with self.assertRaises(SpoolError) as caught:
             Spool(self.path).open()
         self.assertNotIsInstance(caught.exception, SpoolDamaged)
-        self.assertIn("locked", str(caught.exception))
+        self.assertIn("another process", str(caught.exception))
         self.assertEqual(self.names(), ["a"])
 
     def test_a_folder_that_is_gone_is_an_error_and_no_more(self) -> None:

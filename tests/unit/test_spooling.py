@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt import log_lines
+from aiot_mqtt import spool as spool_module
 from aiot_mqtt.counters import Counters
 from aiot_mqtt.memory_table import MemoryTable
 from aiot_mqtt.pending import PendingUpdates
@@ -122,8 +124,17 @@ class Process:
         self.spool.close()
 
 
-class SpoolingMixin(SynchronousTestCase):
+class UnsyncedTestCase(SynchronousTestCase):
+    """Without waiting for the disk, which nothing here depends on."""
+
     def setUp(self) -> None:
+        self.patch(spool_module, "SYNCHRONOUS", "OFF")
+        self.patch(os, "fsync", lambda _descriptor: None)
+
+
+class SpoolingMixin(UnsyncedTestCase):
+    def setUp(self) -> None:
+        super().setUp()
         folder = Path(self.mktemp())
         folder.mkdir()
         self.path = folder / "spool"
@@ -440,7 +451,7 @@ class StoppingTests(SpoolingMixin):
         self.assert_settled()
 
 
-class AnyOrderTests(SynchronousTestCase):
+class AnyOrderTests(UnsyncedTestCase):
     """Whatever happens in whatever order, what was acknowledged gets into the table, and nothing older after it."""
 
     def test_random_courses_of_events(self) -> None:
