@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 from .packets import PUBLISH, PacketReader, ProtocolViolation, PublishReceiver
 from .pending import Acknowledger
 
-CONNACK, DISCONNECT = 2, 14
+CONNACK, PINGREQ, DISCONNECT = 2, 12, 14
 PINGREQ_PACKET = b"\xc0\x00"
 # s. Far more often than keep-alive asks for: who counts silence against devices must know within seconds whether the
 # broker is there, and a PINGREQ costs two bytes.
@@ -317,6 +317,8 @@ class MqttConnection(Protocol):
         kind = packet[0] >> 4
         if (kind == CONNACK) != (self._session_present is None):
             raise ProtocolViolation("a second CONNACK" if kind == CONNACK else "a packet before CONNACK")
+        if kind == PINGREQ:  # paho would answer each, and the answers pile up where the broker reads nothing
+            raise ProtocolViolation("a PINGREQ, which only a client sends")
         if kind == CONNACK and len(body) >= 2 and body[1]:
             refused = ConnectionRefused(body[1], connack_reason(body[1], self._options.mqtt5))
             self.accepted.errback(refused)
@@ -332,7 +334,7 @@ class MqttConnection(Protocol):
         try:
             result = self._client.loop_read()
         except Exception as error:  # paho 2.1 raises struct.error on a malformed packet
-            raise ProtocolViolation(f"malformed packet ({error!r})") from error
+            raise ProtocolViolation(f"malformed packet ({error!r:.100})") from error  # some hold the whole packet
         if result != paho.MQTT_ERR_SUCCESS:
             raise ProtocolViolation(paho.error_string(result))
         self._client.loop_write()

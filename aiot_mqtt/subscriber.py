@@ -35,6 +35,7 @@ CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK
 SHORT_SESSION = 30.0  # s
 SHORT_SESSIONS_UNTOLD = 2  # in a row; a broker that restarts gives one
 MOST_FOREIGN_FILTERS = 100  # a connection
+LONGEST_FILTER = 65_535  # bytes
 WINDOW_OF_311 = 20  # Mosquitto's max_inflight_messages, which MQTT 3.1.1 gives a client no way to ask for
 DENIED = 0x80  # reason codes from here on
 
@@ -297,8 +298,10 @@ class Subscriber(Service):
         prefix = before.rpartition("/")[0]
         levels = before.split("/")
         above = ["#", *("/".join([*levels[:depth], "#"]) for depth in range(1, min(len(levels), 8) + 1))]
-        # An empty topic name is none to unsubscribe from: a topic filter has at least one character (section 4.7.3).
-        filters = {name for name in (topic, f"{prefix}/+/{kind}", *above) if name} - self._foreign_filters
+        # Not every topic name makes a filter: that has 1 to 65,535 bytes (section 4.7.3), and some of these are longer
+        # than the topic.
+        likely = (topic, f"{prefix}/+/{kind}", *above)
+        filters = {name for name in likely if 0 < len(name.encode()) <= LONGEST_FILTER} - self._foreign_filters
         if self._connection is None or not filters or len(self._foreign_filters) >= MOST_FOREIGN_FILTERS:
             return
         if not self._foreign_filters:

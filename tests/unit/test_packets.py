@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 from random import Random
 
@@ -101,6 +102,9 @@ class PacketTestCase(SynchronousTestCase):
         for size in (2, 3, 5, 7, 64):
             check([stream[at : at + size] for at in range(0, len(stream), size)], f"every {size}")
 
+    def held(self, reader: PacketReader) -> int:
+        return len(reader._incomplete)
+
 
 class StreamTests(PacketTestCase):
     def test_a_stream_of_mqtt_311_is_the_same_wherever_it_is_cut(self) -> None:
@@ -150,9 +154,9 @@ class StreamTests(PacketTestCase):
         )
 
     def test_a_control_packet_is_handed_over_whole_and_without_its_head(self) -> None:
-        body = b"x" * 20000
+        body = b"x" * 4000
         [call] = self.calls([control(0x20, body)])
-        self.assertEqual(call, ("control", b"\x20" + length(20000) + body, body))
+        self.assertEqual(call, ("control", b"\x20" + length(4000) + body, body))
 
     def test_nothing_is_handed_over_before_it_is_complete(self) -> None:
         stream = publish(packet_id=1)
@@ -166,11 +170,26 @@ class StreamTests(PacketTestCase):
     def test_a_long_packet_is_not_copied_again_for_each_of_its_pieces(self) -> None:
         stream = publish(payload=b"x" * 10_000)
         reader, calls = self.reader(max_payload=10_000)
+        waits = bytearray()
         for at in range(0, 9_000, 100):
             reader.feed(stream[at : at + 100])
-        self.assertEqual(len(reader._parts), 90)
+            waits = waits or reader._incomplete
+            self.assertIs(reader._incomplete, waits)
+        self.assertEqual(len(waits), 9_000)
         reader.feed(stream[9_000:])
         self.assertEqual(len(calls), 1)
+
+    def test_a_long_packet_takes_its_own_length_in_memory_however_it_is_cut(self) -> None:
+        size = 50_000
+        stream = publish(payload=b"x" * size)
+        reader, _ = self.reader(max_payload=size)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, _ = tracemalloc.get_traced_memory()
+        for at in range(0, size, 2):
+            reader.feed(stream[at : at + 2])
+        after, _ = tracemalloc.get_traced_memory()
+        self.assertLess(after - before, 2 * size)
 
     def test_nothing_is_handed_over_once_it_is_stopped(self) -> None:
         reader, calls = self.reader()
@@ -188,6 +207,14 @@ class StreamTests(PacketTestCase):
         reader = PacketReader(receiver, stop, mqtt5=False, max_payload=100)
         reader.feed(publish() + PINGRESP + publish() + PINGRESP)
         self.assertEqual([call[0] for call in receiver.calls], ["publish", "control"])
+        self.assertEqual(self.held(reader), 0)
+
+    def test_nothing_is_held_once_it_is_stopped(self) -> None:
+        reader, _ = self.reader()
+        reader.feed(publish()[:-1])
+        self.assertEqual(self.held(reader), len(publish()) - 1)
+        reader.stop()
+        self.assertEqual(self.held(reader), 0)
 
 
 class OversizedTests(PacketTestCase):
@@ -266,9 +293,6 @@ class OversizedTests(PacketTestCase):
         reader, _ = self.reader(mqtt5=True)
         self.assertRaises(ProtocolViolation, reader.feed, b"\x30" + length(10_000_000) + body + b"\x26" * 100)
         self.assertEqual(self.held(reader), 0)
-
-    def held(self, reader: PacketReader) -> int:
-        return sum(len(part) for part in reader._parts)
 
 
 class ViolationTests(PacketTestCase):

@@ -556,6 +556,7 @@ class EndTests(ConnectionTestCase):
             ("an empty UNSUBACK", b"\xb0\x00"),
             ("a PINGRESP with a body", b"\xd0\x01x"),
             ("a CONNECT from a broker", b"\x10\x00"),
+            ("a PINGREQ from a broker", b"\xc0\x00"),
             ("a PUBLISH shorter than it says", b"\x30\x05\x00\x09tx\x00"),
             ("a PUBLISH of QoS 2", b"\x34\x06\x00\x01t\x00\x01\x00"),
             ("a length of five bytes", b"\x30\xff\xff\xff\xff\x7f"),
@@ -564,6 +565,7 @@ class EndTests(ConnectionTestCase):
             connection.dataReceived(packet + publish(1))
             self.assertTrue(self.transport.disconnected, what)
             self.assertEqual(self.receiver.calls, [("finished",)], what)
+            self.assertEqual(self.written(), b"", what)
             violation = connection.protocol_violation
             assert violation, what
             self.assertEqual(self.lose(connection), f"the broker broke the MQTT protocol: {violation}")
@@ -576,6 +578,12 @@ class EndTests(ConnectionTestCase):
             self.lose(connection)
             error = self.failureResultOf(connection.accepted, MqttError)
             self.assertIn("the broker broke the MQTT protocol: ", error.getErrorMessage())
+
+    def test_the_reason_is_short_however_long_the_malformed_packet_is(self) -> None:
+        connection = self.accepted()
+        connection.dataReceived(b"\x90\x8a\x1f\x00\x01\x86\x1f\x1f\x0f\x83" + b"\xff" * 0x0F83 + b"\x01")
+        self.assertTrue(self.transport.disconnected)
+        self.assertLess(len(self.lose(connection)), 200)
 
     def test_what_came_before_a_malformed_packet_counts(self) -> None:
         connection = self.accepted()

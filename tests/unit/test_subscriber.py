@@ -415,6 +415,17 @@ class SubscriberTests(SynchronousTestCase):
         self.assertEqual(self.broker.sent(), b"")
         self.assertEqual(self.counters.refused, {"foreign_topic": 2})
 
+    def test_the_longest_foreign_topic_is_unsubscribed_without_what_is_too_long_for_a_filter(self) -> None:
+        self.start()
+        self.broker.accept()
+        self.broker.sent()
+        topic = b"t" * 65_535
+        self.broker.say(b"\x32\x84\x80\x04\xff\xff" + topic + b"\x00\x07\x00")
+        unsubscribe = self.broker.sent()
+        self.assertEqual(unsubscribe[:1], b"\xa2")
+        self.assertTrue(unsubscribe.endswith(b"\x00\x01#\x00\x02/#\xff\xff" + topic))
+        self.assertEqual(self.counters.refused, {"foreign_topic": 1})
+
 
 class ProtocolChoiceTests(SynchronousTestCase):
     def test_auto_begins_with_5_and_falls_back_only_for_the_version(self) -> None:
