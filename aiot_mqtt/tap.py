@@ -233,6 +233,7 @@ class AiotMqttService(MultiService):
             refusals,
             reactor,
             spooler=self._spooler,
+            window=lambda: self.subscriber.window,
             database=str(table or address),
             table_described=self.ingest.table_described,
         )

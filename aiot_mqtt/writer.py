@@ -34,6 +34,8 @@ T = TypeVar("T")
 CHUNK = 1000  # updates in one transaction: larger ones are no faster, and hold more row locks for longer
 CHUNK_BYTES = 16 * 1024 * 1024  # of documents that are read from the spool at one time
 PATIENCE = 5.0  # s that the oldest may wait for the database before the spool takes what there is
+# With this share of the window used up, half of that: beyond the window a broker with its defaults keeps 1000 messages.
+PRESSING = 0.75
 LAST_PATIENCE = 2.0  # s, while stopping
 LOOK_INTERVAL = 0.5  # s
 RETRY_DELAY = 1.0  # s after a fault of ours
@@ -54,12 +56,14 @@ class Writer(Service):
         clock: IReactorTime,
         *,
         spooler: Spooler | None = None,
+        window: Callable[[], int] = lambda: 65535,
         database: str = "",
         table_described: Callable[[TableDescription], None] = lambda _description: None,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
         :param spooler: takes what the database does not; None: it stays unacknowledged.
+        :param window: PUBLISH packets that may be unacknowledged at one time.
         :param database: where the table is, as log lines name it.
         :param table_described: told what the table says about itself, once it was seen.
         :param jitter: seconds added to each delay between attempts, so that instances do not retry in step.
@@ -70,6 +74,7 @@ class Writer(Service):
         self._refusals = refusals
         self._clock = clock
         self._spooler = spooler
+        self._window = window
         self._database = database
         self._table_described = table_described
         self._attempts = Attempts(counters, clock, database=database, deliveries=lambda: self.deliveries, jitter=jitter)
@@ -342,7 +347,8 @@ class Writer(Service):
         spooler = self._spooler
         if spooler is None or not spooler.is_open or self._saving is not None or not self._is_anything_unsaved:
             return
-        if self.oldest_age >= self._patience:
+        is_pressing = self.unacknowledged > PRESSING * self._window()
+        if self.oldest_age >= (self._patience / 2 if is_pressing else self._patience):
             self._is_database_away = True
         in_flight = 0 if self._in_flight is None else self._in_flight.size
         if not self._is_database_away and self._pending.size + in_flight <= MOST_IN_MEMORY:

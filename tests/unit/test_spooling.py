@@ -203,6 +203,18 @@ class SpoolingTests(SpoolingMixin):
         self.assertEqual(self.documents(), ['{"n": 1}', '{"n": 3}', None])
         self.assert_settled()
 
+    def test_with_most_of_the_window_used_up_half_as_long(self) -> None:
+        self.process.writer._window = lambda: 4
+        self.freeze()
+        for _ in range(3):
+            self.receive("a")
+        self.advance(3)
+        self.assertEqual(self.process.connection.acknowledged, 0)
+        self.receive("b")
+        self.assertEqual(self.process.connection.acknowledged, 4)
+        self.thaw()
+        self.assert_settled()
+
     def test_a_database_that_is_down_is_tried_again_with_what_is_newest(self) -> None:
         self.freeze()
         for number in range(40):
