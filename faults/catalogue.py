@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from . import broker_faults as broker
 from . import database_faults as database
+from . import network_faults as network
 from . import service_faults as service
 from .rounds import Fault
+from .world import Layout
+
+BY_BROKER_RELAY = Layout(relayed=frozenset({"broker"}), settings={"MQTT_KEEPALIVE": "5"})
+BY_DATABASE_RELAY = Layout(relayed=frozenset({"database"}))
+BY_RELAYS = Layout(relayed=frozenset({"broker", "database"}))
 
 FAULTS = (
     Fault("kill", "the service killed at a random moment", service.kill, rounds=50),
@@ -22,4 +29,42 @@ FAULTS = (
     Fault("db-max-connections", "no connection left when the pool must reconnect", database.max_connections),
     Fault("db-rights", "the user's rights revoked for 10 s", database.rights),
     Fault("db-renamed", "the table renamed away for 10 s, and a column added", database.renamed),
+    Fault("net-broker-cut", "the way to the broker cut without a FIN", network.broker_cut, layout=BY_BROKER_RELAY),
+    Fault("net-db-cut", "the way to the database cut without a FIN", network.database_cut, layout=BY_DATABASE_RELAY),
+    Fault(
+        "net-db-cut-commit",
+        "the way to the database cut between UPDATE and COMMIT",
+        network.database_cut_at_commit,
+        layout=BY_DATABASE_RELAY,
+        recovery_limit=network.COMMIT_RECOVERY,
+    ),
+    Fault("net-delay", "500 ms each way to broker and database", network.delayed, layout=BY_RELAYS),
+    Fault("net-trickle", "4 KB/s to the database, then to the broker", network.trickling, layout=BY_RELAYS),
+    Fault(
+        "broker-restart", "the broker restarted, with persistence", broker.restarted, layout=Layout(persistence=True)
+    ),
+    Fault(
+        "broker-killed",
+        "the broker killed and back without our session; after it each device publishes once more",
+        broker.killed,
+        last_words=True,
+    ),
+    Fault("rival-once", "another client takes the client identifier once", broker.visited),
+    Fault("rival-fight", "a second instance of the service fights for the session", broker.fought_over, rounds=2),
+    Fault(
+        "long-outage",
+        "the database gone for 1,200,000 messages, the broker's queue at its default of 1000",
+        broker.long_outage,
+        layout=Layout(queue=None),
+        rounds=1,
+    ),
+    Fault(
+        "long-outage-311",
+        "the same over MQTT 3.1.1, where the broker drops; after it each device publishes once more",
+        broker.long_outage,
+        layout=Layout(queue=None, settings={"MQTT_PROTOCOL": "3.1.1"}),
+        rounds=1,
+        last_words=True,
+        may_drop=True,
+    ),
 )

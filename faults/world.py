@@ -89,7 +89,7 @@ class World:
         self.relays: dict[str, Relay] = {}
         self._layout = layout
         self._seed = seed
-        self._reactor = reactor
+        self.reactor = reactor
         self._ending = False
         self._memory = LoopingCall(self._look_at_memory)
         self._memory.clock = reactor
@@ -99,7 +99,7 @@ class World:
     @property
     def now(self) -> float:
         """Seconds of the clock that is never set."""
-        return float(self._reactor.seconds())
+        return float(self.reactor.seconds())
 
     def thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         """Run what may block."""
@@ -107,7 +107,7 @@ class World:
 
     def sleep(self, seconds: float, quick: float | None = None) -> Deferred[None]:
         """Let a fault last, or choose its moment; shorter where it has to be quick."""
-        return deferLater(self._reactor, seconds if quick is None or not self.scene.quick else quick)
+        return deferLater(self.reactor, seconds if quick is None or not self.scene.quick else quick)
 
     async def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
         """Wait for what is told by no event. Raises ``NotInTime``."""
@@ -115,12 +115,12 @@ class World:
         while not condition():
             if self.now > deadline:
                 raise NotInTime(f"not within {seconds:.0f} s: {what}")
-            await deferLater(self._reactor, POLL_INTERVAL)
+            await deferLater(self.reactor, POLL_INTERVAL)
 
     async def within(self, waiting: Deferred[T], what: str, seconds: float = PATIENCE) -> T:
         """Wait for an event. Raises ``NotInTime``."""
         try:
-            return await waiting.addTimeout(seconds, self._reactor)
+            return await waiting.addTimeout(seconds, self.reactor)
         except TimeoutError:
             raise NotInTime(f"not within {seconds:.0f} s: {what}") from None
 
@@ -148,7 +148,7 @@ class World:
 
     def start_service(self) -> None:
         """Start the service."""
-        self.service = service = ServiceProcess.start(self._reactor, self.service_settings(), self.folder)
+        self.service = service = ServiceProcess.start(self.reactor, self.service_settings(), self.folder)
         self.services.append(service)
         service.ended.addCallback(self._service_ended, service)
 
@@ -157,15 +157,15 @@ class World:
     async def start(self) -> None:
         """Start the servers, then the service, then the load; returns when the first rows hold reports."""
         await self.thread(self._start_servers)
-        self.table = TableOnlooker(self.database, self._reactor)
+        self.table = TableOnlooker(self.database, self.reactor)
         self.table.start()
-        self.broker_figures = BrokerOnlooker(self.broker.port, self._reactor)
+        self.broker_figures = BrokerOnlooker(self.broker.port, self.reactor)
         self.broker_figures.start()
         self.start_service()
         self._memory.start(MEMORY_INTERVAL, now=False)
         await self.until(lambda: self.service.count(STARTED), "the service is subscribed")
         uuids = list(numbered(self.scene.devices))
-        self.load = Load(uuids, self.broker.port, self._reactor, rate=self.scene.rate, seed=self._seed)
+        self.load = Load(uuids, self.broker.port, self.reactor, rate=self.scene.rate, seed=self._seed)
         self.load.start()
         await self.until(lambda: any(row.report for row in self.table.rows.values()), "the first reports are stored")
 
