@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import broker_faults as broker
+from . import data_faults as data
 from . import database_faults as database
 from . import network_faults as network
 from . import service_faults as service
@@ -66,5 +67,28 @@ FAULTS = (
         rounds=1,
         last_words=True,
         may_drop=True,
+    ),
+    Fault("bad-rows", "payloads and statuses that the table refuses, inside batches of 1,000", data.bad_rows),
+    Fault("big-batch", "a batch of several times max_allowed_packet", data.big_batch),
+    Fault("second-writer", "another program updates the same rows in the opposite order", data.second_writer),
+    Fault(
+        "qos0-flood",
+        "1,000,000 QoS 0 messages of unknown devices while the database is gone",
+        data.flood,
+        rounds=1,
+        recovery_limit=300,
+    ),
+    Fault(
+        "clock",
+        "the clock an hour back, and a day ahead, and right again, while some devices die",
+        service.clock_set,
+        layout=Layout(settings={"HEARTBEAT_TIMEOUT": "5", "HEARTBEAT_CHECK_INTERVAL": "1"}),
+        last_words=True,
+    ),
+    Fault(
+        "faults-inside",
+        "decoding, a counter and a log observer raise, and the log file cannot be written",
+        service.faults_inside,
+        layout=Layout(settings={"LOG_FILE": "/dev/full"}, orders=("raise decode", "raise counter", "raise observer")),
     ),
 )

@@ -60,7 +60,7 @@ def wrong_values(device: Acknowledged, row: Row | None, zone: tzinfo) -> list[st
     if device.status is not None:
         compare("device_status", orjson.loads(device.status)["status"], row.status)
     says_offline = last.kind == "status" and orjson.loads(last.payload)["status"] == "offline"
-    compare("is_online", not says_offline, row.is_online)
+    compare("is_online", not (says_offline or device.is_silent), row.is_online)
     compare_time("last_seen", device.heard_at, row.last_seen)
     if device.heartbeat_at is not None:
         compare_time("last_heartbeat", device.heartbeat_at, row.last_heartbeat)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import pymysql
 
@@ -41,7 +42,7 @@ async def read_only(world: World) -> None:
 
 async def connections_killed(world: World) -> None:
     """Every connection of the pool killed at once."""
-    world.details["killed"] = await world.thread(_kill_connections, world.database)
+    world.details["killed"] = await world.thread(kill_connections, world.database)
 
 
 async def max_connections(world: World) -> None:
@@ -68,9 +69,10 @@ async def renamed(world: World) -> None:
     await world.thread(query, "ALTER TABLE device_main ADD COLUMN added int NOT NULL DEFAULT 0 FIRST")
 
 
-def _kill_connections(database: Database) -> int:
+def kill_connections(database: Database, spared: Sequence[int] = ()) -> int:
+    """Kill the service user's connections, save those spared; returns how many. Blocks."""
     sql = "SELECT id FROM information_schema.processlist WHERE user = %s"
-    ids = [row[0] for row in database.query(sql, (database.service_user,))]
+    ids = [row[0] for row in database.query(sql, (database.service_user,)) if row[0] not in spared]
     for each in ids:
         with contextlib.suppress(pymysql.MySQLError):  # it ended by itself
             database.query(f"KILL {each}")
@@ -91,14 +93,5 @@ def _take_all_connections(database: Database) -> list[pymysql.Connection[pymysql
                         password=database.service_password.encode(),
                     )
                 )
-        _kill_connections_but(database, taken)
+        kill_connections(database, [connection.thread_id() for connection in taken])
     return taken
-
-
-def _kill_connections_but(database: Database, ours: list[pymysql.Connection[pymysql.cursors.Cursor]]) -> None:
-    kept = {connection.thread_id() for connection in ours}
-    sql = "SELECT id FROM information_schema.processlist WHERE user = %s"
-    for (each,) in database.query(sql, (database.service_user,)):
-        if each not in kept:
-            with contextlib.suppress(pymysql.MySQLError):
-                database.query(f"KILL {each}")

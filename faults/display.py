@@ -16,6 +16,7 @@ from .rounds import Fault, Outcome
 from .world import World
 
 LINE_INTERVAL = 10.0  # s between lines about one round where nothing can be redrawn
+LINE_WIDTH = 110  # of a table where there is no terminal
 MIB = 1024 * 1024
 COLUMNS = ("fault", "rounds", "messages", "lost", "moved back", "recovery s", "memory MiB", "void")
 
@@ -80,7 +81,8 @@ class Display:
 
     def __init__(self, stream: IO[str], *, can_redraw: bool) -> None:
         """:param can_redraw: whether it is a terminal that can be written over."""
-        self._console = Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True)
+        width = None if can_redraw else LINE_WIDTH
+        self._console = Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True, width=width)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if can_redraw else None
         self._next_line = LINE_INTERVAL
 

@@ -23,13 +23,14 @@ CONNECTIONS = 4
 WINDOW = 2000  # PUBLISH packets of one connection that may be unacknowledged
 RETRY_DELAY = 0.1  # s between two attempts to connect
 CONNECT_TIMEOUT = 5.0  # s
+STRANGER = -1  # the index of a device that is none of the fleet
 WORDS = ("active", "idle", "charging", "fault", "offline", "待机", "low-battery", "2")
 
 
 class Acknowledged:
     """What the broker acknowledged to one device: its last report, status and heartbeat."""
 
-    __slots__ = ("heard_at", "heartbeat_at", "last", "report", "status", "uuid")
+    __slots__ = ("heard_at", "heartbeat_at", "is_silent", "last", "report", "status", "uuid")
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
@@ -42,6 +43,8 @@ class Acknowledged:
         """When that was first published, in seconds since the epoch."""
         self.heartbeat_at: float | None = None
         """The same of the last heartbeat."""
+        self.is_silent = False
+        """Whether it publishes nothing more, so that it should be offline in the end."""
 
     def note(self, message: Message) -> None:
         """The broker has it."""
@@ -82,8 +85,6 @@ class Load:
         """:param rate: messages a second; may be changed at any time."""
         self.rate = rate
         self.devices = [Acknowledged(uuid) for uuid in uuids]
-        self.silent: set[int] = set()
-        """Devices that publish nothing more, by their index."""
         self.published = 0
         self.acknowledged = 0
         self.refused = 0
@@ -134,7 +135,7 @@ class Load:
 
     def publish_last_words(self) -> Deferred[None]:
         """One message of each kind for every device, in any order; fires once all are acknowledged. While paused."""
-        for device in range(len(self.devices)):
+        for device in (number for number, device in enumerate(self.devices) if not device.is_silent):
             kinds = ["data", "status", "heartbeat"]
             self._random.shuffle(kinds)
             for kind in kinds:
@@ -144,6 +145,14 @@ class Load:
         for lane in self._lanes:
             self._send(lane)
         return acknowledged
+
+    def speak(self, uuid: str, kind: str, payload: bytes) -> None:
+        """Publish one message for a device that is none of the fleet; nothing is noted of it."""
+        lane = self._lanes[0]
+        topic = f"devices/{uuid}/{kind}".encode()
+        lane.queue.append(Message(time.time(), STRANGER, kind, topic, payload, False, ORDINARY))
+        self.published += 1
+        self._send(lane)
 
     def close(self) -> None:
         """Cut every connection."""
@@ -188,7 +197,7 @@ class Load:
             self._owed -= 1
             device = self._turn = (self._turn + 1) % count
             number = device % CONNECTIONS
-            if rooms[number] > 0 and device not in self.silent:
+            if rooms[number] > 0 and not self.devices[device].is_silent:
                 rooms[number] -= 1
                 self._lanes[number].queue.append(self._message(device, self._kind()))
         for lane in self._lanes:
@@ -224,7 +233,8 @@ class Load:
             return
         for _ in range(publisher.acknowledged - lane.settled):
             message = lane.queue.popleft()
-            self.devices[message.device].note(message)
+            if message.device != STRANGER:
+                self.devices[message.device].note(message)
         new = publisher.acknowledged - lane.settled
         lane.settled += new
         lane.sent -= new

@@ -186,8 +186,7 @@ class _Commands:
                 _lie()
             case _:
                 raise ValueError(f"no such command: {command}")
-        sys.stdout.buffer.write(f"faults: {command}\n".encode())
-        sys.stdout.buffer.flush()
+        os.write(1, f"faults: {command}\n".encode())  # sys.stdout is twistd's by now
 
     def listen(self) -> None:
         for line in sys.stdin:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as NotFired
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 ZONE = ZoneInfo("Asia/Shanghai")  # the default of DB_TIMEZONE
 POLL_INTERVAL = 0.02  # s
 MEMORY_INTERVAL = 0.5  # s
+VICTIMS = tuple(f"victim-{number}" for number in range(6))  # rows of devices that are none of the load's
 PATIENCE = 120.0  # s that anything but a fault itself may take
 
 
@@ -121,7 +123,7 @@ class World:
         """Wait for an event. Raises ``NotInTime``."""
         try:
             return await waiting.addTimeout(seconds, self.reactor)
-        except TimeoutError:
+        except NotFired:
             raise NotInTime(f"not within {seconds:.0f} s: {what}") from None
 
     async def kill_service(self) -> None:
@@ -203,7 +205,7 @@ class World:
         self.database.start()
         self.database.create_device_table()
         self.database.grant()
-        self.database.add_devices(numbered(self.scene.devices))
+        self.database.add_devices([*numbered(self.scene.devices), *VICTIMS])
         for name in layout.relayed:
             self.relays[name] = Relay(self.broker.port if name == "broker" else self.database.port)
 
