@@ -130,6 +130,17 @@ def _file(text: str) -> str:
     return text
 
 
+def _new_file(text: str) -> str:
+    """The path of a file that may not be there yet; its folder has to be."""
+    if not text:
+        return text
+    if not os.path.isdir(os.path.dirname(text) or "."):
+        raise ValueError("its folder does not exist")
+    if os.path.exists(text) and not os.path.isfile(text):
+        raise ValueError("it is there already and no file")
+    return text
+
+
 def _number(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]+", text) or not least <= int(text) <= most:
@@ -199,6 +210,8 @@ class Settings:
 
     device_status_values: frozenset[str] = _setting(_words, "", may_be_empty=True)
 
+    spool_file: str = _setting(_new_file, "mqtt_service.spool", may_be_empty=True)
+
     heartbeat_timeout: int = _setting(_number(0, 31536000), "300")
     heartbeat_check_interval: int = _setting(_number(1, 86400), "30")
 
@@ -245,6 +258,8 @@ def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Se
     broken = [name for name, text in texts.items() if any("\ud800" <= character <= "\udfff" for character in text)]
     mistakes += [f"{name}: it is not UTF-8" for name in broken]
     values: dict[str, Any] = {}
+    # Where systemd lets the service keep files (StateDirectory= in systemd.exec(5)); the first, should there be more.
+    state_folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     invalid = {name.lower() for name in broken}
     for item in fields(Settings):
         name = item.name.upper()
@@ -254,7 +269,9 @@ def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Se
         if _is_secret(item):
             text = _secret_text(name, texts, origin, mistakes)
         elif text is None or (not text.strip() and not item.metadata["may_be_empty"]):
-            continue
+            text = item.metadata["default"]
+        if item.name == "spool_file":
+            text = os.path.join(state_folder, text) if text.strip() else ""
         try:
             values[item.name] = item.metadata["parse"](text)
         except ValueError as error:

@@ -1,6 +1,6 @@
 """Figures about every delivery, so that none is ever lost without a trace.
 
-Between two writes ``received = stored + superseded + refused + retained + dropped + pending``.
+At any time ``received + recovered = stored + superseded + refused + retained + dropped + pending``.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from collections import Counter
 
 
 class Counters:
-    """Counts since the process started. Each delivery counts in ``received`` and in exactly one of the others."""
+    """Counts since the process started.
+
+    Each delivery counts in ``received`` or ``recovered``, and in exactly one of the others.
+    """
 
     __slots__ = (
         "came_back",
         "dropped",
         "odd_last_seen",
         "received",
+        "recovered",
         "refused",
         "retained",
         "retries",
@@ -28,6 +32,8 @@ class Counters:
 
     def __init__(self) -> None:
         self.received = 0
+        self.recovered = 0
+        """Found in the spool at start: a former process received them."""
         self.stored = 0
         """Committed in the table."""
         self.superseded = 0
@@ -55,6 +61,7 @@ class Counters:
         """All figures flat, refusals and retries as ``refused_<reason>`` and ``retries_<reason>``."""
         names = (
             "received",
+            "recovered",
             "stored",
             "superseded",
             "retained",

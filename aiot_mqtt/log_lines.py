@@ -104,6 +104,47 @@ ROW_REFUSED = _line(
     "❌ 数据库拒绝设备 {device} 的更新: {reason}", "❌ The database refuses the update of device {device}: {reason}"
 )
 
+# The spool.
+SPOOLING = _line(
+    "💾 数据库不可用: 消息改存到本机 {path} 并确认，恢复后写入数据库",
+    "💾 The database is away: messages go to {path} on this host and are acknowledged, it gets them when it is back",
+)
+SPOOL_FOUND = _line(
+    "💾 {path} 中有上次未写入的 {devices} 台设备的状态，先写入数据库",
+    "💾 {path} holds the states of {devices} devices from before; the database gets them first",
+)
+SPOOL_PROGRESS = _line(
+    "💾 正在把本机暂存写入数据库: 已写入 {written} 台，还有 {left} 台",
+    "💾 Writing what was kept on this host: {written} devices done, {left} left",
+)
+SPOOL_EMPTIED = _line(
+    "💾 本机暂存的 {devices} 台设备的状态已全部写入数据库，{path} 已删除",
+    "💾 All that was kept on this host is in the database: {devices} devices, {path} is deleted",
+)
+SPOOL_FAILED = _line(
+    "❌ 本机暂存不可用 - {reason}；数据库不可用期间的消息不再确认，由Broker保留",
+    "❌ Nothing can be kept on this host - {reason}; while the database is away the broker has to keep it",
+)
+SPOOL_STILL_FAILING = _line(
+    "❌ 本机暂存仍不可用，已持续 {seconds} 秒 - {reason}",
+    "❌ Still nothing can be kept on this host after {seconds} s - {reason}",
+)
+SPOOL_WORKS_AGAIN = _line("✅ 本机暂存已恢复，中断了 {seconds} 秒", "✅ The spool works again after {seconds} s")
+SPOOL_DAMAGED = _line(
+    "❌ 本机暂存 {path} 已损坏，已改名为 {aside}；其中未写入数据库的状态无法恢复，服务继续运行",
+    "❌ {path} is damaged and was renamed to {aside}: what it held is not in the database; the service goes on",
+)
+SPOOL_OFF = _line(
+    "⚠️ SPOOL_FILE为空: 数据库不可用时消息不确认，先占用接收窗口（{window} 条），再由Broker排队"
+    "（max_queued_messages，默认1000条），更多的会被Broker丢弃",
+    "⚠️ SPOOL_FILE is empty: while the database is away nothing is acknowledged; {window} messages wait here, then"
+    " max_queued_messages (1000 by default) in the broker, and what is more the broker drops",
+)
+STOPPED_WITH_SPOOL = _line(
+    "💾 MQTT服务已停止，{deliveries} 条消息保存在 {path}，下次启动时写入数据库",
+    "💾 MQTT service stopped; {deliveries} messages are in {path}, the database gets them at the next start",
+)
+
 # Messages.
 REPORT_REFUSED = _line(
     "⚠️ 拒绝消息 {topic}: {reason}；内容: {payload}", "⚠️ Message refused on {topic}: {reason}; payload: {payload}"

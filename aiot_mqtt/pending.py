@@ -12,7 +12,7 @@ from .report import HEARTBEAT, DeviceReport
 from .store import DeviceUpdate
 
 UPDATE_BYTES = 400
-"""What an update costs in memory beside its document, rounded up (measured with tracemalloc: 330)."""
+"""What an update costs in memory beside its document, rounded up (measured with tracemalloc: 340)."""
 
 
 class Acknowledger(Protocol):
@@ -26,17 +26,31 @@ class Acknowledger(Protocol):
 class Batch:
     """What is written together, and what is acknowledged once it is."""
 
-    __slots__ = ("acknowledger", "packet_ids", "updates")
+    __slots__ = ("acknowledger", "packet_ids", "size", "updates")
 
-    def __init__(self, updates: list[DeviceUpdate], acknowledger: Acknowledger | None, packet_ids: list[int]) -> None:
+    def __init__(
+        self,
+        updates: list[DeviceUpdate],
+        acknowledger: Acknowledger | None = None,
+        packet_ids: Sequence[int] = (),
+        size: int = 0,
+    ) -> None:
+        """:param size: bytes held, an estimate."""
         self.updates = updates
         self.acknowledger = acknowledger
         self.packet_ids = packet_ids
+        self.size = size
+
+    @property
+    def deliveries(self) -> int:
+        """Deliveries that are counted nowhere yet: neither as stored and so on, nor with the spool's."""
+        return sum(update.deliveries for update in self.updates if not update.spool_version)
 
     def acknowledge(self) -> None:
-        """Acknowledge every PUBLISH of the batch, in the order they arrived (MQTT-4.6.0-2)."""
-        if self.acknowledger is not None and self.packet_ids:
-            self.acknowledger.acknowledge(self.packet_ids)
+        """Acknowledge every PUBLISH of the batch, once, in the order they arrived (MQTT-4.6.0-2)."""
+        packet_ids, self.packet_ids = self.packet_ids, ()
+        if self.acknowledger is not None and packet_ids:
+            self.acknowledger.acknowledge(packet_ids)
 
 
 class PendingUpdates:
@@ -87,9 +101,7 @@ class PendingUpdates:
         :return: whether an older report of the same kind was superseded.
         """
         device, kind, document, status, is_online, _ = report
-        # Lower-cased, so that a batch never holds two rows for one device: of two rows MariaDB would apply the
-        # last, MySQL the first.
-        key = device.lower()
+        key = device.lower()  # as DeviceUpdate.key, which does not exist yet
         update = self._updates.get(key)
         if update is None:
             update = self._updates[key] = DeviceUpdate(device)
@@ -117,8 +129,27 @@ class PendingUpdates:
         Sorted, because transactions that lock rows in one order cannot deadlock with each other.
         """
         updates = self._updates
-        batch = Batch([updates[key] for key in sorted(updates)], self._acknowledger, self._packet_ids)
+        batch = Batch([updates[key] for key in sorted(updates)], self._acknowledger, self._packet_ids, self.size)
         self._updates = {}
         self._packet_ids = []
         self.size = 0
         return batch
+
+    def restore(self, batch: Batch) -> int:
+        """Put back what could not be kept anywhere, below what has come since.
+
+        :return: how many of its deliveries were superseded meanwhile.
+        """
+        superseded = 0
+        for older in batch.updates:
+            newer = self._updates.get(older.key)
+            if newer is None:
+                self._updates[older.key] = older
+                self.size += UPDATE_BYTES + len(older.document or b"")
+            else:
+                document = newer.document
+                superseded += newer.lay_over(older)
+                self.size += len(newer.document or b"") - len(document or b"")
+        if batch.acknowledger is self._acknowledger:
+            self._packet_ids = [*batch.packet_ids, *self._packet_ids]
+        return superseded

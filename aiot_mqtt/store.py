@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 class DeviceUpdate:
     """The columns to assign in one device's row: the newest state of each, merged from its reports."""
 
-    __slots__ = ("document", "is_online", "kinds", "last_heartbeat", "last_seen", "status", "uuid")
+    __slots__ = ("document", "is_online", "kinds", "last_heartbeat", "last_seen", "spool_version", "status", "uuid")
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
@@ -29,11 +29,37 @@ class DeviceUpdate:
         """The same form; None leaves the column alone."""
         self.is_online = True
         """Always assigned."""
+        self.spool_version = 0
+        """The version of its row in the spool, which then counts its deliveries; 0: it is not there."""
+
+    @property
+    def key(self) -> str:
+        """What is the same for two spellings of one device.
+
+        Lower-cased, so that a batch never holds two rows for one device: of two rows MariaDB would apply the last,
+        MySQL the first.
+        """
+        return self.uuid.lower()
 
     @property
     def deliveries(self) -> int:
         """How many deliveries ride on this update: one for each kind."""
         return self.kinds.bit_count()
+
+    def lay_over(self, older: DeviceUpdate) -> int:
+        """Take over what an older update of the same device assigns and this one does not.
+
+        :return: how many of the older one's deliveries that supersedes.
+        """
+        superseded = (self.kinds & older.kinds).bit_count()
+        self.kinds |= older.kinds
+        if self.document is None:
+            self.document = older.document
+        if self.status is None:
+            self.status = older.status
+        if self.last_heartbeat is None:
+            self.last_heartbeat = older.last_heartbeat
+        return superseded
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)

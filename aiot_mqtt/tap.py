@@ -25,8 +25,10 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.internet.task import react
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
+from twisted.python.threadpool import ThreadPool
 from twisted.python.usage import Options as UsageOptions
 
 from . import __version__, log_lines
@@ -40,6 +42,8 @@ from .pending import PendingUpdates
 from .presence import PresenceMonitor
 from .refusals import Refusals
 from .report import ReportRules
+from .spool import Spool
+from .spooler import Spooler
 from .store import StoreService
 from .subscriber import Subscriber
 from .writer import Writer
@@ -182,11 +186,13 @@ class AiotMqttService(MultiService):
         stop_began: Callable[[float], None] = lambda _timeout: None,
         *,
         table: StoreService | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
         :param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic.
         :param stop_began: told, when stopping begins, how many seconds it may take.
         :param table: written instead of the table that the settings name; its ``str`` is what log lines call it.
+        :param wall_clock: seconds since the epoch.
         """
         super().__init__()
         self._stop_began = stop_began
@@ -212,14 +218,21 @@ class AiotMqttService(MultiService):
             refusals,
             table_zone=settings.db_timezone,
             wake_writer=lambda: self.writer.wake(),  # noqa: PLW0108 the writer is made below
+            wall_clock=wall_clock,
             log_messages=settings.log_level == "DEBUG",
         )
+        self._spool_threads: ThreadPool | None = None
+        self._spooler: Spooler | None = None
+        if settings.spool_file:
+            spool = Spool(Path(settings.spool_file).absolute())
+            self._spooler = Spooler(spool, self._run_in_spool_thread, self.counters, reactor)
         self.writer = Writer(
             self.table,
             pending,
             self.counters,
             refusals,
             reactor,
+            spooler=self._spooler,
             database=str(table or address),
             table_described=self.ingest.table_described,
         )
@@ -253,6 +266,7 @@ class AiotMqttService(MultiService):
                 timeout=settings.heartbeat_timeout,
                 check_interval=settings.heartbeat_check_interval,
                 table_zone=settings.db_timezone,
+                wall_clock=wall_clock,
                 log_devices=settings.log_level == "DEBUG",
             )
             self.subscriber.session_lost = presence.session_lost
@@ -272,8 +286,19 @@ class AiotMqttService(MultiService):
 
     def startService(self) -> None:
         """Start table, writer and subscriber; each waits for what it needs."""
+        if self._spooler is None:
+            self._log.warn(log_lines.SPOOL_OFF, window=self._settings.mqtt_receive_maximum)
+        else:
+            # A thread of its own: those of the reactor may all be in name look-ups that hang.
+            self._spool_threads = ThreadPool(0, 1, "spool")
+            self._spool_threads.start()
         self.ingest.start()
         super().startService()
+
+    def _run_in_spool_thread(self, function: Callable[..., T], *arguments: object) -> Deferred[T]:
+        assert self._spool_threads is not None
+        running: Deferred[T] = deferToThreadPool(self._reactor, self._spool_threads, function, *arguments)
+        return running
 
     def stopService(self) -> Deferred[None]:
         """Stop in order; fires when all is stopped, or after ``SHUTDOWN_TIMEOUT``."""
@@ -293,15 +318,25 @@ class AiotMqttService(MultiService):
         for child, reserve in ((self.writer, 1.0), (self.subscriber, 0.5), (self.table, 0.2)):
             left = max(0.1, deadline - self._reactor.seconds() - reserve)
             await _within(child.stopService(), left, self._reactor)
-        if left_over := self.writer.deliveries:
+        if self._spooler is not None:
+            await _within(Deferred.fromCoroutine(self._spooler.close()), 0.1, self._reactor)
+            assert self._spool_threads is not None
+            self._spool_threads.stop()
+        self._log_figures()
+        spooled = self.writer.spooled
+        if left_over := self.writer.deliveries - spooled:
             self._log.warn(log_lines.STOPPED_WITH_MESSAGES_LEFT, deliveries=left_over)
+        elif spooled:
+            self._log.warn(log_lines.STOPPED_WITH_SPOOL, deliveries=spooled, path=self._settings.spool_file)
         else:
             self._log.info(log_lines.STOPPED)
 
     def _log_statistics(self) -> None:
-        if self.counters.received == self._received_at_last_statistics:
-            return
-        self._received_at_last_statistics = self.counters.received
+        if self.counters.received != self._received_at_last_statistics:
+            self._received_at_last_statistics = self.counters.received
+            self._log_figures()
+
+    def _log_figures(self) -> None:
         figures = {**self.counters.as_dict(), "pending": self.writer.deliveries}
         self._log.info(log_lines.STATISTICS, figures=" ".join(f"{name}={value}" for name, value in figures.items()))
 

@@ -13,6 +13,7 @@ class CountersTests(SynchronousTestCase):
             Counters().as_dict(),
             {
                 "received": 0,
+                "recovered": 0,
                 "stored": 0,
                 "superseded": 0,
                 "retained": 0,
@@ -38,6 +39,7 @@ class CountersTests(SynchronousTestCase):
             list(counters.as_dict().items()),
             [
                 ("received", 1),
+                ("recovered", 0),
                 ("stored", 2),
                 ("superseded", 3),
                 ("retained", 4),

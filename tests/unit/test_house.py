@@ -28,8 +28,14 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "refusals": ({"counters", "log_lines"}, {"twisted.internet.interfaces", "twisted.logger"}),
     "ingest": ({"counters", "log_lines", "pending", "refusals", "report", "store"}, {"twisted.logger"}),
     "isolation": ({"report", "store"}, set()),
+    "attempts": (
+        {"counters", "log_lines", "outage", "store"},
+        {"twisted.application", "twisted.internet", "twisted.logger"},
+    ),
+    "spool": ({"store"}, set()),
+    "spooler": ({"counters", "log_lines", "outage", "spool", "store"}, {"twisted.internet", "twisted.logger"}),
     "writer": (
-        {"counters", "isolation", "log_lines", "outage", "pending", "refusals", "store"},
+        {"attempts", "counters", "isolation", "log_lines", "pending", "refusals", "spool", "spooler", "store"},
         {"twisted.application", "twisted.internet", "twisted.logger"},
     ),
     # The only three that know PyMySQL, and one of them adbapi.

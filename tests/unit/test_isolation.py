@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil, log2
+from math import ceil, isqrt, log2
 from random import Random
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.isolation import MOST_REFUSALS_BISECTED, write_around_refusals
+from aiot_mqtt.isolation import MOST_REFUSALS_BISECTED, Refusal, write_around_refusals
 from aiot_mqtt.report import DATA, HEARTBEAT, STATUS
 from aiot_mqtt.store import DeviceUpdate, StoreRefused, StoreUnavailable
 
@@ -40,22 +40,26 @@ class Table:
         self.statements: list[list[str]] = []
         self.stored: list[DeviceUpdate] = []
         self.told: list[Told] = []
+        self.settled: list[str] = []
 
-    async def write(self, updates: Sequence[DeviceUpdate]) -> None:
+    async def write(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
         self.statements.append([update.uuid for update in updates])
         for update in updates:
             if self.refuses(update):
                 raise StoreRefused(f"bad value of {update.uuid}")
         self.stored += updates
+        return frozenset({"ghost"} & {update.uuid for update in updates})
 
-    def tell_refused(self, update: DeviceUpdate, column: str | None, reason: str, deliveries: int) -> None:
-        self.told.append((update.uuid, column, reason, deliveries))
+    async def settle(self, updates: Sequence[DeviceUpdate], unknown: frozenset[str], refusal: Refusal | None) -> None:
+        self.settled += [update.uuid for update in updates if update.uuid not in unknown]
+        if refusal is not None:
+            self.told.append((updates[0].uuid, refusal.column, refusal.reason, refusal.deliveries))
 
 
 class IsolationTests(SynchronousTestCase):
     def isolate(self, updates: Sequence[DeviceUpdate], refuses: Callable[[DeviceUpdate], bool]) -> Table:
         table = Table(refuses)
-        self.successResultOf(Deferred.fromCoroutine(write_around_refusals(updates, table.write, table.tell_refused)))
+        self.successResultOf(Deferred.fromCoroutine(write_around_refusals(updates, table.write, table.settle)))
         return table
 
     def test_a_batch_that_is_taken_is_one_statement(self) -> None:
@@ -79,14 +83,16 @@ class IsolationTests(SynchronousTestCase):
             for bad in range(0, size, max(1, size // 50)):
                 updates = [update(str(number), document=b"bad" if number == bad else b"{}") for number in range(size)]
                 most = max(most, len(self.isolate(updates, refuses_document).statements))
-            # The whole batch once, two halves on each level, the row without its document.
-            self.assertLessEqual(most, 1 + 2 * ceil(log2(size)) + 1)
+            # The whole batch, a half on each level, the row as it is, the row without its document, and what is left.
+            self.assertLessEqual(most, 1 + ceil(log2(size)) + 3)
+            if size >= 100:
+                self.assertLessEqual(most, 2 * log2(size))
 
     def test_the_statements_for_one_bad_row_in_four(self) -> None:
         updates = [update(name, document=b"bad" if name == "c" else b"{}") for name in "abcd"]
         self.assertEqual(
             self.isolate(updates, refuses_document).statements,
-            [["a", "b", "c", "d"], ["a", "b"], ["c", "d"], ["c"], ["c"], ["d"]],
+            [["a", "b", "c", "d"], ["a", "b"], ["c"], ["c"], ["d"]],
         )
 
     def test_after_ten_bad_rows_the_rest_goes_row_by_row(self) -> None:
@@ -96,20 +102,30 @@ class IsolationTests(SynchronousTestCase):
             self.assertEqual(len(table.told), size)
             self.assertEqual(len(table.stored), size)
             rows = 2 * size  # each as it is, and without its document
-            bisecting = MOST_REFUSALS_BISECTED * 2 * ceil(log2(size)) + 1
-            self.assertLessEqual(len(table.statements), rows + bisecting)
+            parts = isqrt(size) + 2
+            bisecting = MOST_REFUSALS_BISECTED * (ceil(log2(size)) + 1)
+            self.assertLessEqual(len(table.statements), rows + parts + bisecting)
             # Once it is row by row, a part of more than one row is only ever tried whole, before it is taken apart.
-            singles = [names for names in table.statements if len(names) == 1]
-            eleventh = table.statements.index(singles[2 * MOST_REFUSALS_BISECTED])
-            tried = [name for names in table.statements[eleventh:] if len(names) > 1 for name in names]
+            after = [names for names in table.statements if names[0] >= f"{MOST_REFUSALS_BISECTED:04}"]
+            tried = [name for names in after if len(names) > 1 for name in names]
             self.assertEqual(len(set(tried)), len(tried))
 
     def test_after_ten_bad_rows_good_parts_are_still_written_whole(self) -> None:
         size = 1024
         updates = [update(f"{number:04}", document=b"bad" if number < 11 else b"{}") for number in range(size)]
         table = self.isolate(updates, refuses_document)
-        self.assertIn([update.uuid for update in updates[512:]], table.statements)
-        self.assertLess(len(table.statements), 100)
+        bisecting = MOST_REFUSALS_BISECTED * (ceil(log2(size)) + 3)
+        # Of the parts one is taken apart.
+        self.assertLessEqual(len(table.statements), bisecting + 2 * isqrt(size) + 2)
+        self.assertEqual([stored.uuid for stored in table.stored], [update.uuid for update in updates])
+
+    def test_what_is_settled_is_all_of_it_and_once(self) -> None:
+        random = Random(5)
+        for _ in range(100):
+            names = [f"{number:03}" for number in range(random.randrange(1, 60))] + ["ghost"]
+            updates = [update(name, document=random.choice([b"{}", b"bad", b"{}"])) for name in names]
+            table = self.isolate(updates, refuses_document)
+            self.assertEqual(table.settled, names[:-1])
 
     def test_only_the_refused_document_is_left_out(self) -> None:
         bad = update("d1", DATA | STATUS | HEARTBEAT, b"bad", "on")
@@ -173,14 +189,12 @@ class IsolationTests(SynchronousTestCase):
             )
 
     def test_any_other_failure_ends_it(self) -> None:
-        async def write(updates: Sequence[DeviceUpdate]) -> None:
+        async def write(updates: Sequence[DeviceUpdate]) -> frozenset[str]:
             if len(updates) > 1:
                 raise StoreRefused("bad")
             raise StoreUnavailable("gone")
 
-        told: list[object] = []
-        ended = Deferred.fromCoroutine(
-            write_around_refusals([update("a"), update("b")], write, lambda *arguments: told.append(arguments))
-        )
+        table = Table(refuses_document)
+        ended = Deferred.fromCoroutine(write_around_refusals([update("a"), update("b")], write, table.settle))
         self.failureResultOf(ended, StoreUnavailable)
-        self.assertEqual(told, [])
+        self.assertEqual((table.told, table.settled), ([], []))

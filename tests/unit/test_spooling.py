@@ -1,0 +1,580 @@
+"""Writer and spool together: a clock, a table and a disk that the test moves, over a real file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt import log_lines
+from aiot_mqtt.counters import Counters
+from aiot_mqtt.memory_table import MemoryTable
+from aiot_mqtt.pending import PendingUpdates
+from aiot_mqtt.refusals import Refusals
+from aiot_mqtt.report import DATA, HEARTBEAT, STATUS, DeviceReport
+from aiot_mqtt.spool import Spool, SpoolError
+from aiot_mqtt.spooler import Spooler
+from aiot_mqtt.store import DeviceUpdate, StoreConflict, StoreMisconfigured, StoreUnavailable
+from aiot_mqtt.writer import MOST_IN_MEMORY, Writer
+
+NOW = "2026-11-23 10:00:00"
+DOWN = StoreUnavailable("down")
+
+
+class Held:
+    """Calls that wait until the test lets them happen."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Deferred[Any], Callable[[], Any]]] = []
+        self.is_holding = False
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        if not self.is_holding:
+            return maybeDeferred(function, *arguments)
+        waiting: Deferred[Any] = Deferred()
+        self.calls.append((waiting, lambda: function(*arguments)))
+        return waiting
+
+    def release(self, error: Exception | None = None, *, is_answered: bool = True) -> None:
+        """Let the first one happen, or fail; or happen without anybody being told."""
+        waiting, call = self.calls.pop(0)
+        if error is not None:
+            waiting.errback(error)
+        elif is_answered:
+            maybeDeferred(call).chainDeferred(waiting)
+        else:
+            maybeDeferred(call).addErrback(lambda _failure: None)
+
+
+class HeldTable(MemoryTable):
+    def __init__(self, uuids: Sequence[str], held: Held) -> None:
+        super().__init__(uuids)
+        self.held = held
+
+    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+        return self.held.call(self._write, list(updates))
+
+
+class Connection:
+    """Checks that every PUBACK is sent once, and in the order of the PUBLISH packets (MQTT-4.6.0-2)."""
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self.acknowledged = 0
+
+    def acknowledge(self, packet_ids: Sequence[int]) -> None:
+        expected = self.received[self.acknowledged : self.acknowledged + len(packet_ids)]
+        assert list(packet_ids) == expected, (packet_ids, expected)
+        self.acknowledged += len(packet_ids)
+
+
+class Process:
+    """One life of the service's data path."""
+
+    def __init__(self, table: HeldTable, path: Path, clock: Clock) -> None:
+        self.table = table
+        self.disk = Held()
+        self.clock = clock
+        self.counters = Counters()
+        self.pending = PendingUpdates()
+        self.connection = Connection()
+        self.pending.start_connection(self.connection)
+        self.spool = Spool(path)
+        self.spooler = Spooler(self.spool, self.call_disk, self.counters, clock)
+        refusals = Refusals(self.counters, clock)
+        self.writer = Writer(
+            table, self.pending, self.counters, refusals, clock, spooler=self.spooler, jitter=lambda: 0.0
+        )
+        self.packet_id = 0
+
+    def call_disk(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        if function == self.spool.path.exists:  # which does not raise
+            return maybeDeferred(function)
+        return self.disk.call(function, *arguments)
+
+    def reconnect(self) -> None:
+        self.connection = Connection()
+        self.pending.start_connection(self.connection)
+        self.packet_id = 0
+
+    def receive(self, device: str, kind: int, document: bytes | None, status: str | None = None) -> None:
+        self.packet_id += 1
+        self.counters.received += 1
+        self.connection.received.append(self.packet_id)
+        self.pending.owe_acknowledgement(self.packet_id)
+        self.counters.superseded += self.pending.merge(DeviceReport(device, kind, document, status), NOW)
+        self.writer.wake()
+
+    @property
+    def imbalance(self) -> int:
+        counters = self.counters
+        accounted = counters.stored + counters.superseded + counters.refused.total() + self.writer.deliveries
+        return counters.received + counters.recovered - accounted
+
+    def kill(self) -> None:
+        """As SIGKILL does: whatever it waits for, nobody hears of it."""
+        self.spool.close()
+
+
+class SpoolingMixin(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.path = folder / "spool"
+        self.database = Held()
+        self.table = HeldTable(["a", "b", "c"], self.database)
+        self.count = 0
+        self.start()
+
+    def start(self) -> None:
+        self.clock = Clock()  # so that nothing of a process that was killed goes on
+        self.process = Process(self.table, self.path, self.clock)
+        self.addCleanup(self.process.spool.close)
+        self.process.writer.startService()
+
+    def receive(self, device: str, kind: int = DATA, status: str | None = None) -> None:
+        self.count += 1
+        document = None if kind == HEARTBEAT else b'{"n": %d}' % self.count
+        self.process.receive(device, kind, document, status)
+
+    def freeze(self) -> None:
+        self.database.is_holding = True
+
+    def thaw(self) -> None:
+        self.database.is_holding = False
+        while self.database.calls:
+            self.database.release()
+
+    def advance(self, seconds: float) -> None:
+        self.clock.pump([0.25] * int(seconds * 4))
+
+    def documents(self) -> list[str | None]:
+        return [self.table.rows[device].last_report_data for device in "abc"]
+
+    def assert_settled(self) -> None:
+        process = self.process
+        self.assertEqual(process.connection.acknowledged, len(process.connection.received))
+        self.assertEqual((process.writer.deliveries, process.imbalance), (0, 0), process.counters.as_dict())
+        self.assertFalse(self.path.exists())
+        self.assertTrue(process.writer.is_accepted)
+
+
+class SpoolingTests(SpoolingMixin):
+    def test_nothing_goes_to_disk_while_the_database_answers(self) -> None:
+        for _ in range(10):
+            self.receive("a")
+            self.advance(2)
+        self.assertFalse(self.path.exists())
+        self.assert_settled()
+
+    def test_a_frozen_database_is_waited_for_a_few_seconds(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.receive("b")
+        self.advance(4)
+        self.assertEqual(self.process.connection.acknowledged, 0)
+        self.advance(2)
+        self.assertEqual(self.process.connection.acknowledged, 2)
+        self.assertEqual(self.process.spooler.devices, 2)
+        # From now on at once.
+        self.receive("b")
+        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.assertEqual(self.process.counters.superseded, 1)
+        self.assertEqual(self.process.imbalance, 0)
+        self.assertFalse(self.process.writer.is_accepted)
+        self.thaw()
+        self.assertEqual(self.documents(), ['{"n": 1}', '{"n": 3}', None])
+        self.assert_settled()
+
+    def test_a_database_that_is_down_is_tried_again_with_what_is_newest(self) -> None:
+        self.freeze()
+        for number in range(40):
+            self.receive("abc"[number % 3])
+            if self.database.calls:
+                self.database.release(DOWN)
+            self.advance(1)
+        self.assertEqual(self.process.connection.acknowledged, 40)
+        self.assertEqual(self.process.spooler.devices, 3)
+        self.thaw()
+        self.advance(60)
+        self.assertEqual(self.documents(), ['{"n": 40}', '{"n": 38}', '{"n": 39}'])
+        # One write of what was first in flight, then of the newest: never of what was in between.
+        self.assertLessEqual(len(self.table.writes), 3)
+        self.assert_settled()
+
+    def test_missing_rights_and_locked_rows_do_not_hold_acknowledgements_up_either(self) -> None:
+        for error in (StoreMisconfigured("denied (1142)"), StoreConflict("lock wait (1205)")):
+            self.freeze()
+            self.receive("a")
+            for _ in range(8):
+                if self.database.calls:
+                    self.database.release(error)
+                self.advance(1)
+            self.assertEqual(self.process.connection.acknowledged, len(self.process.connection.received))
+            self.thaw()
+            self.advance(60)
+            self.assert_settled()
+
+    def test_too_much_in_memory_goes_to_disk_at_once(self) -> None:
+        self.freeze()
+        self.receive("a")
+        document = b'{"x": "%s"}' % (b"x" * (MOST_IN_MEMORY // 2))
+        self.process.receive("b", DATA, document)
+        self.assertEqual(self.process.spooler.devices, 0)
+        self.process.receive("c", DATA, document)
+        self.assertEqual(self.process.spooler.devices, 3)
+        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.assertLess(self.process.pending.size, MOST_IN_MEMORY)
+        self.thaw()
+        self.assert_settled()
+
+    def test_the_spool_is_emptied_before_anything_later_is_written(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.advance(6)
+        self.receive("b")
+        self.database.release(DOWN)
+        self.advance(1)
+        # The database is back, and hangs over the first part of the spool.
+        self.receive("c")
+        self.receive("a")
+        self.assertEqual(self.table.writes, [])
+        self.database.release()
+        for _ in range(5):
+            if self.database.calls:
+                self.database.release()
+        self.assertEqual(self.table.writes[0], ["a", "b"])
+        self.assertEqual(self.documents(), ['{"n": 4}', '{"n": 2}', '{"n": 3}'])
+        self.assert_settled()
+
+    def test_what_was_acknowledged_is_found_by_the_next_process(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.receive("b", STATUS, "on")
+        self.advance(6)
+        self.receive("b", HEARTBEAT)
+        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.process.kill()
+        self.database.calls.clear()
+        self.database.is_holding = False
+        with capturedLogs() as events:
+            self.start()
+        self.assertIn(log_lines.SPOOL_FOUND, [event["log_format"] for event in events])
+        self.assertEqual(self.documents(), ['{"n": 1}', '{"n": 2}', None])
+        self.assertEqual(self.table.rows["b"].device_status, "on")
+        self.assertEqual((self.process.counters.recovered, self.process.counters.stored), (3, 3))
+        self.assert_settled()
+
+    def test_a_refused_value_and_an_unknown_device_come_out_of_the_spool_too(self) -> None:
+        self.freeze()
+        self.receive("a", STATUS, "x" * 30)
+        self.receive("ghost")
+        self.receive("c")
+        self.advance(6)
+        self.thaw()
+        self.assertEqual(self.table.rows["a"].device_status, "pending")
+        self.assertEqual(self.documents(), ['{"n": 1}', None, '{"n": 3}'])
+        self.assertEqual(self.process.counters.refused, {"unknown_device": 1})
+        self.assertEqual(self.process.counters.status_ignored, 1)
+        self.assert_settled()
+
+    def test_a_disk_that_takes_nothing_leaves_all_in_the_broker_and_is_told_once(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.receive("a")
+        save = self.process.spool.save
+
+        def full(updates: Sequence[DeviceUpdate]) -> Any:
+            raise SpoolError("disk full")
+
+        self.patch(self.process.spool, "save", full)
+        with capturedLogs() as events:
+            self.advance(20)
+        self.receive("b")
+        self.assertEqual(self.process.connection.acknowledged, 0)
+        self.assertEqual(self.process.imbalance, 0)
+        self.assertEqual(self.process.pending.unacknowledged + 1, 3)
+        self.assertEqual([event["log_format"] for event in events], [log_lines.SPOOL_FAILED])
+        self.patch(self.process.spool, "save", save)
+        with capturedLogs() as events:
+            self.advance(2)
+        self.assertIn(log_lines.SPOOL_WORKS_AGAIN, [event["log_format"] for event in events])
+        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.thaw()
+        self.assert_settled()
+
+    def test_a_spool_that_cannot_be_emptied_holds_back_what_is_newer(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.advance(6)
+
+        is_read_only = True
+        forget = self.process.spool.forget_written
+
+        def forget_written() -> None:
+            if is_read_only:
+                raise SpoolError("read-only file system")
+            forget()
+
+        self.patch(self.process.spool, "forget_written", forget_written)
+        self.thaw()
+        self.receive("b")
+        self.assertEqual(self.documents(), ['{"n": 1}', None, None])
+        self.advance(3)
+        is_read_only = False
+        self.advance(2)
+        self.assertEqual(self.documents(), ['{"n": 1}', '{"n": 2}', None])
+        self.assert_settled()
+
+    def test_damage_costs_what_was_in_it_and_is_counted(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.advance(6)
+        self.process.spool.close()
+        self.path.write_bytes(b"damaged" * 1000)
+        with capturedLogs() as events:
+            self.receive("b")
+        damaged = [event for event in events if event["log_format"] == log_lines.SPOOL_DAMAGED]
+        self.assertEqual([event["path"] for event in damaged], [str(self.path)])
+        self.assertEqual(self.process.counters.refused, {"spool_damaged": 1})
+        self.assertEqual(self.process.imbalance, 0)
+        self.thaw()
+        self.assertEqual(self.documents()[1], '{"n": 2}')
+        self.assert_settled()
+
+    def test_a_file_that_cannot_be_opened_at_start_is_waited_for(self) -> None:
+        self.process.kill()
+        other = Spool(self.path)
+        other.save([])
+        self.addCleanup(other.close)
+
+        def locked() -> Any:
+            raise SpoolError("database is locked")
+
+        self.process = Process(self.table, self.path, self.clock)
+        self.patch(self.process.spool, "open", locked)
+        self.process.writer.startService()
+        self.receive("a")
+        self.advance(10)
+        self.assertEqual((self.documents()[0], self.process.connection.acknowledged), (None, 0))
+        other.close()
+        self.process.spool.open = lambda: Spool.open(self.process.spool)  # type: ignore[method-assign]
+        self.advance(2)
+        self.assertEqual(self.documents()[0], '{"n": 1}')
+        self.assert_settled()
+
+    def test_without_a_place_for_the_file_the_service_goes_on(self) -> None:
+        self.process.kill()
+        self.path = self.path.parent / "gone" / "spool"
+        with capturedLogs() as events:
+            self.start()
+        self.receive("a")
+        self.assertEqual(self.documents()[0], '{"n": 1}')
+        self.assertIn(log_lines.SPOOL_FAILED, [event["log_format"] for event in events])
+
+    def test_a_job_waits_for_the_spool(self) -> None:
+        self.freeze()
+        self.receive("a")
+        done = self.process.writer.between_batches(lambda: maybeDeferred(self.documents))
+        self.advance(6)
+        self.receive("b")
+        self.assertNoResult(done)
+        self.thaw()
+        self.assertEqual(self.successResultOf(done), ['{"n": 1}', '{"n": 2}', None])
+        self.assert_settled()
+
+
+class StoppingTests(SpoolingMixin):
+    def test_while_the_database_is_frozen_the_spool_gets_all_and_it_is_acknowledged(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.receive("b")
+        stopped = self.process.writer.stopService()
+        self.assertNoResult(stopped)
+        self.advance(3)
+        self.successResultOf(stopped)
+        self.assertEqual(self.process.connection.acknowledged, 2)
+        self.assertEqual((self.process.writer.deliveries, self.process.writer.spooled), (2, 2))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_while_the_database_is_down_after_one_attempt(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.receive("b")
+        stopped = self.process.writer.stopService()
+        self.database.release(DOWN)
+        self.successResultOf(stopped)
+        self.assertEqual((self.process.connection.acknowledged, self.process.writer.spooled), (2, 2))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_with_a_full_disk_too_it_ends_and_acknowledges_nothing(self) -> None:
+        self.freeze()
+        self.receive("a")
+
+        def full(updates: Sequence[DeviceUpdate]) -> Any:
+            raise SpoolError("disk full")
+
+        self.patch(self.process.spool, "save", full)
+        stopped = self.process.writer.stopService()
+        self.database.release(DOWN)
+        self.successResultOf(stopped)
+        self.assertEqual((self.process.connection.acknowledged, self.process.imbalance), (0, 0))
+
+    def test_the_next_start_writes_it(self) -> None:
+        self.freeze()
+        self.receive("a")
+        stopped = self.process.writer.stopService()
+        self.advance(3)
+        self.successResultOf(stopped)
+        self.process.kill()
+        self.database.calls.clear()
+        self.database.is_holding = False
+        self.start()
+        self.assertEqual(self.documents()[0], '{"n": 1}')
+        self.assert_settled()
+
+
+class AnyOrderTests(SynchronousTestCase):
+    """Whatever happens in whatever order, what was acknowledged gets into the table, and nothing older after it."""
+
+    def test_random_courses_of_events(self) -> None:
+        courses = []
+        for seed in range(300):
+            courses.append(course := Course(seed, Path(self.mktemp())))
+            try:
+                course.run()
+            except Exception as error:
+                raise AssertionError(f"seed {seed}: {error!r}") from error
+
+
+class Course:
+    """One random course of events, repeated by its seed."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        folder.mkdir()
+        self.random = Random(seed)
+        self.path = folder / "spool"
+        self.database = Held()
+        self.database.is_holding = True
+        self.devices = "abcde"[: self.random.randrange(1, 6)]
+        self.table = HeldTable(self.devices, self.database)
+        self.unacknowledged: list[tuple[str, int, bytes | None, str | None]] = []
+        self.expected: dict[str, dict[str, str]] = {device: {} for device in self.devices}
+        self.number = 0
+        self.order: dict[str, int] = {}
+        self.dead: list[object] = []
+        self.start()
+
+    def start(self) -> None:
+        self.clock = Clock()  # so that nothing of a process that was killed goes on
+        self.process = Process(self.table, self.path, self.clock)
+        self.process.disk.is_holding = True
+        self.process.writer.startService()
+        self.deliver_again()
+
+    def deliver_again(self) -> None:
+        """A broker sends what is unacknowledged again, in its order; meanwhile a row may show an earlier report."""
+        self.newest = dict.fromkeys(self.devices, 0)
+        self.seen = {device: self.table.rows[device].last_report_data for device in self.devices}
+        for message in self.unacknowledged:
+            self.deliver(message)
+
+    def deliver(self, message: tuple[str, int, bytes | None, str | None]) -> None:
+        self.number += 1
+        if message[2]:
+            self.order[message[2].decode()] = self.number
+        self.process.receive(*message)
+
+    def publish(self) -> None:
+        device, kind = self.random.choice(self.devices), self.random.choice([DATA, STATUS, HEARTBEAT])
+        self.number += 1
+        document = None if kind == HEARTBEAT else b'{"n": %d}' % self.number
+        status = self.random.choice([None, f"s{self.number}"]) if kind == STATUS else None
+        if document:
+            self.expected[device]["last_report_data"] = document.decode()
+        if status:
+            self.expected[device]["device_status"] = status
+        message = (device, kind, document, status)
+        self.unacknowledged.append(message)
+        self.deliver(message)
+
+    def note_acknowledged(self) -> None:
+        connection = self.process.connection
+        del self.unacknowledged[: connection.acknowledged]
+        del connection.received[: connection.acknowledged]
+        connection.acknowledged = 0
+
+    def answer_database(self) -> None:
+        if self.database.calls:
+            fails = self.random.random() < 0.4
+            is_late = self.random.random() < 0.3  # the answer to the COMMIT is lost, or it is committed late
+            if fails and is_late:
+                maybeDeferred(self.database.calls[0][1]).addErrback(lambda _failure: None)
+            self.database.release(self.random.choice([DOWN, StoreConflict("locked")]) if fails else None)
+        self.check_order()
+
+    def check_order(self) -> None:
+        """No row may go back to what was delivered before what it held."""
+        for device in self.devices:
+            document = self.table.rows[device].last_report_data
+            if document is not None and document != self.seen[device]:
+                assert self.order[document] >= self.newest[device], f"{device} moved back to {document}"
+                self.newest[device] = self.order[document]
+            self.seen[device] = document
+
+    def answer_disk(self) -> None:
+        if self.process.disk.calls:
+            self.process.disk.release(SpoolError("full") if self.random.random() < 0.2 else None)
+
+    def kill(self) -> None:
+        self.note_acknowledged()
+        # Kept, because a coroutine that is collected runs its finally clauses, and one that is killed does not.
+        self.dead.append((self.process, *self.database.calls, *self.process.disk.calls))
+        for held in (self.database, self.process.disk):
+            while held.calls:  # what a thread was doing is done, or not
+                if self.random.random() < 0.5:
+                    held.release(is_answered=False)
+                else:
+                    held.calls.pop(0)
+        self.process.kill()
+        self.start()
+
+    def reconnect(self) -> None:
+        self.note_acknowledged()
+        self.process.reconnect()
+        self.deliver_again()
+
+    def run(self) -> None:
+        steps: list[Callable[[], None]] = [
+            *[self.publish] * 6,
+            *[self.answer_database] * 4,
+            *[self.answer_disk] * 6,
+            *[lambda: self.clock.advance(self.random.choice([0.1, 0.6, 2.0, 6.0]))] * 5,
+        ]
+        if self.random.random() < 0.7:
+            steps += [self.kill, self.reconnect]
+        for _ in range(self.random.randrange(20, 120)):
+            self.random.choice(steps)()
+            self.note_acknowledged()
+            assert not self.process.imbalance, self.process.counters.as_dict()
+        self.database.is_holding = self.process.disk.is_holding = False
+        for _ in range(400):
+            while self.database.calls or self.process.disk.calls:
+                held = self.database if self.database.calls else self.process.disk
+                held.release()
+            self.clock.advance(0.5)
+        self.note_acknowledged()
+        assert not self.unacknowledged, f"never acknowledged: {self.unacknowledged}"
+        assert not self.process.writer.deliveries and not self.process.imbalance, self.process.counters.as_dict()
+        for device, columns in self.expected.items():
+            row = self.table.rows[device]
+            for name, value in columns.items():
+                assert getattr(row, name) == value, f"{device}.{name} is {getattr(row, name)}, not {value}"
+        assert not self.path.exists()
+        self.process.kill()
