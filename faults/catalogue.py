@@ -7,6 +7,7 @@ from . import data_faults as data
 from . import database_faults as database
 from . import network_faults as network
 from . import service_faults as service
+from . import spool_faults as spool
 from .rounds import Fault
 from .world import Layout
 
@@ -21,6 +22,13 @@ FAULTS = (
         "the service killed before and after receipt, merge, commit and acknowledgement",
         service.kill_steps,
         rounds=5,
+    ),
+    Fault(
+        "kill-spool-steps",
+        "the service killed at each step of writing to the spool and of emptying it",
+        service.kill_spool_steps,
+        rounds=2,
+        layout=Layout(devices=2500),
     ),
     Fault("db-killed", "the database killed and started again", database.killed),
     Fault("db-stopped", "the database stopped for 60 s", database.stopped, rounds=1),
@@ -58,6 +66,7 @@ FAULTS = (
         broker.long_outage,
         layout=Layout(queue=None),
         rounds=1,
+        may_drop=True,
     ),
     Fault(
         "long-outage-311",
@@ -90,5 +99,19 @@ FAULTS = (
         "decoding, a counter and a log observer raise, and the log file cannot be written",
         service.faults_inside,
         layout=Layout(settings={"LOG_FILE": "/dev/full"}, orders=("raise decode", "raise counter", "raise observer")),
+    ),
+    Fault("spool-full", "the spool's disk full while it is filled, and while it is emptied", spool.full),
+    Fault("spool-read-only", "the spool's folder read-only during an outage", spool.read_only),
+    Fault(
+        "spool-damaged",
+        "the spool's file overwritten while the service is down; after it each device publishes once more",
+        spool.damaged,
+        last_words=True,
+    ),
+    Fault(
+        "no-spool",
+        "the database stopped for 10 s, without a spool",
+        spool.absent,
+        layout=Layout(settings={"SPOOL_FILE": ""}),
     ),
 )

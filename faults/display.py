@@ -36,13 +36,15 @@ class Progress:
     published: int
     acknowledged: int
     spooled: int
+    """Bytes of the spool's file."""
     pending: int
+    """Deliveries, those in the spool among them."""
 
     def __str__(self) -> str:
         return (
             f"{self.fault} {self.round}/{self.rounds} (seed {self.seed}) {self.elapsed:.0f} s  {self.rate:.0f}/s"
             f"  published {self.published}, acknowledged {self.acknowledged}"
-            f"  spooled {self.spooled}, pending {self.pending}"
+            f"  spool {self.spooled / MIB:.1f} MiB, pending {self.pending}"
         )
 
 
@@ -71,7 +73,7 @@ class ProgressOf:
             rate=self._rate,
             published=load.published if load is not None else 0,
             acknowledged=acknowledged,
-            spooled=figures.get("spooled", 0),
+            spooled=world.spool.stat().st_size if world.spool.exists() else 0,
             pending=figures.get("pending", 0),
         )
 

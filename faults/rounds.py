@@ -77,7 +77,7 @@ async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Calla
             await world.within(world.load.publish_last_words(), "the last words are acknowledged")
         await _settle(world)
         await world.stop_service()
-        await _check(world, outcome)
+        await _check(world, fault, outcome)
         outcome.void = _void(world, fault)
     except NotInTime as error:
         world.findings.append(f"{error}; the service said last:\n" + "\n".join(world.service.lines[-12:]))
@@ -90,7 +90,7 @@ async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Calla
 
 async def _recover(world: World, fault: Fault, outcome: Outcome) -> None:
     """Wait until the rows hold what is acknowledged now, and something that is published later."""
-    began = world.now
+    began = world.mended_at or world.now
     wanted = {device.uuid: sequence_of(device.report) for device in world.load.devices}
     newest = world.load.sequence
 
@@ -123,7 +123,7 @@ def _wrong_rows(world: World) -> dict[str, list[str]]:
     return {uuid: texts for uuid, texts in wrong.items() if texts}
 
 
-async def _check(world: World, outcome: Outcome) -> None:
+async def _check(world: World, fault: Fault, outcome: Outcome) -> None:
     world.table.note(await world.thread(read_rows, world.database))
     wrong = _wrong_rows(world)
     outcome.lost = sum(len(texts) for texts in wrong.values())
@@ -132,6 +132,12 @@ async def _check(world: World, outcome: Outcome) -> None:
     outcome.messages = world.load.acknowledged
     if (sum_is_wrong := wrong_sum(world.service.figures)) is not None:
         outcome.wrong.append(sum_is_wrong)
+    received = sum(service.figures.get("received", 0) for service in world.services)
+    # The figures of a service that was killed are some moments old.
+    if len(world.services) == 1 and not fault.last_words and not fault.may_drop and received < outcome.messages:
+        outcome.wrong.append(f"the service received {received} of {outcome.messages} messages")
+    if world.broker_figures.dropped:
+        world.details["dropped_by_broker"] = world.broker_figures.dropped
     world.details["stepped_back"] = world.table.stepped_back
     world.details["services"] = len(world.services)
 

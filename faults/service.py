@@ -22,13 +22,16 @@ import threading
 import time
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 STEPS = (
     *("before_receipt", "after_receipt", "before_merge", "after_merge", "before_commit", "after_commit"),
     *("before_acknowledgement", "after_acknowledgement"),
     *("before_spool_write", "inside_spool_write", "after_spool_write"),
-    *("after_spool_read", "inside_spool_remove", "after_spool_remove"),
+    # One transaction removes some of it; with nothing left it is two files that are deleted, one after the other.
+    *("after_spool_read", "inside_spool_removal", "after_spool_removal"),
+    *("before_spool_deletion", "inside_spool_deletion", "after_spool_deletion"),
 )
 COUNTER_RAISES_EACH = 50
 ON_PURPOSE = "a fault that somebody made on purpose"
@@ -99,11 +102,20 @@ def _watch_steps(passed: Passed) -> None:
     _watch(_room("device_table").DeviceTable, "_write", "", "before_commit", passed)
     _watch(_room("device_table").DeviceTable, "write", "", "after_commit", passed)
     _watch(_room("pending").Batch, "acknowledge", "before_acknowledgement", "after_acknowledgement", acknowledged)
+    spool = _room("spool").Spool
+    _watch(spool, "_save", "before_spool_write", "inside_spool_write", passed)
+    _watch(spool, "save", "", "after_spool_write", passed)
+    _watch(spool, "read", "", "after_spool_read", passed)
+    _watch(spool, "_move_written_to", "", "inside_spool_removal", passed)
+    _watch(spool, "forget_written", "", "after_spool_removal", passed)
+    _watch(spool, "_delete", "before_spool_deletion", "after_spool_deletion", passed)
+    _watch(Path, "unlink", "", "inside_spool_deletion", passed)  # of the spool first, then of its journal
 
 
 def _hurry() -> None:
     """Seconds instead of a minute: what is tried is that a wait ends, not how long it is."""
-    _room("writer").MISCONFIGURED_DELAY = 1.0
+    _room("attempts").MISCONFIGURED_DELAY = 1.0
+    _room("writer").PATIENCE = 1.0
     table = _room("device_table")
     table.DeviceTable.__init__.__kwdefaults__["read_timeout"] = 5
     session = table._SESSION.replace("wait_timeout=60", "wait_timeout=7")

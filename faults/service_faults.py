@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from .service import STEPS
 from .world import VICTIMS, World
 
@@ -20,6 +22,22 @@ async def kill_steps(world: World) -> None:
     for step in world.random.sample(ORDINARY_STEPS, len(ORDINARY_STEPS)):
         most = MOST_PASSINGS.get(step.partition("_")[2], 30)
         await world.service_dies(step, 1 + world.random.randrange(most))
+
+
+async def kill_spool_steps(world: World) -> None:
+    """SIGKILL at each step of writing to the spool and of emptying it, one after the other in any order."""
+    for step in world.random.sample(SPOOL_STEPS, len(SPOOL_STEPS)):
+        await world.thread(world.database.stop)
+        if "write" in step:
+            await world.service_dies(step, 1 + world.random.randrange(5))
+            await world.thread(world.database.start)
+        else:
+            await world.until(world.spool.exists, "the spool takes over")
+            await world.sleep(1 + world.random.random())  # for more devices than one transaction writes
+            dying = Deferred.fromCoroutine(world.service_dies(step, 1))
+            await world.thread(world.database.start)
+            await dying
+        await world.until(lambda: not world.spool.exists(), "the spool is emptied")
 
 
 async def clock_set(world: World) -> None:

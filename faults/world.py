@@ -64,6 +64,8 @@ class Layout:
     """The broker's ``max_queued_messages``; None: its own default of 1000."""
     settings: Mapping[str, str] | None = None
     """Of the service."""
+    devices: int | None = None
+    """Where it takes more, or less, than the scene's."""
     orders: tuple[str, ...] = ()
     """Commands for ``faults.service`` before it starts."""
 
@@ -88,6 +90,12 @@ class World:
         self.services: list[ServiceProcess] = []
         """Every run of the service, in the order of their starts."""
         self.folder = servers.private_folder()
+        self.spool.parent.mkdir()
+        self.devices = layout.devices or scene.devices
+        self.before_restart: Callable[[], None] | None = None
+        """Called once, when the service is down, before it is started again."""
+        self.mended_at: float | None = None
+        """When the fault was undone, where that was not at the end of it."""
         self.relays: dict[str, Relay] = {}
         self._layout = layout
         self._seed = seed
@@ -102,6 +110,10 @@ class World:
     def now(self) -> float:
         """Seconds of the clock that is never set."""
         return float(self.reactor.seconds())
+
+    def mended(self) -> None:
+        """From now on it counts how long the service takes, whatever else is waited for."""
+        self.mended_at = self.now
 
     def thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         """Run what may block."""
@@ -138,6 +150,11 @@ class World:
         doomed.tell(f"die {step} {passings}").addErrback(lambda _failure: None)
         await self.until(lambda: self.service is not doomed, f"the service dies at {step}")
 
+    @property
+    def spool(self) -> Path:
+        """The file of the service's spool, whether it is there or not."""
+        return self.folder / "state" / "mqtt_service.spool"
+
     def service_settings(self) -> dict[str, str]:
         """The environment of the service."""
         settings = settings_for(self.broker, self.database)
@@ -146,6 +163,7 @@ class World:
                 settings[variable] = str(self.relays[name].port)
         orders = (*(("hurry",) if self.scene.quick else ()), *self._layout.orders)
         settings |= {"LOG_LANGUAGE": "en", "STATS_INTERVAL": "1", "FAULTS": ";".join(orders)}
+        settings["SPOOL_FILE"] = str(self.spool)
         return settings | dict(self._layout.settings or {})
 
     def start_service(self) -> None:
@@ -166,7 +184,7 @@ class World:
         self.start_service()
         self._memory.start(MEMORY_INTERVAL, now=False)
         await self.until(lambda: self.service.count(STARTED), "the service is subscribed")
-        uuids = list(numbered(self.scene.devices))
+        uuids = list(numbered(self.devices))
         self.load = Load(uuids, self.broker.port, self.reactor, rate=self.scene.rate, seed=self._seed)
         self.load.start()
         await self.until(lambda: any(row.report for row in self.table.rows.values()), "the first reports are stored")
@@ -205,7 +223,7 @@ class World:
         self.database.start()
         self.database.create_device_table()
         self.database.grant()
-        self.database.add_devices([*numbered(self.scene.devices), *VICTIMS])
+        self.database.add_devices([*numbered(self.devices), *VICTIMS])
         for name in layout.relayed:
             self.relays[name] = Relay(self.broker.port if name == "broker" else self.database.port)
 
@@ -220,6 +238,9 @@ class World:
             if how != signal.SIGKILL:
                 last = "\n".join(service.lines[-20:])
                 self.findings.append(f"the service ended by itself ({how}):\n{last}")
+            meanwhile, self.before_restart = self.before_restart, None
+            if meanwhile is not None:
+                meanwhile()
             self.start_service()
         return how
 
