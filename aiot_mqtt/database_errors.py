@@ -20,6 +20,7 @@ _REFUSED = frozenset(
         *(3140, 3141, 3144, 3157),  # JSON: invalid text, charset, depth
         *(4025, 3819),  # CHECK constraint of MariaDB, of MySQL; MariaDB's JSON columns have one
         *(1048, 1062, 1216, 1264, 1265, 1292, 1366, 1406, 1451, 1452, 1644, 3854, 3988),  # values, keys, SIGNAL
+        1977,  # a character that the charset of a column lacks, as MariaDB says it
     }
 )
 _LOGIN_REFUSED = frozenset({1044, 1045, 1049, 1251, 1275, 1698, 1862, 2049, 2059, 2061})

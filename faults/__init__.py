@@ -1,1 +1,1 @@
-"""Programs that do to the service what must not harm it: real faults, at length, with figures; not installed."""
+"""``scripts/faults``: what the service promises, under every fault that can be made on one machine; not installed."""

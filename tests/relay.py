@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
+from collections import deque
+
+PIECE = 65536  # bytes read at a time
+MOST_WAITING = 65536  # bytes that a slow link holds before its sender has to wait, as a network's buffers would
+TRICKLED_EACH = 0.1  # s between two pieces of a trickle
 
 
 class _Link:
@@ -29,7 +35,10 @@ class Relay:
     def __init__(self, target_port: int) -> None:
         self.target_port = target_port
         self._delay = 0.0
+        self._rate = 0.0
         self._cut = False
+        self._pattern = b""
+        self._pattern_passed = threading.Event()
         self._lock = threading.Lock()
         self._links: set[_Link] = set()
         self._listener = socket.create_server((self.host, 0))
@@ -52,14 +61,28 @@ class Relay:
             for link in self._links:
                 link.mute = True
 
+    def cut_when(self, pattern: bytes) -> threading.Event:
+        """Cut the one connection on which the client sends these bytes next, before they are forwarded.
+
+        :param pattern: short enough to arrive in one piece.
+        :return: set when that has happened. Other connections, also new ones, are served.
+        """
+        self._pattern_passed = threading.Event()
+        self._pattern = pattern
+        return self._pattern_passed
+
     def restore(self) -> None:
         """Forward new connections again. Those that were cut have lost data and stay mute, until ``close_all``."""
         with self._lock:
             self._cut = False
 
     def delay(self, seconds: float) -> None:
-        """Hold back each piece of data for so long, either way, from now on; 0 for no more."""
+        """Let each piece of data take so long, either way, from now on; 0 for no more."""
         self._delay = seconds
+
+    def trickle(self, bytes_per_second: float) -> None:
+        """Forward no more than this on each connection, either way, from now on; 0 for as much as comes."""
+        self._rate = bytes_per_second
 
     def close_all(self) -> None:
         """Close every connection towards both of its sides; new ones are served."""
@@ -89,6 +112,8 @@ class Relay:
             client.close()
             return
         link = _Link(client, target)
+        for each in link.sockets:
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             link.mute = link.mute or self._cut
             self._links.add(link)
@@ -106,13 +131,51 @@ class Relay:
 
     def _pump(self, link: _Link, source: socket.socket, sink: socket.socket | None) -> None:
         try:
-            while data := source.recv(65536):
-                if self._delay:
-                    time.sleep(self._delay)
-                if sink is not None and not link.mute:
-                    sink.sendall(data)
-            if sink is not None and not link.mute:
+            if sink is None:
+                while source.recv(PIECE):
+                    pass
+                return
+            self._forward(link, source, sink)
+            if not link.mute:
                 sink.shutdown(socket.SHUT_WR)
         except OSError:
             if not link.mute:
                 link.shut()
+
+    def _forward(self, link: _Link, source: socket.socket, sink: socket.socket) -> None:
+        """Forward one direction until its end; each piece waits here until it is due."""
+        waiting: deque[tuple[float, bytes]] = deque()  # when it came, and the piece
+        held, free_at, is_open = 0, 0.0, True
+        while is_open or waiting:
+            pause = None
+            if waiting:
+                came_at, piece = waiting[0]
+                rate = self._rate
+                pause = max(came_at + self._delay, free_at if rate else 0.0) - time.monotonic()
+                if pause <= 0:
+                    waiting.popleft()
+                    held -= len(piece)
+                    free_at = time.monotonic() + (len(piece) / rate if rate else 0.0)
+                    if not link.mute:
+                        sink.sendall(piece)
+                    continue
+            if not is_open or (self._rate and held >= MOST_WAITING):
+                time.sleep(min(pause or 0.0, TRICKLED_EACH))
+                continue
+            if not select.select([source], [], [], None if pause is None else min(pause, TRICKLED_EACH))[0]:
+                continue
+            data = source.recv(PIECE)
+            is_open = bool(data)
+            self._look_for_pattern(link, source, data)
+            size = max(1, int(self._rate * TRICKLED_EACH)) if self._rate else PIECE
+            waiting.extend((time.monotonic(), data[at : at + size]) for at in range(0, len(data), size))
+            held += len(data)
+
+    def _look_for_pattern(self, link: _Link, source: socket.socket, data: bytes) -> None:
+        if not self._pattern or source is not link.sockets[0] or self._pattern not in data:
+            return
+        with self._lock:
+            if self._pattern and self._pattern in data:
+                self._pattern = b""
+                link.mute = True
+                self._pattern_passed.set()

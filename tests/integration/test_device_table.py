@@ -215,6 +215,15 @@ class TableTests(DatabaseMixin, StoreContract):
             with self.assertRaises(StoreRefused, msg=document[:20]):
                 await self.store.write([make_update("a", document=document)])
 
+    async def test_a_status_that_the_columns_charset_lacks_is_refused(self) -> None:
+        self.add_devices("a")
+        await deferToThread(
+            self.database.query,
+            "ALTER TABLE device_main MODIFY device_status varchar(20) CHARACTER SET utf8mb3 NOT NULL",
+        )
+        with self.assertRaises(StoreRefused):
+            await self.store.write([make_update("a", status="🔥")])
+
     async def test_a_write_over_the_packet_limit_is_split(self) -> None:
         uuids = [f"d{number:03}" for number in range(64)]
         self.add_devices(*uuids)

@@ -1,0 +1,144 @@
+"""``scripts/faults``: a campaign of faults against the service, on private real servers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import LoopingCall, react
+
+from tests.servers import ServerFailed, ServersMissing
+
+from .catalogue import FAULTS
+from .display import Display, ProgressOf, markdown
+from .rounds import Fault, Outcome, play
+from .world import Scene, World
+
+SHOW_INTERVAL = 0.5  # s
+MOST_VOID = 3  # rounds in a row that are repeated because the broker itself dropped something
+REPEATED = 1000  # what a repeated round's seed is larger by
+EXIT_WRONG = 1
+EXIT_INTERRUPTED = 130
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/faults",
+        description="Make every fault that can be made on one machine happen to the service, and hold each row against"
+        " the last message that the broker acknowledged to its device.",
+    )
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[fault.name for fault in FAULTS], default=[])
+    parser.add_argument("--rounds", type=int, metavar="N", help="of each fault, instead of its own number")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first round; the next is one more (1)")
+    parser.add_argument("--quick", action="store_true", help="seconds where it would be a minute, and one round each")
+    parser.add_argument("--mysql", action="store_true", help="with MySQL instead of MariaDB")
+    parser.add_argument("--mosquitto", choices=("2.0", "2.1"), default="2.0", help="version of the broker (2.0)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what came of each round")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table for the documents")
+    parser.add_argument("--list", action="store_true", help="name the faults, and do nothing")
+    options = parser.parse_args()
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds must be above 0")
+    return options
+
+
+class Campaign:
+    """Plays the rounds one after the other."""
+
+    def __init__(self, options: argparse.Namespace, display: Display, reactor: Any) -> None:
+        self._options = options
+        self._display = display
+        self._reactor = reactor
+        self._scene = Scene(
+            database="mysql" if options.mysql else "mariadb", broker=options.mosquitto, quick=options.quick
+        )
+        self._faults = [fault for fault in FAULTS if not options.only or fault.name in options.only]
+        self.outcomes: list[Outcome] = []
+
+    async def run(self) -> int:
+        """Returns the exit code."""
+        try:
+            for fault in self._faults:
+                rounds = self._options.rounds or (1 if self._options.quick else fault.rounds)
+                for number in range(1, rounds + 1):
+                    await self._play_until_it_tells(fault, number, rounds)
+        except (ServerFailed, ServersMissing) as error:
+            self._display.say(f"faults: FAILED: {error}")
+            return EXIT_WRONG
+        except CancelledError:
+            self._display.say("faults: interrupted")
+            return EXIT_INTERRUPTED
+        finally:
+            self._tell()
+        is_right = all(outcome.is_right for outcome in self.outcomes if not outcome.void)
+        return 0 if is_right else EXIT_WRONG
+
+    async def _play_until_it_tells(self, fault: Fault, number: int, rounds: int) -> None:
+        """Play a round, again where the broker itself made it void."""
+        for attempt in range(MOST_VOID):
+            seed = self._options.seed + number - 1 + attempt * REPEATED
+            began = self._reactor.seconds()
+            showing = LoopingCall(lambda: None)
+
+            def begun(world: World, showing: LoopingCall = showing, seed: int = seed) -> None:
+                progress = ProgressOf(fault, number, rounds, seed, world)
+                showing.f = lambda: self._display.show(progress.look())
+                showing.clock = self._reactor
+                showing.start(SHOW_INTERVAL)
+
+            try:
+                outcome = await play(fault, self._scene, seed, self._reactor, begun)
+            finally:
+                if showing.running:
+                    showing.stop()
+            self.outcomes.append(outcome)
+            self._display.round_ended(outcome, self._reactor.seconds() - began)
+            if not outcome.void:
+                return
+
+    def _tell(self) -> None:
+        played = [fault for fault in self._faults if any(outcome.fault == fault.name for outcome in self.outcomes)]
+        self._display.finish(played, self.outcomes)
+        if self._options.json:
+            rounds = [{**asdict(outcome), "is_right": outcome.is_right} for outcome in self.outcomes]
+            document = {"scene": asdict(self._scene), "rounds": rounds}
+            self._options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        if self._options.markdown:
+            self._options.markdown.write_text(markdown(played, self.outcomes), "utf-8")
+
+
+def main() -> None:
+    """Run, with Ctrl-C as an early end."""
+    options = _options()
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    can_redraw = sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
+    display = Display(sys.stdout, can_redraw=can_redraw)
+    if options.list:
+        for fault in FAULTS:
+            display.say(f"{fault.name:22} {fault.description}")
+        return
+
+    async def running(reactor: Any) -> NoReturn:
+        work = Deferred.fromCoroutine(Campaign(options, display, reactor).run())
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Once the reactor runs, because it installs handlers of its own when it starts.
+            reactor.callWhenRunning(signal.signal, number, lambda *_: reactor.callFromThread(work.cancel))
+        sys.exit(await work)
+
+    from twisted.internet import reactor  # noqa: PLC0415 importing it chooses it
+
+    # Twisted's reactors count wall time, so a clock that is set back stops every timer (its issue 2424).
+    setattr(reactor, "seconds", time.monotonic)  # noqa: B010 mypy takes it for a method
+    react(running, _reactor=reactor)
+
+
+if __name__ == "__main__":
+    main()

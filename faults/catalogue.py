@@ -1,0 +1,117 @@
+"""Every fault, in the order of a campaign."""
+
+from __future__ import annotations
+
+from . import broker_faults as broker
+from . import data_faults as data
+from . import database_faults as database
+from . import network_faults as network
+from . import service_faults as service
+from . import spool_faults as spool
+from .rounds import Fault
+from .world import Layout
+
+BY_BROKER_RELAY = Layout(relayed=frozenset({"broker"}), settings={"MQTT_KEEPALIVE": "5"})
+BY_DATABASE_RELAY = Layout(relayed=frozenset({"database"}))
+BY_RELAYS = Layout(relayed=frozenset({"broker", "database"}))
+
+FAULTS = (
+    Fault("kill", "the service killed at a random moment", service.kill, rounds=50),
+    Fault(
+        "kill-steps",
+        "the service killed before and after receipt, merge, commit and acknowledgement",
+        service.kill_steps,
+        rounds=5,
+    ),
+    Fault(
+        "kill-spool-steps",
+        "the service killed at each step of writing to the spool and of emptying it",
+        service.kill_spool_steps,
+        rounds=2,
+        layout=Layout(devices=2500),
+    ),
+    Fault("db-killed", "the database killed and started again", database.killed),
+    Fault("db-stopped", "the database stopped for 60 s", database.stopped, rounds=1),
+    Fault("db-frozen", "the database frozen for 60 s", database.frozen, rounds=1),
+    Fault("db-read-only", "the database read-only for 10 s", database.read_only),
+    Fault("db-connections-killed", "every connection of the pool killed at once", database.connections_killed),
+    Fault("db-max-connections", "no connection left when the pool must reconnect", database.max_connections),
+    Fault("db-rights", "the user's rights revoked for 10 s", database.rights),
+    Fault("db-renamed", "the table renamed away for 10 s, and a column added", database.renamed),
+    Fault("net-broker-cut", "the way to the broker cut without a FIN", network.broker_cut, layout=BY_BROKER_RELAY),
+    Fault("net-db-cut", "the way to the database cut without a FIN", network.database_cut, layout=BY_DATABASE_RELAY),
+    Fault(
+        "net-db-cut-commit",
+        "the way to the database cut between UPDATE and COMMIT",
+        network.database_cut_at_commit,
+        layout=BY_DATABASE_RELAY,
+        recovery_limit=network.COMMIT_RECOVERY,
+    ),
+    Fault("net-delay", "500 ms each way to broker and database", network.delayed, layout=BY_RELAYS),
+    Fault("net-trickle", "4 KB/s to the database, then to the broker", network.trickling, layout=BY_RELAYS),
+    Fault(
+        "broker-restart", "the broker restarted, with persistence", broker.restarted, layout=Layout(persistence=True)
+    ),
+    Fault(
+        "broker-killed",
+        "the broker killed and back without our session; after it each device publishes once more",
+        broker.killed,
+        last_words=True,
+    ),
+    Fault("rival-once", "another client takes the client identifier once", broker.visited),
+    Fault("rival-fight", "a second instance of the service fights for the session", broker.fought_over, rounds=2),
+    Fault(
+        "long-outage",
+        "the database gone for 1,200,000 messages, the broker's queue at its default of 1000",
+        broker.long_outage,
+        layout=Layout(queue=None),
+        rounds=1,
+        may_drop=True,
+    ),
+    Fault(
+        "long-outage-311",
+        "the same over MQTT 3.1.1, where the broker drops; after it each device publishes once more",
+        broker.long_outage,
+        layout=Layout(queue=None, settings={"MQTT_PROTOCOL": "3.1.1"}),
+        rounds=1,
+        last_words=True,
+        may_drop=True,
+    ),
+    Fault("bad-rows", "payloads and statuses that the table refuses, inside batches of 1,000", data.bad_rows),
+    Fault("big-batch", "a batch of several times max_allowed_packet", data.big_batch),
+    Fault("second-writer", "another program updates the same rows in the opposite order", data.second_writer),
+    Fault(
+        "qos0-flood",
+        "1,000,000 QoS 0 messages of unknown devices while the database is gone",
+        data.flood,
+        rounds=1,
+        recovery_limit=300,
+    ),
+    Fault(
+        "clock",
+        "the clock an hour back, and a day ahead, and right again, while some devices die",
+        service.clock_set,
+        layout=Layout(settings={"HEARTBEAT_TIMEOUT": "5", "HEARTBEAT_CHECK_INTERVAL": "1"}),
+        last_words=True,
+    ),
+    Fault(
+        "faults-inside",
+        "decoding, a counter and a log observer raise, and the log file cannot be written",
+        service.faults_inside,
+        layout=Layout(settings={"LOG_FILE": "/dev/full"}, orders=("raise decode", "raise counter", "raise observer")),
+    ),
+    Fault("spool-full", "the spool's disk full while it is filled, and while it is emptied", spool.full),
+    Fault("spool-read-only", "the spool's folder read-only during an outage", spool.read_only),
+    Fault(
+        "spool-damaged",
+        "the spool's file overwritten while the service is down; after it each device publishes once more",
+        spool.damaged,
+        last_words=True,
+    ),
+    Fault(
+        "no-spool",
+        "the database stopped for 10 s, without a spool",
+        spool.absent,
+        layout=Layout(settings={"SPOOL_FILE": ""}),
+    ),
+)

@@ -1,0 +1,257 @@
+"""Devices that publish at QoS 1 without rest, and what the broker acknowledged to each: the truth a row is held to."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import LoopingCall, deferLater
+
+from aiot_mqtt.fleet import ORDINARY, Message
+from aiot_mqtt.publisher import Publisher, PublisherOptions
+
+TICK = 0.01  # s between looks at what is due
+MOST_DUE = 0.2  # s of messages that a pause of this process makes up for
+CONNECTIONS = 4
+WINDOW = 2000  # PUBLISH packets of one connection that may be unacknowledged
+RETRY_DELAY = 0.1  # s between two attempts to connect
+CONNECT_TIMEOUT = 5.0  # s
+STRANGER = -1  # the index of a device that is none of the fleet
+WORDS = ("active", "idle", "charging", "fault", "offline", "待机", "low-battery", "2")
+
+
+class Acknowledged:
+    """What the broker acknowledged to one device: its last report, status and heartbeat."""
+
+    __slots__ = ("heard_at", "heartbeat_at", "is_silent", "last", "report", "status", "uuid")
+
+    def __init__(self, uuid: str) -> None:
+        self.uuid = uuid
+        self.report: bytes | None = None
+        """The payload of the last data or status."""
+        self.status: bytes | None = None
+        """The payload of the last status."""
+        self.last: Message | None = None
+        self.heard_at = 0.0
+        """When that was first published, in seconds since the epoch."""
+        self.heartbeat_at: float | None = None
+        """The same of the last heartbeat."""
+        self.is_silent = False
+        """Whether it publishes nothing more, so that it should be offline in the end."""
+
+    def note(self, message: Message) -> None:
+        """The broker has it."""
+        self.last = message
+        self.heard_at = message.due
+        if message.kind == "heartbeat":
+            self.heartbeat_at = message.due
+            return
+        self.report = message.payload
+        if message.kind == "status":
+            self.status = message.payload
+
+
+class _Lane:
+    """What the devices that share a connection have published and not had acknowledged, over all its connections."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Message] = deque()
+        self.sent = 0
+        """How many of them, from the oldest on, were sent on the present connection."""
+        self.publisher: Publisher | None = None
+        self.settled = 0
+        """PUBACKs of that connection which are taken into account."""
+
+    @property
+    def room(self) -> int:
+        """How many new messages may be put in the queue."""
+        return 0 if self.publisher is None else self.publisher.room - (len(self.queue) - self.sent)
+
+
+class Load:
+    """A fleet with a steady rate. A device whose connection is lost first publishes again what was not acknowledged.
+
+    Mosquitto acknowledges the messages of one connection in their order, so a PUBACK is always for the oldest.
+    """
+
+    def __init__(self, uuids: Sequence[str], port: int, reactor: Any, *, rate: float, seed: int) -> None:
+        """:param rate: messages a second; may be changed at any time."""
+        self.rate = rate
+        self.devices = [Acknowledged(uuid) for uuid in uuids]
+        self.published = 0
+        self.acknowledged = 0
+        self.refused = 0
+        """By the broker."""
+        self.without_subscriber = 0
+        """Of the acknowledged ones, as far as the broker says: it had no session to keep them for."""
+        self.sequence = 0
+        """The number in the last report."""
+        self._random = Random(seed)
+        self._reactor = reactor
+        self._endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, timeout=CONNECT_TIMEOUT)
+        self._topics = {
+            kind: [f"devices/{uuid}/{kind}".encode() for uuid in uuids] for kind in ("data", "status", "heartbeat")
+        }
+        self._lanes = [_Lane() for _ in range(CONNECTIONS)]
+        self._turn = 0
+        self._owed = 0.0
+        self._last_tick = 0.0
+        self._ticking = LoopingCall(self._tick)
+        self._ticking.clock = reactor
+        self._connecting: list[Deferred[None]] = []
+        self._all_acknowledged: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """Connect, and publish from then on."""
+        self._last_tick = self._reactor.seconds()
+        self._connecting = [
+            Deferred.fromCoroutine(self._stay_connected(number)).addErrback(
+                lambda failure: failure.trap(CancelledError)
+            )
+            for number in range(CONNECTIONS)
+        ]
+        self._ticking.start(TICK)
+
+    def pause(self) -> Deferred[None]:
+        """Publish nothing new; fires once everything is acknowledged."""
+        if self._ticking.running:
+            self._ticking.stop()
+        acknowledged: Deferred[None] = Deferred()
+        self._all_acknowledged = acknowledged
+        self._tell_when_empty()
+        return acknowledged
+
+    def resume(self) -> None:
+        """Publish again, after ``pause``."""
+        self._last_tick = self._reactor.seconds()
+        self._ticking.start(TICK)
+
+    def publish_last_words(self) -> Deferred[None]:
+        """One message of each kind for every device, in any order; fires once all are acknowledged. While paused."""
+        for device in (number for number, device in enumerate(self.devices) if not device.is_silent):
+            kinds = ["data", "status", "heartbeat"]
+            self._random.shuffle(kinds)
+            for kind in kinds:
+                self._lanes[device % CONNECTIONS].queue.append(self._message(device, kind))
+        acknowledged: Deferred[None] = Deferred()
+        self._all_acknowledged = acknowledged
+        for lane in self._lanes:
+            self._send(lane)
+        return acknowledged
+
+    def speak(self, uuid: str, kind: str, payload: bytes) -> None:
+        """Publish one message for a device that is none of the fleet; nothing is noted of it."""
+        lane = self._lanes[0]
+        topic = f"devices/{uuid}/{kind}".encode()
+        lane.queue.append(Message(time.time(), STRANGER, kind, topic, payload, False, ORDINARY))
+        self.published += 1
+        self._send(lane)
+
+    def close(self) -> None:
+        """Cut every connection."""
+        if self._ticking.running:
+            self._ticking.stop()
+        for connecting in self._connecting:
+            connecting.cancel()
+        for lane in self._lanes:
+            if lane.publisher is not None:
+                lane.publisher.abort("the load ends")
+
+    async def _stay_connected(self, number: int) -> None:
+        lane = self._lanes[number]
+        while True:
+            publisher = Publisher(
+                PublisherOptions(f"load-{number}", window=WINDOW), self._reactor, lambda: self._progressed(lane)
+            )
+            factory = Factory.forProtocol(lambda publisher=publisher: publisher)  # type: ignore[misc]
+            factory.noisy = False
+            try:
+                await self._endpoint.connect(factory)
+                await publisher.accepted.addTimeout(CONNECT_TIMEOUT, self._reactor)
+            except CancelledError:
+                publisher.abort("the load ends")
+                raise
+            except Exception:  # the broker is away, which is what this is about
+                publisher.abort("not accepted")
+            else:
+                lane.publisher, lane.sent, lane.settled = publisher, 0, 0
+                self._send(lane)
+                await publisher.closed
+                lane.publisher = None
+            await deferLater(self._reactor, RETRY_DELAY)
+
+    def _tick(self) -> None:
+        now = self._reactor.seconds()
+        self._owed = min(self._owed + (now - self._last_tick) * self.rate, MOST_DUE * self.rate)
+        self._last_tick = now
+        rooms = [lane.room for lane in self._lanes]
+        count = len(self.devices)
+        for _ in range(int(self._owed)):
+            self._owed -= 1
+            device = self._turn = (self._turn + 1) % count
+            number = device % CONNECTIONS
+            if rooms[number] > 0 and not self.devices[device].is_silent:
+                rooms[number] -= 1
+                self._lanes[number].queue.append(self._message(device, self._kind()))
+        for lane in self._lanes:
+            self._send(lane)
+
+    def _kind(self) -> str:
+        number = self._random.random()
+        return "data" if number < 0.5 else "status" if number < 0.6 else "heartbeat"
+
+    def _message(self, device: int, kind: str) -> Message:
+        self.published += 1
+        if kind == "heartbeat":
+            payload = b""
+        else:
+            self.sequence += 1
+            if kind == "data":
+                payload = b'{"seq": %d, "temperature": %.1f}' % (self.sequence, 15 + 10 * self._random.random())
+            else:
+                payload = b'{"status": "%s", "seq": %d}' % (self._random.choice(WORDS).encode(), self.sequence)
+        return Message(time.time(), device, kind, self._topics[kind][device], payload, False, ORDINARY)
+
+    def _send(self, lane: _Lane) -> None:
+        publisher = lane.publisher
+        if publisher is None or lane.sent == len(lane.queue) or (room := publisher.room) <= 0:
+            return
+        messages = list(islice(lane.queue, lane.sent, lane.sent + room))
+        lane.sent += len(messages)
+        publisher.send(messages)
+
+    def _progressed(self, lane: _Lane) -> None:
+        publisher = lane.publisher
+        if publisher is None:
+            return
+        for _ in range(publisher.acknowledged - lane.settled):
+            message = lane.queue.popleft()
+            if message.device != STRANGER:
+                self.devices[message.device].note(message)
+        new = publisher.acknowledged - lane.settled
+        lane.settled += new
+        lane.sent -= new
+        self.acknowledged += new
+        self.refused += publisher.refused.total()
+        self.without_subscriber += publisher.no_subscriber
+        publisher.no_subscriber = 0
+        self._send(lane)
+        self._tell_when_empty()
+
+    def _tell_when_empty(self) -> None:
+        waiting = self._all_acknowledged
+        if waiting is not None and not any(lane.queue for lane in self._lanes):
+            self._all_acknowledged = None
+            waiting.callback(None)
+
+
+def numbered(count: int) -> Iterator[str]:
+    """Names of devices."""
+    return (f"device-{number:05}" for number in range(count))

@@ -1,0 +1,154 @@
+"""One round of one fault: the load runs, something goes wrong and is mended, and at the end every row is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .check import sequence_of, wrong_sum, wrong_values
+from .onlookers import read_rows
+from .world import PATIENCE, ZONE, Layout, NotInTime, Scene, World
+
+MOST_SHOWN = 3  # wrong rows of a round
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that may happen to the service or around it."""
+
+    name: str
+    description: str
+    happen: Callable[[World], Awaitable[None]]
+    """Makes it happen and undoes it; returns when it is undone."""
+    rounds: int = 3
+    """Of a full campaign."""
+    layout: Layout = field(default_factory=Layout)
+    last_words: bool = False
+    """Whether the broker itself may lose what it acknowledged, so that the devices speak once more before the check."""
+    may_drop: bool = False
+    """Whether messages that the broker dropped are no reason to void the round."""
+    recovery_limit: float = PATIENCE
+    """Seconds until the table has caught up."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """How a round went."""
+
+    fault: str
+    seed: int
+    messages: int = 0
+    """Acknowledged by the broker."""
+    lost: int = 0
+    """Values in rows that are not what was acknowledged last."""
+    moved_back: int = 0
+    """Rows that hold an earlier report than they once did."""
+    recovery: float = 0.0
+    """Seconds from the mending of the fault until the table had caught up and took new reports."""
+    peak_memory: int = 0
+    """Bytes, of the service."""
+    void: str = ""
+    """Why it says nothing about the service: the broker itself dropped messages."""
+    wrong: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing was lost and nothing was wrong."""
+        return not (self.lost or self.moved_back or self.wrong)
+
+
+async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Callable[[World], None]) -> Outcome:
+    """Play a round.
+
+    :param begun: told of its world, for whoever shows how it goes.
+    """
+    world = World(scene, fault.layout, seed, reactor)
+    outcome = Outcome(fault=fault.name, seed=seed, details=world.details)
+    try:
+        begun(world)
+        await world.start()
+        await world.sleep(0.1 + world.random.random())
+        await fault.happen(world)
+        await _recover(world, fault, outcome)
+        await world.within(world.load.pause(), "all that was published is acknowledged")
+        if fault.last_words:
+            await world.within(world.load.publish_last_words(), "the last words are acknowledged")
+        await _settle(world)
+        await world.stop_service()
+        await _check(world, fault, outcome)
+        outcome.void = _void(world, fault)
+    except NotInTime as error:
+        world.findings.append(f"{error}; the service said last:\n" + "\n".join(world.service.lines[-12:]))
+    finally:
+        await world.close()
+    outcome.wrong += world.findings
+    outcome.peak_memory = world.peak_memory
+    return outcome
+
+
+async def _recover(world: World, fault: Fault, outcome: Outcome) -> None:
+    """Wait until the rows hold what is acknowledged now, and something that is published later."""
+    began = world.mended_at or world.now
+    wanted = {device.uuid: sequence_of(device.report) for device in world.load.devices}
+    newest = world.load.sequence
+
+    def has_caught_up() -> bool:
+        rows = world.table.rows
+        return any(row.sequence > newest for row in rows.values()) and all(
+            uuid in rows and rows[uuid].sequence >= sequence for uuid, sequence in wanted.items()
+        )
+
+    try:
+        await world.until(has_caught_up, "the table has caught up, and goes on", fault.recovery_limit)
+    except NotInTime as error:
+        world.findings.append(str(error))
+    outcome.recovery = world.now - began
+
+
+async def _settle(world: World) -> None:
+    """Wait until every row is right, and the broker has told all its figures."""
+    ticks = world.broker_figures.ticks
+    await world.until(lambda: world.broker_figures.ticks >= ticks + 2, "the broker tells its figures")
+    try:
+        await world.until(lambda: not _wrong_rows(world), "every row holds what was acknowledged last")
+    except NotInTime as error:
+        world.findings.append(str(error))
+
+
+def _wrong_rows(world: World) -> dict[str, list[str]]:
+    rows = world.table.rows
+    wrong = {device.uuid: wrong_values(device, rows.get(device.uuid), ZONE) for device in world.load.devices}
+    return {uuid: texts for uuid, texts in wrong.items() if texts}
+
+
+async def _check(world: World, fault: Fault, outcome: Outcome) -> None:
+    world.table.note(await world.thread(read_rows, world.database))
+    wrong = _wrong_rows(world)
+    outcome.lost = sum(len(texts) for texts in wrong.values())
+    outcome.wrong += [f"{uuid}: {'; '.join(texts)}" for uuid, texts in list(wrong.items())[:MOST_SHOWN]]
+    outcome.moved_back = len(world.table.moved_back())
+    outcome.messages = world.load.acknowledged
+    if (sum_is_wrong := wrong_sum(world.service.figures)) is not None:
+        outcome.wrong.append(sum_is_wrong)
+    received = sum(service.figures.get("received", 0) for service in world.services)
+    # The figures of a service that was killed are some moments old.
+    if len(world.services) == 1 and not fault.last_words and not fault.may_drop and received < outcome.messages:
+        outcome.wrong.append(f"the service received {received} of {outcome.messages} messages")
+    if world.broker_figures.dropped:
+        world.details["dropped_by_broker"] = world.broker_figures.dropped
+    world.details["stepped_back"] = world.table.stepped_back
+    world.details["services"] = len(world.services)
+
+
+def _void(world: World, fault: Fault) -> str:
+    if fault.may_drop:
+        return ""
+    if world.broker_figures.dropped:
+        return f"the broker dropped {world.broker_figures.dropped} messages"
+    if world.load.refused:
+        return f"the broker refused {world.load.refused} messages"
+    if world.load.without_subscriber and not fault.last_words:
+        return f"the broker had no session for {world.load.without_subscriber} messages"
+    return ""

@@ -1,0 +1,221 @@
+"""The service as an operator runs it, ``twistd -n --pidfile= aiot-mqtt``, save that it does what it is told to suffer.
+
+Commands come in the variable FAULTS, separated by ``;``, before anything starts, and as lines on standard input later.
+Each is confirmed by a line ``faults: COMMAND``. Where standard input ends, so does the process.
+
+    die STEP N        SIGKILL itself at the N-th passing of a step from now on
+    clock SECONDS     set the wall clock, as this process sees it, off by so much
+    hurry             make the service's own long waits short
+    raise decode      a RuntimeError for each message of a device whose name begins with ``victim``
+    raise counter     now and then, from the counter of superseded messages
+    raise observer    from a log observer, for every event
+    lie               acknowledge before the commit; to see that the campaign finds it
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+STEPS = (
+    *("before_receipt", "after_receipt", "before_merge", "after_merge", "before_commit", "after_commit"),
+    *("before_acknowledgement", "after_acknowledgement"),
+    *("before_spool_write", "inside_spool_write", "after_spool_write"),
+    # One transaction removes some of it; with nothing left it is two files that are deleted, one after the other.
+    *("after_spool_read", "inside_spool_removal", "after_spool_removal"),
+    *("before_spool_deletion", "inside_spool_deletion", "after_spool_deletion"),
+)
+COUNTER_RAISES_EACH = 50
+ON_PURPOSE = "a fault that somebody made on purpose"
+
+Passed = Callable[[str], None]
+
+
+def _room(name: str) -> Any:
+    """A module of the service, imported only after the clock was replaced, and open to be changed."""
+    return importlib.import_module(f"aiot_mqtt.{name}")
+
+
+class _Fate:
+    """Counts the passings of a step until the one that is the last; called in the reactor's and the pool's threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._step = ""
+        self._left = 0
+
+    def decide(self, step: str, passings: int) -> None:
+        if step not in STEPS:
+            raise ValueError(f"no such step: {step}")
+        with self._lock:
+            self._step, self._left = step, passings
+
+    def passed(self, step: str) -> None:
+        if step != self._step:
+            return
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _watch(owner: Any, name: str, before: str, after: str, passed: Passed) -> None:
+    """Tell of the passings around a method; of one that returns a Deferred, when that has fired."""
+    method = getattr(owner, name)
+
+    @wraps(method)
+    def watched(*arguments: Any, **named: Any) -> Any:
+        passed(before)
+        result = method(*arguments, **named)
+        if not hasattr(result, "addCallback"):
+            passed(after)
+            return result
+
+        def fired(value: Any) -> Any:
+            passed(after)
+            return value
+
+        return result.addCallback(fired)
+
+    setattr(owner, name, watched)
+
+
+def _watch_steps(passed: Passed) -> None:
+    def acknowledged(step: str) -> None:
+        if step == "after_acknowledgement":
+            # By the next turn of the reactor the PUBACKs have left for the network.
+            reactor: Any = importlib.import_module("twisted.internet.reactor")
+            reactor.callLater(0, passed, step)
+        else:
+            passed(step)
+
+    _watch(_room("ingest").Ingest, "publish_received", "before_receipt", "after_receipt", passed)
+    _watch(_room("pending").PendingUpdates, "merge", "before_merge", "after_merge", passed)
+    _watch(_room("device_table").DeviceTable, "_write", "", "before_commit", passed)
+    _watch(_room("device_table").DeviceTable, "write", "", "after_commit", passed)
+    _watch(_room("pending").Batch, "acknowledge", "before_acknowledgement", "after_acknowledgement", acknowledged)
+    spool = _room("spool").Spool
+    _watch(spool, "_save", "before_spool_write", "inside_spool_write", passed)
+    _watch(spool, "save", "", "after_spool_write", passed)
+    _watch(spool, "read", "", "after_spool_read", passed)
+    _watch(spool, "_move_written_to", "", "inside_spool_removal", passed)
+    _watch(spool, "forget_written", "", "after_spool_removal", passed)
+    _watch(spool, "_delete", "before_spool_deletion", "after_spool_deletion", passed)
+    _watch(Path, "unlink", "", "inside_spool_deletion", passed)  # of the spool first, then of its journal
+
+
+def _hurry() -> None:
+    """Seconds instead of a minute: what is tried is that a wait ends, not how long it is."""
+    _room("attempts").MISCONFIGURED_DELAY = 1.0
+    _room("writer").PATIENCE = 1.0
+    table = _room("device_table")
+    table.DeviceTable.__init__.__kwdefaults__["read_timeout"] = 5
+    session = table._SESSION.replace("wait_timeout=60", "wait_timeout=7")
+    table._SESSION = session.replace("lock_wait_timeout=5", "lock_wait_timeout=1")
+
+
+def _raise_in(part: str) -> None:
+    if part == "decode":
+        ingest = _room("ingest")
+        decode = ingest.decode
+
+        def decode_or_raise(topic: bytes, payload: bytes, rules: Any) -> Any:
+            if b"/victim" in topic:
+                raise RuntimeError(ON_PURPOSE)
+            return decode(topic, payload, rules)
+
+        ingest.decode = decode_or_raise
+    elif part == "counter":
+        _room("tap").Counters = _unreliable(_room("counters").Counters)
+    elif part == "observer":
+
+        def observe(event: object) -> None:
+            raise RuntimeError(f"{ON_PURPOSE}: {type(event)}")
+
+        importlib.import_module("twisted.logger").globalLogPublisher.addObserver(observe)
+    else:
+        raise ValueError(f"nothing to raise in: {part}")
+
+
+def _unreliable(counters: Any) -> Any:
+    plain = counters.superseded
+
+    def count(self: Any, value: int) -> None:
+        self.calls += 1
+        if self.calls % COUNTER_RAISES_EACH == 0:
+            raise RuntimeError(ON_PURPOSE)
+        plain.__set__(self, value)
+
+    return type("Unreliable", (counters,), {"superseded": property(plain.__get__, count), "calls": 0})
+
+
+def _lie() -> None:
+    """Acknowledge what is taken, before it is written."""
+    pending = _room("pending")
+    take = pending.PendingUpdates.take
+
+    def take_and_acknowledge(self: Any) -> Any:
+        batch = take(self)
+        batch.acknowledge()
+        batch.packet_ids = []
+        return batch
+
+    pending.PendingUpdates.take = take_and_acknowledge
+
+
+class _Commands:
+    """Carries out what the runner says."""
+
+    def __init__(self) -> None:
+        self._fate = _Fate()
+        self._offset = 0.0
+        true_time = time.time
+        # Before the service is imported: it takes time.time as default arguments.
+        time.time = lambda: true_time() + self._offset
+
+    def watch_steps(self) -> None:
+        _watch_steps(self._fate.passed)
+
+    def obey(self, command: str) -> None:
+        match command.split():
+            case ["die", step, passings]:
+                self._fate.decide(step, int(passings))
+            case ["clock", seconds]:
+                self._offset = float(seconds)
+            case ["hurry"]:
+                _hurry()
+            case ["raise", part]:
+                _raise_in(part)
+            case ["lie"]:
+                _lie()
+            case _:
+                raise ValueError(f"no such command: {command}")
+        os.write(1, f"faults: {command}\n".encode())  # sys.stdout is twistd's by now
+
+    def listen(self) -> None:
+        for line in sys.stdin:
+            self.obey(line.strip())
+        os._exit(1)  # the runner is gone
+
+
+def main() -> None:
+    """Run, as ``twistd`` does."""
+    commands = _Commands()
+    for command in filter(None, os.environ.get("FAULTS", "").split(";")):
+        commands.obey(command.strip())
+    commands.watch_steps()
+    threading.Thread(target=commands.listen, daemon=True).start()
+    sys.argv = ["twistd", "-n", "--pidfile=", "aiot-mqtt"]
+    importlib.import_module("twisted.scripts.twistd").run()
+
+
+if __name__ == "__main__":
+    main()

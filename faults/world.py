@@ -1,0 +1,249 @@
+"""Everything that one round needs: servers of its own, the service, its load, and who looks on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as NotFired
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.threads import deferToThread
+
+from tests import servers
+from tests.integration.programs import settings_for
+from tests.relay import Relay
+from tests.servers import Database, MariaDB, Mosquitto, MySQL
+
+from .load import Load, numbered
+from .onlookers import BrokerOnlooker, TableOnlooker
+from .process import STARTED, ServiceProcess
+
+T = TypeVar("T")
+
+ZONE = ZoneInfo("Asia/Shanghai")  # the default of DB_TIMEZONE
+POLL_INTERVAL = 0.02  # s
+MEMORY_INTERVAL = 0.5  # s
+VICTIMS = tuple(f"victim-{number}" for number in range(6))  # rows of devices that are none of the load's
+PATIENCE = 120.0  # s that anything but a fault itself may take
+
+
+class NotInTime(Exception):
+    """What should have happened did not; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a round is played with."""
+
+    database: str = "mariadb"
+    """Or ``mysql``."""
+    broker: str = "2.0"
+    """Or ``2.1``."""
+    quick: bool = False
+    """Seconds where it would be a minute."""
+    devices: int = 1000
+    rate: float = 2000.0
+    """Messages a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a fault wants to be different from the ordinary."""
+
+    relayed: frozenset[str] = frozenset()
+    """``broker``, ``database``: what the service reaches through a relay only."""
+    persistence: bool = False
+    """Whether the broker writes to disk when it is stopped."""
+    queue: int | None = 1_000_000
+    """The broker's ``max_queued_messages``; None: its own default of 1000."""
+    settings: Mapping[str, str] | None = None
+    """Of the service."""
+    devices: int | None = None
+    """Where it takes more, or less, than the scene's."""
+    orders: tuple[str, ...] = ()
+    """Commands for ``faults.service`` before it starts."""
+
+
+class World:
+    """One round's servers and everybody around them. A service that is killed is started again at once."""
+
+    broker: Mosquitto
+    database: Database
+    service: ServiceProcess
+    load: Load
+    table: TableOnlooker
+    broker_figures: BrokerOnlooker
+
+    def __init__(self, scene: Scene, layout: Layout, seed: int, reactor: Any) -> None:
+        self.scene = scene
+        self.random = Random(seed)
+        self.findings: list[str] = []
+        """What was wrong, beside what the check at the end finds."""
+        self.details: dict[str, Any] = {}
+        """What a fault wants to have told."""
+        self.services: list[ServiceProcess] = []
+        """Every run of the service, in the order of their starts."""
+        self.folder = servers.private_folder()
+        self.spool.parent.mkdir()
+        self.devices = layout.devices or scene.devices
+        self.before_restart: Callable[[], None] | None = None
+        """Called once, when the service is down, before it is started again."""
+        self.mended_at: float | None = None
+        """When the fault was undone, where that was not at the end of it."""
+        self.relays: dict[str, Relay] = {}
+        self._layout = layout
+        self._seed = seed
+        self.reactor = reactor
+        self._ending = False
+        self._memory = LoopingCall(self._look_at_memory)
+        self._memory.clock = reactor
+
+    # For those who make faults.
+
+    @property
+    def now(self) -> float:
+        """Seconds of the clock that is never set."""
+        return float(self.reactor.seconds())
+
+    def mended(self) -> None:
+        """From now on it counts how long the service takes, whatever else is waited for."""
+        self.mended_at = self.now
+
+    def thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+        """Run what may block."""
+        return deferToThread(work, *arguments)
+
+    def sleep(self, seconds: float, quick: float | None = None) -> Deferred[None]:
+        """Let a fault last, or choose its moment; shorter where it has to be quick."""
+        return deferLater(self.reactor, seconds if quick is None or not self.scene.quick else quick)
+
+    async def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+        """Wait for what is told by no event. Raises ``NotInTime``."""
+        deadline = self.now + seconds
+        while not condition():
+            if self.now > deadline:
+                raise NotInTime(f"not within {seconds:.0f} s: {what}")
+            await deferLater(self.reactor, POLL_INTERVAL)
+
+    async def within(self, waiting: Deferred[T], what: str, seconds: float = PATIENCE) -> T:
+        """Wait for an event. Raises ``NotInTime``."""
+        try:
+            return await waiting.addTimeout(seconds, self.reactor)
+        except NotFired:
+            raise NotInTime(f"not within {seconds:.0f} s: {what}") from None
+
+    async def kill_service(self) -> None:
+        """SIGKILL; returns when it runs again."""
+        killed = self.service
+        killed.signal(signal.SIGKILL)
+        await self.until(lambda: self.service is not killed, "the killed service is gone")
+
+    async def service_dies(self, step: str, passings: int) -> None:
+        """Let the service kill itself at a step; returns when it runs again."""
+        doomed = self.service
+        doomed.tell(f"die {step} {passings}").addErrback(lambda _failure: None)
+        await self.until(lambda: self.service is not doomed, f"the service dies at {step}")
+
+    @property
+    def spool(self) -> Path:
+        """The file of the service's spool, whether it is there or not."""
+        return self.folder / "state" / "mqtt_service.spool"
+
+    def service_settings(self) -> dict[str, str]:
+        """The environment of the service."""
+        settings = settings_for(self.broker, self.database)
+        for name, variable in (("broker", "MQTT_PORT"), ("database", "DB_PORT")):
+            if name in self.relays:
+                settings[variable] = str(self.relays[name].port)
+        orders = (*(("hurry",) if self.scene.quick else ()), *self._layout.orders)
+        settings |= {"LOG_LANGUAGE": "en", "STATS_INTERVAL": "1", "FAULTS": ";".join(orders)}
+        settings["SPOOL_FILE"] = str(self.spool)
+        return settings | dict(self._layout.settings or {})
+
+    def start_service(self) -> None:
+        """Start the service."""
+        self.service = service = ServiceProcess.start(self.reactor, self.service_settings(), self.folder)
+        self.services.append(service)
+        service.ended.addCallback(self._service_ended, service)
+
+    # For who plays the round.
+
+    async def start(self) -> None:
+        """Start the servers, then the service, then the load; returns when the first rows hold reports."""
+        await self.thread(self._start_servers)
+        self.table = TableOnlooker(self.database, self.reactor)
+        self.table.start()
+        self.broker_figures = BrokerOnlooker(self.broker.port, self.reactor)
+        self.broker_figures.start()
+        self.start_service()
+        self._memory.start(MEMORY_INTERVAL, now=False)
+        await self.until(lambda: self.service.count(STARTED), "the service is subscribed")
+        uuids = list(numbered(self.devices))
+        self.load = Load(uuids, self.broker.port, self.reactor, rate=self.scene.rate, seed=self._seed)
+        self.load.start()
+        await self.until(lambda: any(row.report for row in self.table.rows.values()), "the first reports are stored")
+
+    async def stop_service(self) -> int:
+        """SIGTERM, and wait for its end; returns how it ended."""
+        self._ending = True
+        return await self.within(self.service.stop(), "the service has stopped")
+
+    async def close(self) -> None:
+        """Stop everything and remove it."""
+        self._ending = True
+        if self._memory.running:
+            self._memory.stop()
+        for name in ("load", "table", "broker_figures"):
+            if (part := getattr(self, name, None)) is not None:
+                (part.close if name == "load" else part.stop)()
+        for service in self.services:
+            service.signal(signal.SIGKILL)
+        for service in self.services:
+            if service.is_running:
+                await service.ended
+        await self.thread(self._close_servers)
+
+    @property
+    def peak_memory(self) -> int:
+        """Bytes, of any run of the service."""
+        return max((service.peak_memory for service in self.services), default=0)
+
+    def _start_servers(self) -> None:
+        layout = self._layout
+        queue = [] if layout.queue is None else [f"max_queued_messages {layout.queue}"]
+        self.broker = Mosquitto(self.scene.broker, settings=["sys_interval 1", *queue], persistence=layout.persistence)
+        self.broker.start()
+        self.database = MariaDB() if self.scene.database == "mariadb" else MySQL()
+        self.database.start()
+        self.database.create_device_table()
+        self.database.grant()
+        self.database.add_devices([*numbered(self.devices), *VICTIMS])
+        for name in layout.relayed:
+            self.relays[name] = Relay(self.broker.port if name == "broker" else self.database.port)
+
+    def _close_servers(self) -> None:
+        for part in (*self.relays.values(), getattr(self, "broker", None), getattr(self, "database", None)):
+            if part is not None:
+                part.close()
+        servers.remove_folder(Path(self.folder))
+
+    def _service_ended(self, how: int, service: ServiceProcess) -> int:
+        if service is self.service and not self._ending:
+            if how != signal.SIGKILL:
+                last = "\n".join(service.lines[-20:])
+                self.findings.append(f"the service ended by itself ({how}):\n{last}")
+            meanwhile, self.before_restart = self.before_restart, None
+            if meanwhile is not None:
+                meanwhile()
+            self.start_service()
+        return how
+
+    def _look_at_memory(self) -> None:
+        for service in self.services:
+            service.look_at_memory()
