@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import broker_faults as broker
 from . import data_faults as data
 from . import database_faults as database
+from . import hostile_faults as hostile
 from . import network_faults as network
 from . import service_faults as service
 from . import spool_faults as spool
@@ -93,6 +94,20 @@ FAULTS = (
         service.clock_set,
         layout=Layout(settings={"HEARTBEAT_TIMEOUT": "5", "HEARTBEAT_CHECK_INTERVAL": "1"}),
         last_words=True,
+    ),
+    Fault(
+        "hostile-broker",
+        "200,000 mutated packet streams from the broker (counted as messages)",
+        None,
+        rounds=1,
+        alone=hostile.hostile_broker,
+    ),
+    Fault(
+        "hostile-device",
+        "1,000,000 mutated topics and payloads (counted as messages)",
+        None,
+        rounds=1,
+        alone=hostile.hostile_device,
     ),
     Fault(
         "faults-inside",

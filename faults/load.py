@@ -107,6 +107,7 @@ class Load:
         self._ticking.clock = reactor
         self._connecting: list[Deferred[None]] = []
         self._all_acknowledged: Deferred[None] | None = None
+        self._last_words: deque[tuple[int, str]] = deque()
 
     def start(self) -> None:
         """Connect, and publish from then on."""
@@ -134,17 +135,18 @@ class Load:
         self._ticking.start(TICK)
 
     def publish_last_words(self) -> Deferred[None]:
-        """One message of each kind for every device, in any order; fires once all are acknowledged. While paused."""
-        for device in (number for number, device in enumerate(self.devices) if not device.is_silent):
-            kinds = ["data", "status", "heartbeat"]
-            self._random.shuffle(kinds)
-            for kind in kinds:
-                self._lanes[device % CONNECTIONS].queue.append(self._message(device, kind))
-        acknowledged: Deferred[None] = Deferred()
-        self._all_acknowledged = acknowledged
-        for lane in self._lanes:
-            self._send(lane)
-        return acknowledged
+        """One message of each kind for every device, at the usual rate; fires once all are acknowledged. While paused.
+
+        The kinds come in any order, and a device that is silent stays so.
+        """
+        for device, acknowledged in enumerate(self.devices):
+            if not acknowledged.is_silent:
+                kinds = self._random.sample(("data", "status", "heartbeat"), 3)
+                self._last_words.extend((device, kind) for kind in kinds)
+        acknowledged_all: Deferred[None] = Deferred()
+        self._all_acknowledged = acknowledged_all
+        self.resume()
+        return acknowledged_all
 
     def speak(self, uuid: str, kind: str, payload: bytes) -> None:
         """Publish one message for a device that is none of the fleet; nothing is noted of it."""
@@ -192,14 +194,22 @@ class Load:
         self._owed = min(self._owed + (now - self._last_tick) * self.rate, MOST_DUE * self.rate)
         self._last_tick = now
         rooms = [lane.room for lane in self._lanes]
-        count = len(self.devices)
+        is_ending = bool(self._last_words)
         for _ in range(int(self._owed)):
             self._owed -= 1
-            device = self._turn = (self._turn + 1) % count
-            number = device % CONNECTIONS
-            if rooms[number] > 0 and not self.devices[device].is_silent:
-                rooms[number] -= 1
-                self._lanes[number].queue.append(self._message(device, self._kind()))
+            if is_ending:
+                if not self._last_words or rooms[self._last_words[0][0] % CONNECTIONS] <= 0:
+                    break
+                device, kind = self._last_words.popleft()
+            else:
+                device = self._turn = (self._turn + 1) % len(self.devices)
+                kind = self._kind()
+                if rooms[device % CONNECTIONS] <= 0 or self.devices[device].is_silent:
+                    continue
+            rooms[device % CONNECTIONS] -= 1
+            self._lanes[device % CONNECTIONS].queue.append(self._message(device, kind))
+        if is_ending and not self._last_words:
+            self._ticking.stop()
         for lane in self._lanes:
             self._send(lane)
 
@@ -247,7 +257,7 @@ class Load:
 
     def _tell_when_empty(self) -> None:
         waiting = self._all_acknowledged
-        if waiting is not None and not any(lane.queue for lane in self._lanes):
+        if waiting is not None and not self._last_words and not any(lane.queue for lane in self._lanes):
             self._all_acknowledged = None
             waiting.callback(None)
 

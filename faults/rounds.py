@@ -8,8 +8,10 @@ from typing import Any
 
 from .check import sequence_of, wrong_sum, wrong_values
 from .onlookers import read_rows
+from .process import FIGURES
 from .world import PATIENCE, ZONE, Layout, NotInTime, Scene, World
 
+MOST_LINES = 200  # of the service that are kept
 MOST_SHOWN = 3  # wrong rows of a round
 
 
@@ -19,7 +21,7 @@ class Fault:
 
     name: str
     description: str
-    happen: Callable[[World], Awaitable[None]]
+    happen: Callable[[World], Awaitable[None]] | None
     """Makes it happen and undoes it; returns when it is undone."""
     rounds: int = 3
     """Of a full campaign."""
@@ -30,6 +32,8 @@ class Fault:
     """Whether messages that the broker dropped are no reason to void the round."""
     recovery_limit: float = PATIENCE
     """Seconds until the table has caught up."""
+    alone: Callable[[Scene, int], Awaitable[Outcome]] | None = None
+    """Plays a round without a world, from its seed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class Outcome:
     """Why it says nothing about the service: the broker itself dropped messages."""
     wrong: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    """What the service said last, apart from its figures."""
 
     @property
     def is_right(self) -> bool:
@@ -62,14 +68,18 @@ class Outcome:
 async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Callable[[World], None]) -> Outcome:
     """Play a round.
 
+    :param seed: decides what is left to chance.
     :param begun: told of its world, for whoever shows how it goes.
     """
+    if fault.alone is not None:
+        return await fault.alone(scene, seed)
     world = World(scene, fault.layout, seed, reactor)
     outcome = Outcome(fault=fault.name, seed=seed, details=world.details)
     try:
         begun(world)
         await world.start()
         await world.sleep(0.1 + world.random.random())
+        assert fault.happen is not None
         await fault.happen(world)
         await _recover(world, fault, outcome)
         await world.within(world.load.pause(), "all that was published is acknowledged")
@@ -77,13 +87,15 @@ async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Calla
             await world.within(world.load.publish_last_words(), "the last words are acknowledged")
         await _settle(world)
         await world.stop_service()
+        await _hear_broker(world)
         await _check(world, fault, outcome)
         outcome.void = _void(world, fault)
     except NotInTime as error:
-        world.findings.append(f"{error}; the service said last:\n" + "\n".join(world.service.lines[-12:]))
+        world.findings.append(str(error))
     finally:
         await world.close()
     outcome.wrong += world.findings
+    outcome.log = [line for service in world.services for line in service.lines if FIGURES not in line][-MOST_LINES:]
     outcome.peak_memory = world.peak_memory
     return outcome
 
@@ -108,13 +120,17 @@ async def _recover(world: World, fault: Fault, outcome: Outcome) -> None:
 
 
 async def _settle(world: World) -> None:
-    """Wait until every row is right, and the broker has told all its figures."""
-    ticks = world.broker_figures.ticks
-    await world.until(lambda: world.broker_figures.ticks >= ticks + 2, "the broker tells its figures")
+    """Wait until every row is right."""
     try:
         await world.until(lambda: not _wrong_rows(world), "every row holds what was acknowledged last")
     except NotInTime as error:
         world.findings.append(str(error))
+
+
+async def _hear_broker(world: World) -> None:
+    """Wait until the broker has told all its figures."""
+    ticks = world.broker_figures.ticks
+    await world.until(lambda: world.broker_figures.ticks >= ticks + 2, "the broker tells its figures")
 
 
 def _wrong_rows(world: World) -> dict[str, list[str]]:

@@ -1,0 +1,39 @@
+"""Bytes that nobody well-behaved sends: each run in a process of its own, because it must not share a reactor."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from twisted.internet.utils import getProcessOutputAndValue
+
+from tests import servers
+
+from .rounds import Outcome
+from .world import Scene
+
+STREAMS, INPUTS = 200_000, 1_000_000
+QUICK_SHARE = 100  # a quick run is so many times shorter
+
+
+async def hostile_broker(scene: Scene, seed: int) -> Outcome:
+    """Mutated packet streams on real connections."""
+    return await _run("hostile-broker", "faults.hostile_broker", "--streams", STREAMS, scene, seed)
+
+
+async def hostile_device(scene: Scene, seed: int) -> Outcome:
+    """Mutated topics and payloads."""
+    return await _run("hostile-device", "faults.decoding", "--inputs", INPUTS, scene, seed)
+
+
+async def _run(fault: str, module: str, option: str, count: int, scene: Scene, seed: int) -> Outcome:
+    count = count // QUICK_SHARE if scene.quick else count
+    arguments = ["-m", module, option, str(count), "--seed", str(seed)]
+    environment = {"PYTHONPATH": str(servers.ROOT), "PYTHONIOENCODING": "utf-8"}
+    output, errors, code = await getProcessOutputAndValue(sys.executable, arguments, environment)
+    text = output.decode("utf-8", "replace")
+    outcome = Outcome(fault=fault, seed=seed, messages=count, log=text.splitlines())
+    if code:
+        wrong = re.findall(r"^WRONG.*\n?.*", text, re.MULTILINE)
+        outcome.wrong += wrong or [errors.decode("utf-8", "replace")[-2000:]]
+    return outcome
