@@ -39,6 +39,7 @@ from .inputs import PAYLOADS, TOPICS, changed, report_payload
 from .second_opinion import judge
 
 MOST_FINDINGS = 20
+TRIES = 1000  # to shorten an input
 Parts = TypeVar("Parts", bytes, tuple[Any, ...])
 SEEDS = tuple((topic, payload) for topic in TOPICS for payload in PAYLOADS)
 
@@ -172,11 +173,11 @@ def _recorded(arcs: set[object]) -> Iterator[None]:
 
 
 def _shortened(topic: bytes, payload: bytes, rules: ReportRules) -> tuple[bytes, bytes]:
-    payload = shortest(payload, lambda less: judge(topic, less, rules).problem is not None)
-    return shortest(topic, lambda less: judge(less, payload, rules).problem is not None), payload
+    payload = shortest(payload, lambda less: judge(topic, less, rules).problem is not None, TRIES)
+    return shortest(topic, lambda less: judge(less, payload, rules).problem is not None, TRIES), payload
 
 
-def shortest(whole: Parts, is_wrong: Callable[[Parts], bool], tries: int = 1000) -> Parts:
+def shortest(whole: Parts, is_wrong: Callable[[Parts], bool], tries: int) -> Parts:
     """Leave out of something that is wrong whatever can be left out, while it stays wrong."""
     span = len(whole)
     while span:
