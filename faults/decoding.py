@@ -35,7 +35,7 @@ from aiot_mqtt.pending import PendingUpdates
 from aiot_mqtt.refusals import Refusals
 from aiot_mqtt.report import ReportRules
 
-from .inputs import PAYLOADS, TOPICS, changed, report_payload
+from .inputs import PAYLOADS, TOKENS, TOPICS, changed, report_payload
 from .second_opinion import judge
 
 MOST_FINDINGS = 20
@@ -217,10 +217,14 @@ def fuzz_with_atheris(arguments: Sequence[str]) -> NoReturn:
         if verdict.problem:
             raise AssertionError(verdict.problem)
 
-    with tempfile.TemporaryDirectory() as corpus:
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, dictionary = Path(folder, "corpus"), Path(folder, "dictionary")
+        corpus.mkdir()
         for number, (topic, payload) in enumerate(SEEDS):
-            Path(corpus, str(number)).write_bytes(topic + b"\0" + payload)
-        atheris.Setup([sys.argv[0], *arguments, corpus], judge_one)
+            (corpus / str(number)).write_bytes(topic + b"\0" + payload)
+        entries = ("".join(f"\\x{byte:02x}" for byte in token) for token in TOKENS if len(token) < 64)
+        dictionary.write_text("".join(f'"{entry}"\n' for entry in entries), "ascii")
+        atheris.Setup([sys.argv[0], f"-dict={dictionary}", *arguments, str(corpus)], judge_one)
         atheris.Fuzz()
     raise AssertionError("libFuzzer ends the process")
 
