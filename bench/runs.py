@@ -1,0 +1,184 @@
+"""One run: a subject, a load, and what it took."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests import servers
+from tests.integration.programs import Program
+from tests.servers import Mosquitto
+
+from .messages import Plan
+from .stage import PATIENCE, RunFailed, Stage, dropped
+from .subjects import EXIT, LAST_ROW, Make, running
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run took."""
+
+    messages: int
+    seconds: float
+    """From the first PUBLISH to the last row stored, or to the last message received."""
+    cpu_seconds: float
+    """Of the subject's process, in that time."""
+    rows: int
+    """Changed in the database."""
+    commits: int
+    wrong_rows: int
+    """Devices whose row does not hold their last report; 0 where there is nothing to store."""
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.messages / self.seconds
+
+    @property
+    def cpu_micros(self) -> float:
+        """Of CPU a message."""
+        return self.cpu_seconds / self.messages * 1e6
+
+
+class Load:
+    """A publisher as a process of its own, ready to begin."""
+
+    def __init__(self, broker: Mosquitto, plan: Plan) -> None:
+        argv = [sys.executable, "-m", "bench.load", str(broker.port), json.dumps(asdict(plan))]
+        self._process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=servers.ROOT
+        )
+        if self._read() != "ready":
+            raise RunFailed("the publisher did not become ready")
+
+    def begin(self) -> None:
+        """Publish from now on."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def wait(self) -> tuple[float, float]:
+        """Wait for its end; returns when it began and when all was published, on the monotonic clock."""
+        line = self._read()
+        if self._process.wait():
+            raise RunFailed("the publisher failed")
+        times = json.loads(line)
+        return times["began"], times["ended"]
+
+    def publish(self) -> tuple[float, float]:
+        """``begin`` and ``wait``."""
+        self.begin()
+        return self.wait()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        """Kill it, should it still run."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+@contextlib.contextmanager
+def load(broker: Mosquitto, plan: Plan) -> Iterator[Load]:
+    """A publisher that is gone behind the block."""
+    publisher = Load(broker, plan)
+    try:
+        yield publisher
+    finally:
+        publisher.close()
+
+
+def measure(
+    stage: Stage,
+    make: Make,
+    plan: Plan,
+    *,
+    broker_settings: Sequence[str] = (),
+    watch: Callable[[Mosquitto], contextlib.AbstractContextManager[int]] | None = None,
+    meanwhile: Callable[[Program], None] = lambda _program: None,
+) -> Run:
+    """Start a subject, publish, and wait until it is through.
+
+    :param watch: given the broker, makes the port that the subject connects to instead of the broker's.
+    :param meanwhile: called with the subject while it is under load.
+    :raises RunFailed: it did not get through, or not everything did.
+    """
+    with contextlib.ExitStack() as stack:
+        broker = stack.enter_context(stage.broker(*broker_settings))
+        subject = make(stage, broker, plan.count)
+        if watch is not None:
+            port = stack.enter_context(watch(broker))
+            subject = subject._replace(settings={**subject.settings, "MQTT_PORT": str(port)})
+        program = stack.enter_context(running(stage, broker, subject))
+        publisher = stack.enter_context(load(broker, plan))
+        pid = program.process.pid
+        before = _database_counters(stage)
+        cpu_before = cpu_seconds(pid)
+        publisher.begin()
+        meanwhile(program)
+        began, published = publisher.wait()
+        if subject.ends_with == EXIT:
+            ended = wait_for_exit(pid)
+        elif subject.ends_with == LAST_ROW:
+            ended = stage.wait_until_stored(plan)
+        else:
+            ended = stage.wait_for_status(subject.ends_with, before[subject.ends_with] + plan.count)
+        ended = max(ended, published)
+        cpu = cpu_seconds(pid) - cpu_before
+        after = _database_counters(stage)
+        if lost := dropped(broker):
+            raise RunFailed(f"the broker dropped {lost:,} messages")
+        stores = subject.ends_with != EXIT
+        return Run(
+            plan.count,
+            ended - began,
+            cpu,
+            after["Handler_update"] - before["Handler_update"],
+            after["Com_commit"] - before["Com_commit"],
+            stage.wrong_rows(plan) if stores else 0,
+        )
+
+
+def _database_counters(stage: Stage) -> Mapping[str, int]:
+    return {name: stage.status(name) for name in ("Com_commit", "Com_update", "Handler_update")}
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used, its threads included; also of one that has ended and was not waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+def peak_memory(pid: int) -> int:
+    """The most bytes of memory that a process has had at one time."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RunFailed("the process has ended")
+
+
+def wait_for_exit(pid: int) -> float:
+    """Wait for a process, without taking its exit code; returns when it ended, on the monotonic clock."""
+    handle = os.pidfd_open(pid)
+    try:
+        if not select.select([handle], [], [], PATIENCE)[0]:
+            raise RunFailed("not every message was received")
+        return time.monotonic()
+    finally:
+        os.close(handle)
