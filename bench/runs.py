@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tests import servers
@@ -29,15 +29,23 @@ class Run:
     """What a run took."""
 
     messages: int
-    seconds: float
-    """From the first PUBLISH to the last row stored, or to the last message received."""
+    began: float
+    """The first PUBLISH, on the monotonic clock."""
+    ended: float
+    """The last row was stored, or the last message received."""
     cpu_seconds: float
     """Of the subject's process, in that time."""
-    rows: int
+    rows: int = 0
     """Changed in the database."""
-    commits: int
-    wrong_rows: int
-    """Devices whose row does not hold their last report; 0 where there is nothing to store."""
+    commits: int = 0
+    binlog_bytes: int | None = None
+    wrong_rows: int = 0
+    """Devices whose row does not hold their last report."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended - self.began
 
     @property
     def rate(self) -> float:
@@ -117,7 +125,8 @@ def measure(
 
     :param watch: given the broker, makes the port that the subject connects to instead of the broker's.
     :param meanwhile: called with the subject while it is under load.
-    :raises RunFailed: it did not get through, or not everything did.
+    :raises RunFailed: it did not get through, the broker dropped something, or the service lost something. (Others
+        may: one that acknowledges on receipt may write one device's messages in the wrong order.)
     """
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(stage.broker(*broker_settings))
@@ -128,7 +137,7 @@ def measure(
         program = stack.enter_context(running(stage, broker, subject))
         publisher = stack.enter_context(load(broker, plan))
         pid = program.process.pid
-        before = _database_counters(stage)
+        before = _Figures.read(stage)
         cpu_before = cpu_seconds(pid)
         publisher.begin()
         meanwhile(program)
@@ -138,25 +147,38 @@ def measure(
         elif subject.ends_with == LAST_ROW:
             ended = stage.wait_until_stored(plan)
         else:
-            ended = stage.wait_for_status(subject.ends_with, before[subject.ends_with] + plan.count)
-        ended = max(ended, published)
+            ended = stage.wait_for_status(subject.ends_with, before.status[subject.ends_with] + plan.count)
         cpu = cpu_seconds(pid) - cpu_before
-        after = _database_counters(stage)
+        run = Run(plan.count, began, max(ended, published), cpu)
         if lost := dropped(broker):
             raise RunFailed(f"the broker dropped {lost:,} messages")
-        stores = subject.ends_with != EXIT
-        return Run(
-            plan.count,
-            ended - began,
-            cpu,
-            after["Handler_update"] - before["Handler_update"],
-            after["Com_commit"] - before["Com_commit"],
-            stage.wrong_rows(plan) if stores else 0,
-        )
+        if subject.ends_with == EXIT:
+            return run
+        wrong = stage.wrong_rows(plan)
+        if wrong and subject.ends_with == LAST_ROW:
+            raise RunFailed(f"{wrong:,} rows do not hold the last report of their device")
+        return before.add_to(run, stage, wrong)
 
 
-def _database_counters(stage: Stage) -> Mapping[str, int]:
-    return {name: stage.status(name) for name in ("Com_commit", "Com_update", "Handler_update")}
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What the database server counts, before a run."""
+
+    status: Mapping[str, int]
+    binlog_bytes: int | None
+
+    @staticmethod
+    def read(stage: Stage) -> _Figures:
+        names = ("Com_commit", "Com_update", "Handler_update")
+        return _Figures({name: stage.status(name) for name in names}, stage.binlog_bytes())
+
+    def add_to(self, run: Run, stage: Stage, wrong_rows: int) -> Run:
+        after = _Figures.read(stage)
+        binlog = None
+        if self.binlog_bytes is not None and after.binlog_bytes is not None:
+            binlog = after.binlog_bytes - self.binlog_bytes
+        rows, commits = (after.status[name] - self.status[name] for name in ("Handler_update", "Com_commit"))
+        return replace(run, rows=rows, commits=commits, binlog_bytes=binlog, wrong_rows=wrong_rows)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -45,6 +45,8 @@ class Stage:
         make = MariaDB if flavour == "mariadb" else MySQL
         self.database: Database = make(settings=BUFFERS[flavour])
         self.database.start()
+        self.database.create_device_table()
+        self.database.grant()
         self.devices = 0
         self._next_sequence = 1
         self._connection = self.connect()
@@ -60,6 +62,7 @@ class Stage:
             port=self.database.port,
             user=self.database.service_user,
             password=self.database.service_password.encode(),
+            database=DATABASE,
             charset="utf8mb4",
             autocommit=True,
             ssl_disabled=True,
@@ -125,7 +128,7 @@ class Stage:
 
         def last_sequence() -> int:
             ((document,),) = self._select(
-                f"SELECT last_report_data FROM {DATABASE}.{DEVICE_TABLE} WHERE uuid = %s", LAST_UUID
+                f"SELECT last_report_data FROM {DEVICE_TABLE} WHERE uuid = %s", LAST_UUID
             )
             return int(json.loads(document)["seq"])
 
@@ -142,7 +145,7 @@ class Stage:
 
     def wrong_rows(self, plan: Plan) -> int:
         """How many devices' rows do not hold the last report that was published."""
-        rows = self._select(f"SELECT uuid, last_report_data FROM {DATABASE}.{DEVICE_TABLE}")
+        rows = self._select(f"SELECT uuid, last_report_data FROM {DEVICE_TABLE}")
         held = {name: json.loads(document)["seq"] for name, document in rows}
         return sum(held.get(name) != sequence for name, sequence in last_reports(plan).items())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -151,6 +152,8 @@ def running(stage: Stage, broker: Mosquitto, subject: Subject) -> Iterator[Progr
 
         wait_until(is_ready, output, "its subscriptions")
         yield program
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.stop()
     finally:
         program.close()
         servers.remove_folder(folder)

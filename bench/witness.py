@@ -7,20 +7,27 @@ Prints the port it listens on, and at SIGTERM what it saw, as JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 import sys
 import time
 from array import array
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
 
 from aiot_mqtt.packets import PacketReader
+from tests import servers
+from tests.servers import Mosquitto
+
+from .figures import quantile
 
 PUBACK = 4
 MOST_PAYLOAD = 2**28  # bytes
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
 
 
 class Sightings:
@@ -60,19 +67,12 @@ class Sightings:
 
     def summary(self) -> dict[str, float]:
         """Times in milliseconds."""
-        waits = sorted(self.waits)
-
-        def quantile(share: float) -> float:
-            return 1000 * waits[min(len(waits) - 1, int(share * len(waits)))] if waits else 0.0
-
+        waits = self.waits or [0.0]
         return {
-            "acknowledged": len(waits),
+            "acknowledged": len(self.waits),
             "unacknowledged": len(self._waiting),
             "out_of_order": self.out_of_order,
-            "p50": quantile(0.5),
-            "p99": quantile(0.99),
-            "p999": quantile(0.999),
-            "max": 1000 * waits[-1] if waits else 0.0,
+            **{name: 1000 * quantile(waits, share) for name, share in QUANTILES.items()},
         }
 
 
@@ -113,8 +113,32 @@ def _transport(protocol: Any) -> Any:
     return protocol.transport
 
 
+class Witness:
+    """The proxy as a process of its own, in front of a broker."""
+
+    def __init__(self) -> None:
+        self.summary: dict[str, float] = {}
+        """What it saw, once it has ended: see ``Sightings.summary``."""
+
+    @contextlib.contextmanager
+    def watch(self, broker: Mosquitto) -> Iterator[int]:
+        """Watch what goes through a port, as long as the block lasts."""
+        argv = [sys.executable, "-m", "bench.witness", str(broker.port)]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=servers.ROOT)
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+            process.terminate()
+            self.summary = json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+            process.wait()
+
+
 def main() -> None:
     """See the module."""
+    from twisted.internet import reactor  # noqa: PLC0415 whoever starts the process needs none
+
     sightings = Sightings()
     loop: Any = reactor
     port = loop.listenTCP(0, proxy(int(sys.argv[1]), sightings), interface="127.0.0.1")
