@@ -45,6 +45,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round of each, to try it; too short to quote")
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each is measured (5)")
     parser.add_argument("--mysql", action="store_true", help="with MySQL, whose binary log is on, instead of MariaDB")
+    parser.add_argument("--broker", choices=("2.0", "2.1"), default="2.0", help="which Mosquitto (2.0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results")
     parser.add_argument("--from", type=Path, dest="source", metavar="FILE", help="measure nothing, show such a file")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the results in docs/performance.md")
@@ -63,7 +64,7 @@ def _measure(options: argparse.Namespace, display: Display) -> Record:
     if options.rounds:
         scale = replace(scale, rounds=options.rounds)
     display.begin("starting the database")
-    stage = Stage("mysql" if options.mysql else "mariadb")
+    stage = Stage("mysql" if options.mysql else "mariadb", options.broker)
     try:
         bench = Bench(stage, scale, display.begin, display.say)
         outcomes = {name: item(bench) for name, item in ITEMS.items() if name in options.items}

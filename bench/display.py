@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import median
+import sys
 
 from rich import box
 from rich.console import Console
@@ -10,7 +10,9 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from .results import Record, figures, spread, wanted
+from .results import HEADINGS, Record, figures, rooms, spread, subject_cells, wanted
+
+PIPED_COLUMNS = 120
 
 
 class Display:
@@ -18,7 +20,8 @@ class Display:
 
     def __init__(self) -> None:
         self._progress = Console(stderr=True, highlight=False, markup=False, emoji=False)
-        self._tables = Console(highlight=False, markup=False, emoji=False)
+        width = None if sys.stdout.isatty() else PIPED_COLUMNS
+        self._tables = Console(highlight=False, markup=False, emoji=False, width=width)
         self._status: Status | None = None
 
     def begin(self, what: str) -> None:
@@ -42,29 +45,23 @@ class Display:
         for name, item in results["items"].items():
             if item["subjects"]:
                 self._tables.print(self._subjects(name, item))
+        if found := rooms(results):
+            shares = ", ".join(f"{room} {share:.0%}" for room, share in found.items())
+            self._tables.print(f"where the service's time goes: {shares}\n")
         self._tables.print(self._figures(results))
         for name, item in results["items"].items():
             for failure in item["failures"]:
                 self._tables.print(f"FAILED {name}: {failure}")
 
     def _subjects(self, name: str, item: Record) -> Table:
+        cells = {subject: subject_cells(runs) for subject, runs in item["subjects"].items()}
         table = Table(title=name, title_justify="left", box=box.SIMPLE)
         table.add_column("")
-        for heading in ("messages", "messages/s", "µs of CPU each", "rows each", "binlog bytes each", "wrong rows"):
-            table.add_column(heading, justify="right")
-        for subject, runs in item["subjects"].items():
-            rows = [run["rows_per_message"] for run in runs]
-            binlog = [run["binlog_bytes_per_message"] for run in runs if run["binlog_bytes_per_message"]]
-            wrong = max(run["wrong_rows"] for run in runs)
-            table.add_row(
-                subject,
-                f"{runs[0]['messages']:,}",
-                spread([run["rate"] for run in runs]),
-                spread([run["cpu_micros"] for run in runs]) if any(run["cpu_micros"] for run in runs) else "",
-                f"{median(rows):.2f}" if any(rows) else "",
-                f"{median(binlog):.0f}" if binlog else "",
-                f"{wrong:,}" if wrong else "",
-            )
+        shown = [number for number, _ in enumerate(HEADINGS) if any(row[number] for row in cells.values())]
+        for number in shown:
+            table.add_column(HEADINGS[number], justify="right")
+        for subject, row in cells.items():
+            table.add_row(subject, *(row[number] for number in shown))
         return table
 
     def _figures(self, results: Record) -> Table:

@@ -111,6 +111,32 @@ def figures(results: Record) -> list[Record]:
     return sorted(every, key=lambda figure: str(figure["number"]))
 
 
+HEADINGS = ("messages", "messages/s", "µs of CPU each", "rows each", "binlog bytes each", "rows out of date")
+
+
+def subject_cells(runs: list[Record]) -> list[str]:
+    """What the runs of a subject came to, under ``HEADINGS``; empty where it does not apply."""
+    cpu, rows, binlog = (
+        [run[name] for run in runs if run[name]]
+        for name in ("cpu_micros", "rows_per_message", "binlog_bytes_per_message")
+    )
+    wrong = max(run["wrong_rows"] for run in runs)
+    return [
+        f"{runs[0]['messages']:,}",
+        spread([run["rate"] for run in runs]),
+        spread(cpu) if cpu else "",
+        f"{median(rows):.2f}" if rows else "",
+        f"{median(binlog):,.0f}" if binlog else "",
+        f"{wrong:,}" if wrong else "",
+    ]
+
+
+def rooms(results: Record) -> dict[str, float]:
+    """The profile, the largest share first; empty where there is none."""
+    found: dict[str, float] = results["items"].get("profile", {}).get("notes", {}).get("rooms", {})
+    return found
+
+
 def is_right(results: Record) -> bool:
     """Whether every run came to its end and lost nothing; a target that is missed is no mistake."""
     return not any(item["failures"] for item in results["items"].values())

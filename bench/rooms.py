@@ -21,6 +21,8 @@ OWNERS = (
     (re.compile(r"paho/"), "paho"),
     (re.compile(r"twisted/"), "Twisted"),
 )
+# Innermost frames that wait: for work, for the network, for the database. Not every kernel tells a sampler so.
+WAITS = re.compile(r"^(\w+\.)?(wait \(.*/threading\.py|doPoll \(|readinto \()")
 
 
 def profile(pid: int, seconds: int) -> dict[str, float]:
@@ -50,7 +52,9 @@ def by_room(stacks: str) -> dict[str, float]:
     counted: Counter[str] = Counter()
     for line in stacks.splitlines():
         frames, _, count = line.rpartition(" ")
-        counted[_room(frames.split(";"))] += int(count)
+        stack = frames.split(";")
+        if not WAITS.match(stack[-1]):
+            counted[_room(stack)] += int(count)
     total = counted.total()
     return {room: count / total for room, count in counted.items()}
 

@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def measure(
     make: Make,
     plan: Plan,
     *,
-    broker_settings: Sequence[str] = (),
+    broker_version: str | None = None,
     watch: Callable[[Mosquitto], contextlib.AbstractContextManager[int]] | None = None,
     meanwhile: Callable[[Program], None] = lambda _program: None,
 ) -> Run:
@@ -129,7 +129,7 @@ def measure(
         may: one that acknowledges on receipt may write one device's messages in the wrong order.)
     """
     with contextlib.ExitStack() as stack:
-        broker = stack.enter_context(stage.broker(*broker_settings))
+        broker = stack.enter_context(stage.broker(broker_version))
         subject = make(stage, broker, plan.count)
         if watch is not None:
             port = stack.enter_context(watch(broker))

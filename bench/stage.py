@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pymysql
@@ -40,13 +40,17 @@ class RunFailed(Exception):
 class Stage:
     """A database with devices that have all reported before."""
 
-    def __init__(self, flavour: str) -> None:
-        """:param flavour: "mariadb" or "mysql"."""
+    def __init__(self, flavour: str, broker_version: str) -> None:
+        """
+        :param flavour: "mariadb" or "mysql".
+        :param broker_version: "2.0" or "2.1".
+        """
         make = MariaDB if flavour == "mariadb" else MySQL
         self.database: Database = make(settings=BUFFERS[flavour])
         self.database.start()
         self.database.create_device_table()
         self.database.grant()
+        self.broker_version = broker_version
         self.devices = 0
         self._next_sequence = 1
         self._connection = self.connect()
@@ -94,11 +98,9 @@ class Stage:
         self._next_sequence += count
         return plan
 
-    @contextlib.contextmanager
-    def broker(self, *settings: str) -> Iterator[Mosquitto]:
-        """A broker of its own for a run."""
-        with Mosquitto(settings=(*BROKER_SETTINGS, *settings)) as broker:
-            yield broker
+    def broker(self, version: str | None = None) -> contextlib.AbstractContextManager[Mosquitto]:
+        """A broker of its own for a run, of this version or of the usual one."""
+        return Mosquitto(version or self.broker_version, settings=BROKER_SETTINGS)
 
     def _select(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests import servers
 from tests.integration.programs import Program
+from tests.servers import unavailable
 
 from .bare import BareLoop
 from .figures import Figure, Outcome, quantile, ratios
@@ -24,6 +25,7 @@ from .witness import Witness
 
 SUB, PAHO_5 = "mosquitto_sub", "paho 5, idle"
 WINDOW_OF_311 = 20  # Mosquitto's own, for a client that cannot ask for another
+KEEPS_WINDOW = "2.1"  # Mosquitto 2.0.11 miscounts what is in flight under load, and so has no window
 MILLI = 1000
 
 
@@ -117,6 +119,8 @@ def distinct(bench: Bench) -> Outcome:
 
 def mqtt311(bench: Bench) -> Outcome:
     """MQTT 3.1.1, where the broker's window of 20 is the limit."""
+    if reason := unavailable(KEEPS_WINDOW):
+        return Outcome(notes={"missing": {SERVICE: reason}})
     stage, count = bench.stage, bench.scale.mqtt311_messages
     stage.fill(bench.scale.devices)
     loop = BareLoop(stage)
@@ -127,15 +131,17 @@ def mqtt311(bench: Bench) -> Outcome:
             raise RunFailed("the log does not say what limits MQTT 3.1.1, and which setting lifts it")
 
     def step() -> Run:
-        taken = median(loop.transactions(WINDOW_OF_311, 200))
-        run = measure(
-            stage, functools.partial(service, MQTT_PROTOCOL="3.1.1"), stage.plan(count), meanwhile=says_so
-        )
-        ideal.append(run.rate / (WINDOW_OF_311 / taken))
+        taken = loop.transactions(WINDOW_OF_311, 200)
+        make = functools.partial(service, MQTT_PROTOCOL="3.1.1")
+        run = measure(stage, make, stage.plan(count), broker_version=KEEPS_WINDOW, meanwhile=says_so)
+        taken += loop.transactions(WINDOW_OF_311, 200)
+        ideal.append(run.rate / (WINDOW_OF_311 / median(taken)))
         return run
 
     outcome = bench.rounds("MQTT 3.1.1", {SERVICE: step})
     loop.close()
+    commits = [done[SERVICE].messages / done[SERVICE].commits for done in outcome.rounds if SERVICE in done]
+    outcome.notes["messages_per_commit"] = commits
     outcome.figures = [
         Figure("8", "messages/s on MQTT 3.1.1, of 20 / median commit time", tuple(ideal), "×", at_least=0.7)
     ]
