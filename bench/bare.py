@@ -17,7 +17,7 @@ from .stage import Stage
 
 BATCH = 10_000  # messages that are sorted together, as a busy service does with what came during the last commit
 NOW = "2026-11-25 12:00:00"
-ONE_ROW = f"UPDATE {DEVICE_TABLE} SET last_report_data = %s, last_seen = %s, is_online = 1 WHERE uuid = %s"  # noqa: S608
+ONE_ROW = f"UPDATE {DEVICE_TABLE} SET last_report_data = %s, last_seen = %s, is_online = 1 WHERE uuid = %s"
 
 
 class BareLoop:

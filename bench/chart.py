@@ -14,7 +14,7 @@ NAMES = {
     "paho 5, idle": ("paho, MQTT 5", "receives, stores nothing"),
     SERVICE: ("aiot-mqtt", "acknowledges after the commit"),
     "Node-RED": ("Node-RED", "an UPDATE a message"),
-    "asyncio": ("aiomqtt + asyncmy", "an UPDATE a message, 16 at a time"),
+    "asyncio": ("aiomqtt + asyncmy", "an UPDATE a message, 32 at a time"),
     "ORM": ("paho + SQLAlchemy", "a session and a commit a message"),
 }
 WIDTH, LEFT, RIGHT = 900, 250, 190

@@ -65,4 +65,3 @@ def ratios(outcome: Outcome, numerator: str, denominator: str, name: str) -> tup
     """Of a property of two runs of one round, for each round that has both."""
     both = [done for done in outcome.rounds if numerator in done and denominator in done]
     return tuple(getattr(done[numerator], name) / getattr(done[denominator], name) for done in both)
-

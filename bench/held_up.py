@@ -117,12 +117,12 @@ def backlog(bench: Bench) -> Outcome:
             stage.database.query("UPDATE device_main SET is_online = 1, last_seen = NOW() - INTERVAL 1 HOUR")
             sensitive = {"HEARTBEAT_TIMEOUT": "5", "HEARTBEAT_CHECK_INTERVAL": "1", "MQTT_KEEPALIVE": "5"}
             subject = service(stage, broker, plan.count, **sensitive)
-            with running(stage, broker, subject._replace(says=(CONNECTED,))) as program:
-                began, cpu_before = time.monotonic(), cpu_seconds(program.process.pid)
+            with running(stage, broker, subject._replace(says=(CONNECTED,))) as again:
+                began, cpu_before = time.monotonic(), cpu_seconds(again.process.pid)
                 ended = stage.wait_until_stored(plan)
-                cpu = cpu_seconds(program.process.pid) - cpu_before
+                cpu = cpu_seconds(again.process.pid) - cpu_before
                 _check(bench, broker, plan)
-            lines = program.lines
+            lines = again.lines
         trouble = [line for line in lines if any(sign in line for sign in SIGNS_OF_TROUBLE)]
         if trouble or sum(CONNECTED in line for line in lines) != 1:
             raise RunFailed("presence or keep-alive did not hold: " + "; ".join(trouble or lines)[:500])

@@ -1,4 +1,4 @@
-"""What is published. Pure: the same plan gives the same messages again, and says what the table must hold afterwards."""
+"""What is published. Pure: the same plan gives the same messages, and says what the table must hold afterwards."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import paho.mqtt
 import pymysql
-import twisted
 
+import twisted
 from aiot_mqtt import __version__
 from tests import servers
 

@@ -129,9 +129,7 @@ class Stage:
         """
 
         def last_sequence() -> int:
-            ((document,),) = self._select(
-                f"SELECT last_report_data FROM {DEVICE_TABLE} WHERE uuid = %s", LAST_UUID
-            )
+            ((document,),) = self._select(f"SELECT last_report_data FROM {DEVICE_TABLE} WHERE uuid = %s", LAST_UUID)
             return int(json.loads(document)["seq"])
 
         def rows_changed() -> int:
@@ -141,9 +139,7 @@ class Stage:
 
     def wait_for_status(self, name: str, value: int) -> float:
         """Wait until one of the server's counters has come so far; returns when, as above."""
-        return wait_until(
-            lambda: self.status(name) >= value, lambda: self.status(name), f"{name} to reach {value:,}"
-        )
+        return wait_until(lambda: self.status(name) >= value, lambda: self.status(name), f"{name} to reach {value:,}")
 
     def wrong_rows(self, plan: Plan) -> int:
         """How many devices' rows do not hold the last report that was published."""
@@ -188,4 +184,3 @@ def dropped(broker: Mosquitto) -> int:
     if count < 0:
         raise RunFailed("the broker did not say how many messages it dropped")
     return count
-

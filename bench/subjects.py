@@ -40,12 +40,12 @@ class Subject(NamedTuple):
     """Whose connection to wait for, where no line tells."""
 
 
-def service(stage: Stage, broker: Mosquitto, count: int, *, argv: Sequence[str] = FOREGROUND, **settings: str) -> Subject:
+def service(
+    stage: Stage, broker: Mosquitto, count: int, *, argv: Sequence[str] = FOREGROUND, **settings: str
+) -> Subject:
     """This service as it is shipped."""
     del count
-    return Subject(
-        argv, {**settings_for(broker, stage.database), **settings}, says=(STARTED, DATABASE_CONNECTED)
-    )
+    return Subject(argv, {**settings_for(broker, stage.database), **settings}, says=(STARTED, DATABASE_CONNECTED))
 
 
 def mosquitto_sub(stage: Stage, broker: Mosquitto, count: int) -> Subject:
@@ -75,7 +75,7 @@ def orm(stage: Stage, broker: Mosquitto, count: int) -> Subject:
 
 
 def asyncio(stage: Stage, broker: Mosquitto, count: int) -> Subject:
-    """One UPDATE a message, sixteen at a time."""
+    """One UPDATE a message, thirty-two at a time."""
     del count
     argv = [sys.executable, str(PEERS / "asyncio_service.py")]
     return Subject(argv, _peer_settings(stage, broker), "Com_update", database_user=PEER)

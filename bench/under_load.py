@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from array import array
 from collections.abc import Callable, Mapping
@@ -44,7 +45,9 @@ def throughput(bench: Bench) -> Outcome:
     outcome.notes["missing"] = {name: reason for name in ALL if (reason := missing(name))}
     outcome.figures = [
         Figure("1", "messages/s, of mosquitto_sub's", ratios(outcome, SERVICE, SUB, "rate"), "×", at_least=0.8),
-        Figure("2", "CPU a message, of an idle paho 5's", ratios(outcome, SERVICE, PAHO_5, "cpu_micros"), "×", at_most=0.4),
+        Figure(
+            "2", "CPU a message, of an idle paho 5's", ratios(outcome, SERVICE, PAHO_5, "cpu_micros"), "×", at_most=0.4
+        ),
         Figure("3", "messages/s, of the ORM service's", ratios(outcome, SERVICE, "ORM", "rate"), "×", at_least=100),
         Figure("3", "messages/s, of asyncio's", ratios(outcome, SERVICE, "asyncio", "rate"), "×", at_least=8),
     ]
@@ -178,7 +181,7 @@ def _gaps(path: Path, run: Run) -> list[float]:
     ticks = array("d")
     ticks.frombytes(path.read_bytes())
     under_load = [tick for tick in ticks if run.began <= tick <= run.ended]
-    return [after - before for before, after in zip(under_load, under_load[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(under_load)]
 
 
 def where_time_goes(bench: Bench) -> Outcome:

@@ -11,7 +11,7 @@ from datetime import datetime
 import aiomqtt
 import asyncmy
 
-WORKERS = 16
+WORKERS = 32  # more gain nothing
 
 DATA = "UPDATE device_main SET last_report_data = %s, last_seen = %s, is_online = 1 WHERE uuid = %s"
 STATUS = (

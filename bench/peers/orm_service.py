@@ -13,6 +13,7 @@ import paho.mqtt.client as mqtt
 from sqlalchemy import JSON, URL, DateTime, Integer, String, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+WORKERS = 8  # more gain nothing
 POOL_SIZE, MAX_OVERFLOW, POOL_RECYCLE = 5, 10, 3600
 
 
@@ -45,7 +46,7 @@ engine = create_engine(
     max_overflow=MAX_OVERFLOW,
     pool_recycle=POOL_RECYCLE,
 )
-workers = ThreadPoolExecutor(POOL_SIZE + MAX_OVERFLOW)
+workers = ThreadPoolExecutor(WORKERS)
 
 
 def store(topic, payload):
