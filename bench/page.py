@@ -31,7 +31,10 @@ def fill_in(path: Path, results: Record) -> None:
 
 def results_as_markdown(results: Record) -> str:
     """All that was measured, as tables."""
-    parts = [_conditions(results), _figures(results)]
+    parts = [_conditions(results)]
+    if "throughput" in results["items"]:
+        parts.append("![Messages a second of each subject; the tables below hold the numbers](performance.svg)")
+    parts.append(_figures(results))
     for name, title in TITLES.items():
         if item := results["items"].get(name):
             parts.append(f"**{title}**\n\n{_subjects(item)}")
