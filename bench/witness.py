@@ -14,66 +14,97 @@ import sys
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
 
-from aiot_mqtt.packets import PacketReader
+from aiot_mqtt.packets import variable_byte_integer
 from tests import servers
 from tests.servers import Mosquitto
 
 from .figures import quantile
 
-PUBACK = 4
-MOST_PAYLOAD = 2**28  # bytes
+PUBACK = 0x40
+PUBLISH_AT_QOS_1, FLAGS_THAT_MATTER = 0x32, 0xF6  # not whether it is retained, or comes again
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
 
 
 class Sightings:
-    """PUBLISH packets at QoS 1 on their way, and the times of those that came back."""
+    """PUBLISH packets at QoS 1 on their way, and the times of those that came back.
+
+    It looks at no more than where a packet ends and which identifier it has: a proxy that took as long for a message
+    as the service does would measure itself.
+    """
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[int, float]] = deque()
-        self._now = 0.0
+        self._waiting = bytearray()
+        """Packet identifiers in the order they passed, two bytes each."""
+        self._passed: deque[tuple[int, float]] = deque()
+        """How many of them passed when."""
         self.waits = array("d")
         """Seconds from PUBLISH to PUBACK."""
         self.out_of_order = 0
-        """PUBACKs that were not for the oldest PUBLISH."""
+        """Reads with PUBACKs that were not for the oldest PUBLISH packets."""
 
-    def reader(self) -> PacketReader:
-        """Takes one direction of one connection."""
-        return PacketReader(self, self._control_packet, mqtt5=True, max_payload=MOST_PAYLOAD)
+    def published(self, identifiers: bytes, now: float) -> None:
+        """PUBLISH packets pass to the subscriber."""
+        if identifiers:
+            self._waiting += identifiers
+            self._passed.append((len(identifiers) // 2, now))
 
-    def passed(self, reader: PacketReader, data: bytes) -> None:
-        """These bytes pass now."""
-        self._now = time.monotonic()
-        reader.feed(data)
-
-    def publish_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
-        """See ``PublishReceiver``."""
-        del topic, payload, retain
-        if packet_id:
-            self._waiting.append((packet_id, self._now))
-
-    def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
-        """See ``PublishReceiver``; nothing is that long."""
-
-    def _control_packet(self, packet: bytes, body: bytes) -> None:
-        if packet[0] >> 4 == PUBACK:
-            packet_id, since = self._waiting.popleft()
-            self.out_of_order += packet_id != (body[0] << 8 | body[1])
-            self.waits.append(self._now - since)
+    def acknowledged(self, identifiers: bytes, now: float) -> None:
+        """PUBACKs pass to the broker."""
+        self.out_of_order += self._waiting[: len(identifiers)] != identifiers
+        del self._waiting[: len(identifiers)]
+        left = len(identifiers) // 2
+        while left:
+            count, since = self._passed.popleft()
+            if count > left:
+                self._passed.appendleft((count - left, since))
+            taken = min(count, left)
+            self.waits.extend([now - since] * taken)
+            left -= taken
 
     def summary(self) -> dict[str, float]:
         """Times in milliseconds."""
         waits = self.waits or [0.0]
         return {
             "acknowledged": len(self.waits),
-            "unacknowledged": len(self._waiting),
+            "unacknowledged": len(self._waiting) // 2,
             "out_of_order": self.out_of_order,
             **{name: 1000 * quantile(waits, share) for name, share in QUANTILES.items()},
         }
+
+
+class Direction:
+    """One direction of one connection, however the network cuts it."""
+
+    def __init__(self, first: int, passed: Callable[[bytes, float], None]) -> None:
+        """:param first: the first byte of the packets whose identifiers are handed on, as they pass."""
+        self._first = first
+        self._handed_on = passed
+        self._rest = b""
+
+    def passed(self, data: bytes) -> None:
+        """These bytes pass now."""
+        data = self._rest + data
+        identifiers = bytearray()
+        at, end, wanted = 0, len(data), self._first
+        while end - at >= 2:
+            length, body = data[at + 1], at + 2
+            if length & 0x80:
+                length, body = variable_byte_integer(data, at + 1)
+                if not body:
+                    break
+            if body + length > end:
+                break
+            if data[at] & FLAGS_THAT_MATTER == wanted:
+                here = body if wanted == PUBACK else body + 2 + (data[body] << 8 | data[body + 1])
+                identifiers += data[here : here + 2]
+            at = body + length
+        self._rest = data[at:]
+        self._handed_on(bytes(identifiers), time.monotonic())
 
 
 def proxy(broker_port: int, sightings: Sightings) -> ProxyFactory:
@@ -82,11 +113,11 @@ def proxy(broker_port: int, sightings: Sightings) -> ProxyFactory:
     class FromBroker(ProxyClient):
         def connectionMade(self) -> None:
             _transport(self).setTcpNoDelay(True)
-            self._reader = sightings.reader()
+            self._direction = Direction(PUBLISH_AT_QOS_1, sightings.published)
             super().connectionMade()
 
         def dataReceived(self, data: bytes) -> None:
-            sightings.passed(self._reader, data)
+            self._direction.passed(data)
             super().dataReceived(data)
 
     class FromBrokerFactory(ProxyClientFactory):
@@ -97,11 +128,11 @@ def proxy(broker_port: int, sightings: Sightings) -> ProxyFactory:
 
         def connectionMade(self) -> None:
             _transport(self).setTcpNoDelay(True)
-            self._reader = sightings.reader()
+            self._direction = Direction(PUBACK, sightings.acknowledged)
             super().connectionMade()
 
         def dataReceived(self, data: bytes) -> None:
-            sightings.passed(self._reader, data)
+            self._direction.passed(data)
             super().dataReceived(data)
 
     factory = ProxyFactory("127.0.0.1", broker_port)
