@@ -43,7 +43,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", metavar="ITEM,…", help=f"only these items: {', '.join(ITEMS)}")
     parser.add_argument("--quick", action="store_true", help="one short round of each, to try it; too short to quote")
-    parser.add_argument("--rounds", type=int, metavar="N", help="how often each is measured (5)")
+    parser.add_argument("--runs", type=int, metavar="N", help="how often each is measured (5)")
     parser.add_argument("--mysql", action="store_true", help="with MySQL, whose binary log is on, instead of MariaDB")
     parser.add_argument("--broker", choices=("2.0", "2.1"), default="2.0", help="which Mosquitto (2.0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results")
@@ -54,15 +54,15 @@ def _options() -> argparse.Namespace:
     options.items = options.only.split(",") if options.only else list(ITEMS)
     if unknown := set(options.items) - set(ITEMS):
         parser.error(f"no such item: {', '.join(sorted(unknown))}; there are {', '.join(ITEMS)}")
-    if options.rounds is not None and options.rounds < 1:
-        parser.error("--rounds must be at least 1")
+    if options.runs is not None and options.runs < 1:
+        parser.error("--runs must be at least 1")
     return options
 
 
 def _measure(options: argparse.Namespace, display: Display) -> Record:
     scale = QUICK if options.quick else Scale()
-    if options.rounds:
-        scale = replace(scale, rounds=options.rounds)
+    if options.runs:
+        scale = replace(scale, rounds=options.runs)
     display.begin("starting the database")
     stage = Stage("mysql" if options.mysql else "mariadb", options.broker)
     try:

@@ -74,6 +74,6 @@ def chart(results: Record) -> str:
             f'  <rect class="{kind}" x="{LEFT}" y="{y}" width="{max(end - LEFT, 1):.1f}" height="{BAR}" rx="2"/>',
             f'  <line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>',
             f'  <text class="value" x="{max(end, high) + 8:.1f}" y="{y + 15}">{median(each):,.0f}'
-            f'<tspan class="cpu">  {cpu[name]:,.0f} µs of CPU each</tspan></text>',
+            f'<tspan class="cpu" dx="10">{cpu[name]:,.0f} µs of CPU each</tspan></text>',
         ]
     return "\n".join([*parts, "</svg>\n"])

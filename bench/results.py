@@ -31,6 +31,7 @@ def record(stage: Stage, scale: Scale, outcomes: Mapping[str, Outcome]) -> Recor
     with stage.broker() as broker:
         broker_version = broker.version
     return {
+        "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
         "versions": {
             "aiot-mqtt": __version__,

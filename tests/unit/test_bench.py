@@ -115,6 +115,7 @@ class ResultTests(SynchronousTestCase):
         runs = {"aiot-mqtt": Run(1000, 0.0, 0.5, 0.1, rows=400), "ORM": Run(1000, 0.0, 50.0, 9.0, rows=1000)}
         outcome = Outcome([Figure("3", "of <the ORM's>", (100.0,), "×", at_least=100)], [runs])
         self.results = {
+            "date": "2026-11-25",
             "machine": {"processor": "p", "cores": 2, "memory_gib": 4, "kernel": "k", "sync_micros": 5},
             "versions": {"Python": "3"},
             "scale": asdict(Scale()),
