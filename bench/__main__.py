@@ -34,6 +34,8 @@ ITEMS: dict[str, Callable[[Bench], Outcome]] = {
     "memory": held_up.memory,
 }
 
+EXIT_INTERRUPTED = 130
+
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -67,7 +69,15 @@ def _measure(options: argparse.Namespace, display: Display) -> Record:
     stage = Stage("mysql" if options.mysql else "mariadb", options.broker)
     try:
         bench = Bench(stage, scale, display.begin, display.say)
-        outcomes = {name: item(bench) for name, item in ITEMS.items() if name in options.items}
+        outcomes: dict[str, Outcome] = {}
+        try:
+            for name in ITEMS:
+                if name in options.items:
+                    outcomes[name] = ITEMS[name](bench)
+        except KeyboardInterrupt:
+            if not outcomes:
+                raise
+            display.say(f"interrupted: what follows is {', '.join(outcomes)} only")
         return record(stage, scale, outcomes)
     finally:
         stage.close()
@@ -81,7 +91,8 @@ def main() -> None:
     except (ServerFailed, ServersMissing) as error:
         sys.exit(f"bench: FAILED: {error}")
     except KeyboardInterrupt:
-        sys.exit("bench: interrupted")
+        display.say("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if options.svg:

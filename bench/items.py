@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import pymysql
+
+from tests.servers import ServerFailed
+
 from .figures import Outcome
 from .runs import Run
 from .stage import RunFailed, Stage
@@ -69,7 +73,7 @@ class Bench:
                 self.begin(f"{item}, round {number} of {self.scale.rounds}: {name}")
                 try:
                     run = done[name] = step()
-                except RunFailed as failure:
+                except (RunFailed, ServerFailed, OSError, pymysql.MySQLError) as failure:
                     outcome.failures.append(f"{name}: {failure}")
                     self.say(f"{item}: {name} FAILED: {failure}")
                 else:
