@@ -71,9 +71,9 @@ def _measure(options: argparse.Namespace, display: Display) -> Record:
         bench = Bench(stage, scale, display.begin, display.say)
         outcomes: dict[str, Outcome] = {}
         try:
-            for name in ITEMS:
+            for name, item in ITEMS.items():
                 if name in options.items:
-                    outcomes[name] = ITEMS[name](bench)
+                    outcomes[name] = item(bench)
         except KeyboardInterrupt:
             if not outcomes:
                 raise

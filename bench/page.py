@@ -52,7 +52,8 @@ def _conditions(results: Record) -> str:
     machine, versions, scale = results["machine"], results["versions"], results["scale"]
     return (
         f"{results['date']}. {machine['cores']} cores of {machine['processor']}, {machine['memory_gib']} GiB, "
-        f"Linux {machine['kernel']}; the disk answers an `fdatasync` in {machine['sync_micros']} µs (median); everything on this one machine. "
+        f"Linux {machine['kernel']}; the disk answers an `fdatasync` in {machine['sync_micros']} µs (median); "
+        "everything on this one machine. "
         f"{', '.join(f'{name} {version}' for name, version in versions.items())}. "
         f"{scale['rounds']} rounds; {scale['messages']:,} messages from {scale['devices']:,} devices in each. "
         "Medians, in brackets the lowest and the highest."
