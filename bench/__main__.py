@@ -30,7 +30,7 @@ ITEMS: dict[str, Callable[[Bench], Outcome]] = {
     "latency": held_up.latency,
     "mqtt311": under_load.mqtt311,
     "backlog": held_up.backlog,
-    "distinct": under_load.distinct,
+    "distinct": held_up.distinct,
     "memory": held_up.memory,
 }
 

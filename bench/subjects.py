@@ -102,11 +102,11 @@ def _peer_settings(stage: Stage, broker: Mosquitto) -> dict[str, str]:
 
 
 Make = Callable[[Stage, Mosquitto, int], Subject]
-SERVICE = "aiot-mqtt"
+SERVICE, SUB, PAHO_5 = "aiot-mqtt", "mosquitto_sub", "paho 5, idle"
 CEILINGS: dict[str, Make] = {
-    "mosquitto_sub": mosquitto_sub,
+    SUB: mosquitto_sub,
     "paho 3.1.1, idle": _idle("3.1.1"),
-    "paho 5, idle": _idle("5"),
+    PAHO_5: _idle("5"),
 }
 ALL: dict[str, Make] = {
     **CEILINGS,

@@ -21,10 +21,9 @@ from .items import Bench
 from .rooms import profile
 from .runs import Run, measure
 from .stage import RunFailed
-from .subjects import ALL, CEILINGS, SERVICE, Make, missing, service
+from .subjects import ALL, CEILINGS, PAHO_5, SERVICE, SUB, Make, missing, service
 from .witness import Witness
 
-SUB, PAHO_5 = "mosquitto_sub", "paho 5, idle"
 WINDOW_OF_311 = 20  # Mosquitto's own, for a client that cannot ask for another
 KEEPS_WINDOW = "2.1"  # Mosquitto 2.0.11 miscounts what is in flight under load, and so has no window
 MILLI = 1000
@@ -86,37 +85,6 @@ def waiting(bench: Bench) -> Outcome:
 
     outcome = bench.rounds("oldest unacknowledged", {SERVICE: step})
     outcome.figures = [Figure("1", "oldest unacknowledged message", tuple(longest), "s", at_most=2)]
-    return outcome
-
-
-def distinct(bench: Bench) -> Outcome:
-    """Every message of another device, so that nothing can be merged."""
-    stage, count = bench.stage, bench.scale.many_devices
-    stage.fill(count)
-    loop = BareLoop(stage)
-
-    def bare() -> Run:
-        return Run(count, 0.0, count / loop.rows_per_second(stage.plan(count)), 0.0)
-
-    steps = _steps(bench, {PAHO_5: ALL[PAHO_5], SERVICE: service}, count)
-    outcome = bench.rounds("distinct devices", {**steps, "bare PyMySQL loop": bare})
-    loop.close()
-    outcome.figures = [
-        Figure(
-            "2",
-            f"CPU a message with {count:,} devices, of an idle paho 5's",
-            ratios(outcome, SERVICE, PAHO_5, "cpu_micros"),
-            "×",
-            at_most=0.6,
-        ),
-        Figure(
-            "5",
-            "rows/s with every device distinct, of a bare loop's",
-            ratios(outcome, SERVICE, "bare PyMySQL loop", "rate"),
-            "×",
-            at_least=0.6,
-        ),
-    ]
     return outcome
 
 
