@@ -273,13 +273,14 @@ class Writer(Service):
         """These updates are in the table, or refused."""
         self._database_answered()
         spooler = self._spooler
-        if spooler is None or not (spooler.lock.locked or any(update.spool_version for update in updates)):
+        # A save takes all that is unsettled in flight, so what is settled together is there as a whole or not at all.
+        if spooler is None or not (spooler.lock.locked or updates[0].spool_version):
             self._count(updates, unknown, refusal)
             return
         await spooler.lock.acquire()
         try:
-            if spooled := [update for update in updates if update.spool_version]:
-                await spooler.written(spooled)
+            if updates[0].spool_version:
+                await spooler.written(updates)
             self._count(updates, unknown, refusal)
         finally:
             spooler.lock.release()
@@ -299,11 +300,13 @@ class Writer(Service):
                 self._refusals.refused_by_table(update.uuid, refusal.column, refusal.reason, refused)
                 if refusal.column is None:
                     return
+            stored = 0
             for update in updates:
                 if update.uuid in unknown:
                     self._refusals.unknown_device(update.uuid, update.deliveries - refused)
                 else:
-                    self._counters.stored += update.deliveries - refused
+                    stored += update.kinds.bit_count() - refused  # as its deliveries, without a call
+            self._counters.stored += stored
             self.devices_heard([update for update in updates if update.uuid not in unknown])
         except Exception:
             self._log.failure(log_lines.LISTENER_FAILED_UNEXPECTEDLY)

@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 from aiot_mqtt.device_table import DatabaseAddress, DeviceTable, _row, _update_statement
+from aiot_mqtt.overflow import CHUNK
 from aiot_mqtt.pending import PendingUpdates
 from aiot_mqtt.report import ReportRules, decode
 from aiot_mqtt.store import DeviceUpdate
-from aiot_mqtt.overflow import CHUNK
 from tests.servers import DATABASE, DEVICE_TABLE
 
 from .messages import Plan, messages, uuids
