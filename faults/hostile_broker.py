@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 import traceback
-import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,12 +29,12 @@ from zope.interface import provider
 from aiot_mqtt.packets import ProtocolViolation, variable_byte_integer
 
 from .decoding import MOST_FINDINGS, Finding, peak_memory, shortest
-from .packet_streams import CONNACK, MOST_LENGTH, PUBLISH, Step, Stream, length, make_stream, packet, text
+from .giant_publish import refuse_giant
+from .packet_streams import Step, Stream, make_stream
 from .victim import MOST_LINE, Victim, Wrong
 
 PATIENCE = 5.0  # s of CPU time that a stream may take; it takes about a millisecond
 TRIES = 300  # to shorten the steps of a stream, and as many for its bytes
-TOPIC = b"devices/d1/data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +54,6 @@ class StreamsResult:
     memory_growth: int
     """Bytes by which the process grew."""
     findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GiantResult:
-    """What became of the longest PUBLISH that MQTT allows."""
-
-    fed: int
-    """Bytes."""
-    held: int
-    """Bytes in the reader's own buffers, at most."""
-    allocated: int
-    """Bytes allocated at one time beyond what was before, by tracemalloc."""
-    refused: dict[str, int]
-    reason: str
-    """Why the connection ended."""
-    problem: str | None
 
 
 class _Stuck(BaseException):
@@ -245,39 +228,6 @@ def described(stream: Stream) -> str:
 
     steps = ", ".join(f"{action} {in_hex(data) or seconds or ''}".strip() for action, data, seconds in stream.steps)
     return f"MQTT {'5' if stream.mqtt5 else '3.1.1'}, payloads up to {stream.max_payload}: {steps}"
-
-
-def refuse_giant(*, is_cut_off: bool = False) -> GiantResult:
-    """Feed the longest PUBLISH that MQTT allows, in reads of 64 KiB, and a short one behind it.
-
-    :param is_cut_off: let the connection end in the middle of it instead.
-    """
-    victim = Victim()
-    victim.read(packet(CONNACK, b"\0\0\0"))
-    head = text(TOPIC) + b"\x00\x01\x00"  # packet identifier 1, no properties
-    missing = MOST_LENGTH - len(head)
-    if is_cut_off:
-        missing //= 2
-    part = bytes(65_536)
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    allocated, problem = 0, None
-    try:
-        victim.read(bytes((PUBLISH | 2,)) + length(MOST_LENGTH) + head)
-        victim.check()
-        for at in range(0, missing, len(part)):
-            victim.read(part[: missing - at])
-            victim.check()
-        allocated = tracemalloc.get_traced_memory()[1] - before
-        if not is_cut_off:
-            victim.read(packet(PUBLISH | 2, text(TOPIC) + b"\x00\x02\x00" + b"{}"))
-        victim.lose(ConnectionLost("cut off"))
-        victim.end()
-    except Wrong as wrong:
-        problem = str(wrong)
-    finally:
-        tracemalloc.stop()
-    return GiantResult(missing, victim.most_held, allocated, dict(victim.counters.refused), victim.reason, problem)
 
 
 def main(arguments: Sequence[str]) -> int:

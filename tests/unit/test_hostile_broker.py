@@ -17,7 +17,8 @@ from aiot_mqtt import ingest, packets, paho_transport, refusals, report, subscri
 from aiot_mqtt.report import DATA, DeviceReport, ReportRules
 from faults import decoding, hostile_broker, second_opinion
 from faults.decoding import fuzz_decoding, fuzz_with_atheris, shortest
-from faults.hostile_broker import Outcome, play, refuse_giant, run_streams, shorten
+from faults.giant_publish import refuse_giant
+from faults.hostile_broker import Outcome, play, run_streams, shorten
 from faults.packet_streams import CONNACK, DISCONNECT, MOST_LENGTH, PUBLISH, Step, Stream, length, packet, text
 from faults.second_opinion import Members, depth, judge, strict_json
 
