@@ -44,6 +44,8 @@ WAIT_TIMEOUT = 60  # s
 LOCK_WAIT_TIMEOUT = 5  # s
 SWEEP_LOCK_WAIT_TIMEOUT = 1  # s
 PACKET_RESERVE = 1024  # bytes of max_allowed_packet left for the statement around its rows
+# Longer ones are no faster, and take their length in memory a few times over. One row may be longer.
+MOST_STATEMENT = 4 * 1024 * 1024  # bytes
 
 _SESSION = (
     f"SET SESSION wait_timeout={WAIT_TIMEOUT}, innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT},"
@@ -231,11 +233,7 @@ class DeviceTable(Service):
         shape = self._shape or self._read_shape(connection)
         unknown: set[str] = set()
         with connection.cursor() as cursor:
-            try:
-                parts = list(_split(updates, self._most_bytes))
-            except ValueError as error:  # of one update; nothing that it could hold should come to this
-                raise StoreRefused(repr(error)) from error
-            for part, rows in parts:
+            for part, rows in _split(updates, self._most_bytes):
                 matched = cursor.execute(_update_statement(self._address.table, shape, rows))
                 if matched < len(part):
                     missing = self._without_row(cursor, part)
@@ -297,21 +295,24 @@ class DeviceTable(Service):
 
 
 def _split(updates: Sequence[DeviceUpdate], most_bytes: int) -> Iterator[tuple[list[DeviceUpdate], list[str]]]:
-    """Parts whose statements fit into ``most_bytes``, each with its rows as SQL.
+    """Parts whose statements are of a good length, each with its rows as SQL.
 
-    :raises StoreRefused: one update alone does not.
+    :raises StoreRefused: one update alone does not fit into ``most_bytes``, or cannot be made into SQL.
     """
     part: list[DeviceUpdate] = []
     rows: list[str] = []
     size = 0
     for update in updates:
-        row = _row(update)
+        try:
+            row = _row(update)
+        except ValueError as error:  # nothing that an update could hold should come to this
+            raise StoreRefused(repr(error)) from error
         row_bytes = len(row.encode()) + len(" UNION ALL ")
         if row_bytes > most_bytes:
             if len(updates) > 1:
                 raise StoreRefused("one update alone is over max_allowed_packet")
             raise StoreRefused(f"{row_bytes} bytes are over max_allowed_packet")
-        if size + row_bytes > most_bytes:
+        if part and size + row_bytes > min(most_bytes, MOST_STATEMENT):
             yield part, rows
             part, rows, size = [], [], 0
         part.append(update)
