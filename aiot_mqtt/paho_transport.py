@@ -334,7 +334,8 @@ class MqttConnection(Protocol):
         try:
             result = self._client.loop_read()
         except Exception as error:  # paho 2.1 raises struct.error on a malformed packet
-            raise ProtocolViolation(f"malformed packet ({error!r:.100})") from error  # some hold the whole packet
+            # No more of it: some hold the whole packet, and some a number that is too long to be shown.
+            raise ProtocolViolation(f"malformed packet ({type(error).__name__})") from error
         if result != paho.MQTT_ERR_SUCCESS:
             raise ProtocolViolation(paho.error_string(result))
         self._client.loop_write()

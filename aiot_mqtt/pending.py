@@ -46,6 +46,11 @@ class Batch:
         """Deliveries that are counted nowhere yet: neither as stored and so on, nor with the spool's."""
         return sum(update.deliveries for update in self.updates if not update.spool_version)
 
+    @property
+    def unsaved(self) -> list[DeviceUpdate]:
+        """Updates that neither the table nor the spool has."""
+        return [update for update in self.updates if update.kinds and not update.spool_version]
+
     def acknowledge(self) -> None:
         """Acknowledge every PUBLISH of the batch, once, in the order they arrived (MQTT-4.6.0-2)."""
         packet_ids, self.packet_ids = self.packet_ids, ()

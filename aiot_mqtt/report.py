@@ -17,6 +17,8 @@ MAX_JSON_DEPTH = 31
 DEFAULT_STATUS_LENGTH = 20
 
 _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,19}")
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"{[]}")
 _NOT_BARE_WORDS = frozenset({"null", "true", "false", "NaN", "Infinity"})
 
 
@@ -123,20 +125,25 @@ def parse_json(payload: bytes) -> object:
         document: object = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
         raise Refused("bad_json", f"not valid JSON: {error}") from None
-    # Every level costs an opening bracket, so almost every payload passes without a walk.
-    if payload.count(b"{") + payload.count(b"[") > MAX_JSON_DEPTH and _depth(document) > MAX_JSON_DEPTH:
+    # Every level costs an opening bracket, so almost every payload passes without a closer look.
+    if payload.count(b"{") + payload.count(b"[") > MAX_JSON_DEPTH and _depth(payload) > MAX_JSON_DEPTH:
         raise Refused("too_deep", f"nested deeper than {MAX_JSON_DEPTH} levels")
     return document
 
 
-def _depth(document: object) -> int:
-    """The number of objects and arrays around the innermost value; never above orjson's own limit of 1024."""
-    depth = 0
-    level = [document]
-    while level := [value for value in level if isinstance(value, dict | list)]:
-        depth += 1
-        level = [child for value in level for child in (value.values() if isinstance(value, dict) else value)]
-    return depth
+def _depth(payload: bytes) -> int:
+    """The number of objects and arrays around the innermost value of a valid JSON text.
+
+    By the text, which is what gets stored: in what was parsed, a member hides an earlier one of the same name.
+    """
+    depth = deepest = 0
+    for bracket in _TEXT.sub(b"", payload).translate(None, _NO_BRACKETS):
+        if bracket in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        else:
+            depth -= 1
+    return deepest
 
 
 def _decode_status(device: str, payload: bytes, rules: ReportRules) -> DeviceReport:

@@ -16,28 +16,23 @@ from typing import Any, TypeVar
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from . import log_lines
 from .attempts import Attempts, Pointless
+from .backlog import Backlog
 from .counters import Counters
 from .isolation import Refusal, write_around_refusals
+from .overflow import CHUNK, Overflow
 from .pending import Batch, PendingUpdates
 from .refusals import Refusals
-from .spool import SpoolError
 from .spooler import Spooler
 from .store import DeviceUpdate, Store, StoreError, TableDescription
 
 T = TypeVar("T")
 
-CHUNK = 1000  # updates in one transaction: larger ones are no faster, and hold more row locks for longer
 CHUNK_BYTES = 16 * 1024 * 1024  # of documents that are read from the spool at one time
-PATIENCE = 5.0  # s that the oldest may wait for the database before the spool takes what there is
-# With this share of the window used up, half of that: beyond the window a broker with its defaults keeps 1000 messages.
-PRESSING = 0.75
-LAST_PATIENCE = 2.0  # s, while stopping
-LOOK_INTERVAL = 0.5  # s
 RETRY_DELAY = 1.0  # s after a fault of ours
 MOST_IN_MEMORY = 32 * 1024 * 1024  # bytes, pending and in flight, before the spool takes it
 
@@ -74,23 +69,18 @@ class Writer(Service):
         self._refusals = refusals
         self._clock = clock
         self._spooler = spooler
-        self._window = window
+        self._backlog = Backlog(pending)
+        self._overflow: Overflow | None = None
+        if spooler is not None:
+            self._overflow = Overflow(self._backlog, spooler, counters, clock, window=window)
+            self._overflow.all_saved = self._all_saved
         self._database = database
         self._table_described = table_described
         self._attempts = Attempts(counters, clock, database=database, deliveries=lambda: self.deliveries, jitter=jitter)
         self._described = False
-        self._in_flight: Batch | None = None
-        self._in_flight_since: float | None = None
-        self._pending_since: float | None = None
         self._peak = 0
         self._jobs: list[tuple[Callable[[], Deferred[Any]], Deferred[Any]]] = []
         self._work: Deferred[None] | None = None
-        self._saving: Deferred[None] | None = None
-        self._being_saved: Batch | None = None
-        self._is_database_away = False
-        self._patience = PATIENCE
-        self._spool_loop = LoopingCall(self._spool_if_due)
-        self._spool_loop.clock = clock
         self.devices_heard: Callable[[Sequence[DeviceUpdate]], None] = lambda _updates: None
         """Called with updates that were committed."""
 
@@ -102,14 +92,12 @@ class Writer(Service):
     @property
     def deliveries(self) -> int:
         """Deliveries neither stored nor superseded: those pending, those in flight, and those in the spool."""
-        batches = (self._in_flight, self._being_saved)
-        return self._pending.deliveries + sum(batch.deliveries for batch in batches if batch) + self.spooled
+        return self._backlog.deliveries + self.spooled
 
     @property
     def unacknowledged(self) -> int:
         """PUBLISH packets that wait for their acknowledgement."""
-        batches = (self._in_flight, self._being_saved)
-        return self._pending.unacknowledged + sum(len(batch.packet_ids) for batch in batches if batch)
+        return self._backlog.unacknowledged
 
     def take_peak(self) -> int:
         """The most PUBLISH packets that were unacknowledged at one time since the last call."""
@@ -119,8 +107,7 @@ class Writer(Service):
     @property
     def oldest_age(self) -> float:
         """Seconds that the oldest of what is pending or in flight has waited."""
-        since = self._in_flight_since if self._in_flight_since is not None else self._pending_since
-        return 0.0 if since is None else self._clock.seconds() - since
+        return self._backlog.oldest_age(self._clock.seconds())
 
     @property
     def is_accepted(self) -> bool:
@@ -136,12 +123,11 @@ class Writer(Service):
     def startService(self) -> None:
         """Begin, with a look at the table: an operator wants to know at start whether it can be served."""
         super().startService()
-        self._described = self._is_database_away = False
-        self._patience = PATIENCE
+        self._described = False
         self._attempts.begin()
-        self._put_back()
-        if self._spooler is not None:
-            self._spool_loop.start(LOOK_INTERVAL, now=False)
+        self._counters.superseded += self._backlog.put_back()
+        if self._overflow is not None:
+            self._overflow.start()
         self._start_work()
 
     def stopService(self) -> Deferred[None]:
@@ -150,8 +136,9 @@ class Writer(Service):
         Cancelling the Deferred gives up.
         """
         super().stopService()
-        self._patience = LAST_PATIENCE
         self._attempts.make_last()
+        if self._overflow is not None:
+            self._overflow.hurry()
         for _, done in self._jobs:
             done.cancel()
         self._jobs.clear()
@@ -170,24 +157,22 @@ class Writer(Service):
         try:
             if self._work is not None:
                 await self._work
-            if self._saving is not None:
-                await self._saving
-            if self._spooler is not None and self._spooler.is_open and self._is_anything_unsaved:
-                await self._save_all(self._spooler)
         finally:
-            if self._spool_loop.running:
-                self._spool_loop.stop()
-            if self._work is not None:
-                self._work.cancel()
+            if self._overflow is not None:
+                await self._overflow.stop()
+
+    def _all_saved(self) -> None:
+        if not self.running and self._work is not None:
+            self._work.cancel()  # the spool has it all, and the database may take long
 
     def wake(self) -> None:
         """There may be something to write."""
-        if self._pending and self._pending_since is None:
-            self._pending_since = self._clock.seconds()
+        self._backlog.came(self._clock.seconds())
         self._peak = max(self._peak, self.unacknowledged)
         if self._work is None and self.running and (self._pending or self._jobs):
             self._start_work()
-        self._spool_if_due()
+        if self._overflow is not None:
+            self._overflow.look()
 
     def between_batches(self, job: Callable[[], Deferred[T]]) -> Deferred[T]:
         """Run a job as the batch after everything that is pending now; nothing else is written meanwhile.
@@ -223,18 +208,9 @@ class Writer(Service):
                     return  # the last attempt
                 self._log.failure(log_lines.WRITE_FAILED_UNEXPECTEDLY)
                 await deferLater(self._clock, RETRY_DELAY)
-                self._put_back()
+                self._counters.superseded += self._backlog.put_back()
             else:
                 return
-
-    def _put_back(self) -> None:
-        """Have what was in flight written again."""
-        batch, self._in_flight = self._in_flight, None
-        if batch is None:
-            return
-        batch.updates = [update for update in batch.updates if update.kinds and not update.spool_version]
-        self._counters.superseded += self._pending.restore(batch)
-        self._pending_since, self._in_flight_since = self._in_flight_since, None
 
     async def _write_all(self) -> None:
         spooler = self._spooler
@@ -255,14 +231,13 @@ class Writer(Service):
 
     def _table_seen(self, description: TableDescription) -> None:
         self._described = True
-        self._is_database_away = False
+        self._database_answered()
         self._log.info(log_lines.DATABASE_CONNECTED, database=self._database)
         self._table_described(description)
 
     async def _write_pending(self) -> None:
         jobs, self._jobs = self._jobs, []
-        batch = self._pending.take()
-        self._in_flight_since, self._pending_since = self._pending_since, None
+        batch = self._backlog.take_off()
         await self._write(batch)
         batch.acknowledge()
         if not self._is_spool_empty:
@@ -273,22 +248,22 @@ class Writer(Service):
 
     async def _write_spooled(self, spooler: Spooler) -> None:
         updates = await spooler.read(CHUNK, CHUNK_BYTES)
-        await self._write(Batch(sorted(updates, key=lambda update: update.key)))
+        self._backlog.in_flight = batch = Batch(sorted(updates, key=lambda update: update.key))
+        await self._write(batch)
         await spooler.forget_written()
 
     async def _write(self, batch: Batch) -> None:
         """Write a batch until all of it is in the table, or, after a failed attempt, all that is left in the spool."""
-        self._in_flight = batch
         try:
             while batch.updates:
                 await write_around_refusals(batch.updates[:CHUNK], self._write_part, self._settle)
                 del batch.updates[:CHUNK]
         except Pointless:
             batch.updates.clear()
-        self._in_flight = self._in_flight_since = None
+        self._backlog.land()
 
     async def _write_part(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
-        batch = self._in_flight
+        batch = self._backlog.in_flight
         assert batch is not None
         return await self._attempts.make(lambda: self._store.write(updates), lambda: not batch.deliveries)
 
@@ -296,18 +271,23 @@ class Writer(Service):
         self, updates: Sequence[DeviceUpdate], unknown: frozenset[str], refusal: Refusal | None = None
     ) -> None:
         """These updates are in the table, or refused."""
-        self._is_database_away = False
+        self._database_answered()
         spooler = self._spooler
-        if spooler is None or not (spooler.lock.locked or any(update.spool_version for update in updates)):
+        # A save takes all that is unsettled in flight, so what is settled together is there as a whole or not at all.
+        if spooler is None or not (spooler.lock.locked or updates[0].spool_version):
             self._count(updates, unknown, refusal)
             return
         await spooler.lock.acquire()
         try:
-            if spooled := [update for update in updates if update.spool_version]:
-                await spooler.written(spooled)
+            if updates[0].spool_version:
+                await spooler.written(updates)
             self._count(updates, unknown, refusal)
         finally:
             spooler.lock.release()
+
+    def _database_answered(self) -> None:
+        if self._overflow is not None:
+            self._overflow.database_answered()
 
     def _count(self, updates: Sequence[DeviceUpdate], unknown: frozenset[str], refusal: Refusal | None) -> None:
         """Count what became of deliveries; whatever fails in that, what is committed must be acknowledged."""
@@ -320,86 +300,19 @@ class Writer(Service):
                 self._refusals.refused_by_table(update.uuid, refusal.column, refusal.reason, refused)
                 if refusal.column is None:
                     return
+            stored = 0
             for update in updates:
                 if update.uuid in unknown:
                     self._refusals.unknown_device(update.uuid, update.deliveries - refused)
                 else:
-                    self._counters.stored += update.deliveries - refused
+                    stored += update.kinds.bit_count() - refused  # as its deliveries, without a call
+            self._counters.stored += stored
             self.devices_heard([update for update in updates if update.uuid not in unknown])
         except Exception:
             self._log.failure(log_lines.LISTENER_FAILED_UNEXPECTEDLY)
         finally:
             for update in updates:
                 update.kinds = 0
-
-    # Saving.
-
-    @property
-    def _is_anything_unsaved(self) -> bool:
-        return bool(self._pending) or (self._in_flight is not None and self._in_flight.deliveries > 0)
-
-    def _spool_if_due(self) -> None:
-        """Put what is pending and in flight in the spool when the database takes too long, or it takes too much room.
-
-        Once the database is known to be away, as soon as there is something: a broker that speaks MQTT 3.1.1 sends no
-        more than 20 messages before it waits.
-        """
-        spooler = self._spooler
-        if spooler is None or not spooler.is_open or self._saving is not None or not self._is_anything_unsaved:
-            return
-        is_pressing = self.unacknowledged > PRESSING * self._window()
-        if self.oldest_age >= (self._patience / 2 if is_pressing else self._patience):
-            self._is_database_away = True
-        in_flight = 0 if self._in_flight is None else self._in_flight.size
-        if not self._is_database_away and self._pending.size + in_flight <= MOST_IN_MEMORY:
-            return
-        if spooler.may_try:
-            self._save(spooler)
-
-    def _save(self, spooler: Spooler) -> None:
-        def ended(_result: object) -> None:
-            self._saving = None
-            if not self.running and self._work is not None and not self._is_anything_unsaved:
-                self._work.cancel()  # the spool has it all, and the database may take long
-            elif self._is_database_away:
-                self._spool_if_due()
-
-        saving = Deferred.fromCoroutine(self._save_all(spooler))
-        if not saving.called:
-            self._saving = saving
-        saving.addErrback(lambda failure: None if failure.check(CancelledError) else failure)
-        saving.addErrback(lambda failure: self._log.failure(log_lines.WRITE_FAILED_UNEXPECTEDLY, failure))
-        saving.addBoth(ended)
-
-    async def _save_all(self, spooler: Spooler) -> None:
-        await spooler.lock.acquire()
-        try:
-            batch, taken = self._in_flight, self._pending.take()
-            in_flight = (
-                [] if batch is None else [each for each in batch.updates if each.kinds and not each.spool_version]
-            )
-            since, self._pending_since = self._pending_since, None
-            self._being_saved = taken
-            try:
-                updates = in_flight + taken.updates
-                superseded = await spooler.save(updates) if updates else 0
-            except BaseException as error:
-                self._counters.superseded += self._pending.restore(taken)
-                self._pending_since = since
-                if not isinstance(error, SpoolError):
-                    raise
-            else:
-                if batch is not None:
-                    batch.acknowledge()
-                    del batch.updates[CHUNK:]  # the spool gives them back
-                    batch.size = 0
-                self._in_flight_since = None
-                taken.acknowledge()
-                self._counters.superseded += superseded
-            finally:
-                self._being_saved = None
-        finally:
-            spooler.lock.release()
 
 
 async def _run_job(job: Callable[[], Deferred[T]], done: Deferred[T]) -> None:

@@ -20,6 +20,7 @@ from tests.servers import ServerFailed, ServersMissing
 from .catalogue import FAULTS
 from .display import Display, ProgressOf, markdown
 from .rounds import Fault, Outcome, play
+from .soak import INTERVAL, soak
 from .world import Scene, World
 
 SHOW_INTERVAL = 0.5  # s
@@ -36,6 +37,7 @@ def _options() -> argparse.Namespace:
         " the last message that the broker acknowledged to its device.",
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[fault.name for fault in FAULTS], default=[])
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help="one long run instead, with a fault a minute")
     parser.add_argument("--rounds", type=int, metavar="N", help="of each fault, instead of its own number")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first round; the next is one more (1)")
     parser.add_argument("--quick", action="store_true", help="seconds where it would be a minute, and one round each")
@@ -47,6 +49,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be above 0")
+    if options.soak is not None and options.soak < INTERVAL:
+        parser.error(f"--soak must be at least {INTERVAL:.0f} seconds")
     return options
 
 
@@ -61,6 +65,8 @@ class Campaign:
             database="mysql" if options.mysql else "mariadb", broker=options.mosquitto, quick=options.quick
         )
         self._faults = [fault for fault in FAULTS if not options.only or fault.name in options.only]
+        if options.soak:
+            self._faults = [soak(options.soak)]
         self.outcomes: list[Outcome] = []
 
     async def run(self) -> int:

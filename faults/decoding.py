@@ -35,10 +35,11 @@ from aiot_mqtt.pending import PendingUpdates
 from aiot_mqtt.refusals import Refusals
 from aiot_mqtt.report import ReportRules
 
-from .inputs import PAYLOADS, TOPICS, changed, report_payload
+from .inputs import PAYLOADS, TOKENS, TOPICS, changed, report_payload
 from .second_opinion import judge
 
 MOST_FINDINGS = 20
+TRIES = 1000  # to shorten an input
 Parts = TypeVar("Parts", bytes, tuple[Any, ...])
 SEEDS = tuple((topic, payload) for topic in TOPICS for payload in PAYLOADS)
 
@@ -172,11 +173,11 @@ def _recorded(arcs: set[object]) -> Iterator[None]:
 
 
 def _shortened(topic: bytes, payload: bytes, rules: ReportRules) -> tuple[bytes, bytes]:
-    payload = shortest(payload, lambda less: judge(topic, less, rules).problem is not None)
-    return shortest(topic, lambda less: judge(less, payload, rules).problem is not None), payload
+    payload = shortest(payload, lambda less: judge(topic, less, rules).problem is not None, TRIES)
+    return shortest(topic, lambda less: judge(less, payload, rules).problem is not None, TRIES), payload
 
 
-def shortest(whole: Parts, is_wrong: Callable[[Parts], bool], tries: int = 1000) -> Parts:
+def shortest(whole: Parts, is_wrong: Callable[[Parts], bool], tries: int) -> Parts:
     """Leave out of something that is wrong whatever can be left out, while it stays wrong."""
     span = len(whole)
     while span:
@@ -216,10 +217,14 @@ def fuzz_with_atheris(arguments: Sequence[str]) -> NoReturn:
         if verdict.problem:
             raise AssertionError(verdict.problem)
 
-    with tempfile.TemporaryDirectory() as corpus:
+    with tempfile.TemporaryDirectory() as folder:
+        corpus, dictionary = Path(folder, "corpus"), Path(folder, "dictionary")
+        corpus.mkdir()
         for number, (topic, payload) in enumerate(SEEDS):
-            Path(corpus, str(number)).write_bytes(topic + b"\0" + payload)
-        atheris.Setup([sys.argv[0], *arguments, corpus], judge_one)
+            (corpus / str(number)).write_bytes(topic + b"\0" + payload)
+        entries = ("".join(f"\\x{byte:02x}" for byte in token) for token in TOKENS if len(token) < 64)
+        dictionary.write_text("".join(f'"{entry}"\n' for entry in entries), "ascii")
+        atheris.Setup([sys.argv[0], f"-dict={dictionary}", *arguments, str(corpus)], judge_one)
         atheris.Fuzz()
     raise AssertionError("libFuzzer ends the process")
 

@@ -34,6 +34,7 @@ from .packet_streams import CONNACK, MOST_LENGTH, PUBLISH, Step, Stream, length,
 from .victim import MOST_LINE, Victim, Wrong
 
 PATIENCE = 5.0  # s of CPU time that a stream may take; it takes about a millisecond
+TRIES = 300  # to shorten the steps of a stream, and as many for its bytes
 TOPIC = b"devices/d1/data"
 
 
@@ -178,10 +179,11 @@ def shorten(stream: Stream, problem: str) -> Stream:
             steps += tuple(Step("read", one) for one in _packets(b"".join(step.data for step in group)))
         else:
             steps += tuple(group)
-    steps = shortest(steps if is_wrong(steps) else stream.steps, is_wrong)
+    steps = shortest(steps if is_wrong(steps) else stream.steps, is_wrong, TRIES)
     for at in range(len(steps)):
         before, step, after = steps[:at], steps[at], steps[at + 1 :]
-        data = shortest(step.data, lambda less: is_wrong((*before, Step("read", less), *after)))  # noqa: B023, at once
+        tries = TRIES // len(steps)
+        data = shortest(step.data, lambda less: is_wrong((*before, Step("read", less), *after)), tries)  # noqa: B023, at once
         steps = (*before, step._replace(data=data), *after)
     return replace(stream, steps=steps)
 

@@ -39,6 +39,11 @@ CONNACK_PROPERTIES = (
     b"\x24\x01",  # maximum QoS
     b"\x27\x00\x00\x01\x00",  # maximum packet size
 )
+# Before the codes of SUBACK and UNSUBACK: none, a reason, a long one that is no text, a number that does not end.
+PROPERTIES = (
+    *(b"\x00", b"\x00", b"\x04\x1f\x00\x01r"),
+    *(b"\xbb\x17\x1f\x0b\xb8" + b"\xff" * 3000, b"\xb9\x17\x80" + b"\xff" * 3000),
+)
 REASON_CODES = b"\x00\x01\x02\x04\x10\x11\x18\x80\x81\x82\x83\x85\x87\x8b\x8d\x8e\x8f\x91\x93\x97\x9a\x9e\xa2\xff"
 # Whole packets, or heads of packets that swallow what follows.
 PACKET_TOKENS = (
@@ -124,9 +129,7 @@ def _packet(random: Random, mqtt5: bool) -> bytes:
     if choice < 0.7:
         return _publish(random, mqtt5)
     identifier = random.choice((b"\x00\x01", b"\x00\x02", b"\xff\xff", b"\x00\x00"))
-    properties = (
-        random.choice((b"\0", b"\0", b"\x04\x1f\x00\x01r", b"\xbb\x17\x1f\x0b\xb8" + b"\xff" * 3000)) if mqtt5 else b""
-    )
+    properties = random.choice(PROPERTIES) if mqtt5 else b""
     codes = bytes(random.choices(REASON_CODES, k=random.choice((0, 1, 3, 3, 300, 4000))))
     if choice < 0.8:
         return packet(PINGRESP, b"")

@@ -6,7 +6,6 @@ The standard library's JSON is laxer than what both database servers take; here 
 from __future__ import annotations
 
 import json
-import re
 import string
 from math import isfinite
 from typing import NamedTuple
@@ -60,16 +59,21 @@ def second_opinion(topic: bytes, payload: bytes, rules: ReportRules) -> tuple[tu
     document = payload
     if is_status and _is_bare(payload.strip()):
         value: object = payload.strip().decode()
-    elif depth(payload) > MAX_JSON_DEPTH:
-        return ("too_deep", "bad_json"), None  # what is wrong in two ways may be told in either
     else:
         try:
             value = strict_json(payload)
+            is_too_deep = depth(value) > MAX_JSON_DEPTH
         except ValueError:
             return ("bad_json",), None
+        except RecursionError:
+            is_too_deep = True
+        if is_too_deep:
+            return ("too_deep", "bad_json"), None  # orjson gives up at 1024 levels
     if is_status and isinstance(value, str) and _is_bare(value.encode()):
         value = {"status": value}
         document = json.dumps(value).encode()
+    if isinstance(value, Members):
+        value = dict(value)
     if not isinstance(value, dict):
         return ("not_an_object",), None
     if not is_status or "status" not in value:
@@ -81,24 +85,30 @@ def second_opinion(topic: bytes, payload: bytes, rules: ReportRules) -> tuple[tu
     return ("accepted",), DeviceReport(device, kind, document, status if fits else None, is_online)
 
 
+class Members(list[tuple[str, object]]):
+    """An object with all its members, also those that a later one of the same name hides."""
+
+
 def strict_json(payload: bytes) -> object:
-    """Parse what both database servers would take.
+    """Parse what both database servers would take; objects become ``Members``.
 
     :raises ValueError: they would not.
+    :raises RecursionError: it is far too deep to say.
     """
-    text = payload.decode()
-    value = json.loads(text, parse_constant=_refuse, parse_float=_number, parse_int=_number, object_pairs_hook=_members)
+    value = json.loads(
+        payload.decode(), parse_constant=_refuse, parse_float=_number, parse_int=_number, object_pairs_hook=Members
+    )
     json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate has no UTF-8
     return value
 
 
-def depth(payload: bytes) -> int:
-    """How many brackets are open at most, outside of texts."""
-    depth = most = 0
-    for bracket in re.findall(rb"[\[\]{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", payload, flags=re.DOTALL)):
-        depth += 1 if bracket in b"[{" else -1
-        most = max(most, depth)
-    return most
+def depth(value: object) -> int:
+    """The number of objects and arrays around the innermost value."""
+    if isinstance(value, Members):
+        value = [member for _, member in value]
+    if not isinstance(value, list):
+        return 0
+    return 1 + max(map(depth, value), default=0)
 
 
 def _refuse(constant: str) -> object:
@@ -111,11 +121,6 @@ def _number(text: str) -> float | int:
     if text.lstrip("-").isdigit() and -(2**63) <= (whole := int(text)) < 2**64:
         return whole
     return value
-
-
-def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    json.dumps(pairs, ensure_ascii=False).encode()  # also those that a later one of the same name hides
-    return dict(pairs)
 
 
 def _is_bare(word: bytes) -> bool:

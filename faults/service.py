@@ -115,7 +115,7 @@ def _watch_steps(passed: Passed) -> None:
 def _hurry() -> None:
     """Seconds instead of a minute: what is tried is that a wait ends, not how long it is."""
     _room("attempts").MISCONFIGURED_DELAY = 1.0
-    _room("writer").PATIENCE = 1.0
+    _room("overflow").PATIENCE = 1.0
     table = _room("device_table")
     table.DeviceTable.__init__.__kwdefaults__["read_timeout"] = 5
     session = table._SESSION.replace("wait_timeout=60", "wait_timeout=7")

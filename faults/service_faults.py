@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from .service import STEPS
-from .world import VICTIMS, World
+from .world import SPOOLING, VICTIMS, World
 
 SPOOL_STEPS = tuple(step for step in STEPS if "spool" in step)
 ORDINARY_STEPS = tuple(step for step in STEPS if step not in SPOOL_STEPS)
@@ -35,7 +35,7 @@ async def kill_spool_steps(world: World) -> None:
             await world.service_dies(step, 1 + world.random.randrange(5))
             await world.thread(world.database.start)
         else:
-            await world.until(world.spool.exists, "the spool takes over")
+            await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
             await world.sleep(1 + world.random.random())  # for more devices than one transaction writes
             dying = Deferred.fromCoroutine(world.service_dies(step, 1))
             await world.thread(world.database.start)

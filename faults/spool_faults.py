@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from .world import World
+from .world import SPOOLING, World
 
 FAILED = "Nothing can be kept on this host"
 WORKS_AGAIN = "The spool works again"
@@ -53,7 +53,7 @@ async def read_only(world: World) -> None:
 async def damaged(world: World) -> None:
     """Bytes of the file overwritten while the service is down; what it held is lost, and said."""
     await world.thread(world.database.stop)
-    await world.until(world.spool.exists, "the spool takes over")
+    await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
     await world.sleep(3, quick=1)
     world.before_restart = lambda: _damage(world)
     await world.kill_service()

@@ -30,6 +30,7 @@ T = TypeVar("T")
 ZONE = ZoneInfo("Asia/Shanghai")  # the default of DB_TIMEZONE
 POLL_INTERVAL = 0.02  # s
 MEMORY_INTERVAL = 0.5  # s
+SPOOLING = "messages go to"  # in the line that says so; the file itself is there for a moment at each start, too
 VICTIMS = tuple(f"victim-{number}" for number in range(6))  # rows of devices that are none of the load's
 PATIENCE = 120.0  # s that anything but a fault itself may take
 

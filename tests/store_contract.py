@@ -135,6 +135,10 @@ class StoreContract(Mixin):
         document = '{"s": "quote \\" back\\\\slash \' 温度 🎉 %s \\u0000 \\n -- ; /* */"}'
         await self.store.write([make_update("a", document=document.encode(), status='it\'s \\ "%s"')])
         self.assert_row("a", last_report_data=document, device_status='it\'s \\ "%s"')
+        # Between tokens JSON may hold line ends and tabs as they are; within a text DEL, which ends nothing.
+        document = '{\r\n\t"s": "\\\\\\"\x7f\u2028", "t": "\\\\\'"}'
+        await self.store.write([make_update("a", document=document.encode())])
+        self.assert_row("a", last_report_data=document)
 
     async def test_a_write_of_thousands_of_devices(self) -> None:
         uuids = [f"device-{number:05}" for number in range(3000)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -397,6 +398,29 @@ class ShutdownTests(SynchronousTestCase):
         self.assertEqual(program.wait(), -signal.SIGTERM)
         self.assertEqual(json.loads(self.database.row("a")["last_report_data"]), {"n": 2})
         self.assertIn("MQTT服务已停止", program.lines[-2] + program.lines[-3])
+
+    def test_what_cannot_be_written_is_kept_on_disk_and_written_first_at_the_next_start(self) -> None:
+        program = self.run_program({"SHUTDOWN_TIMEOUT": "10"})
+        program.wait_for_each(STARTED, "✅ 数据库已连接")
+        spool = self.folder / "mqtt_service.spool"
+        self.database.freeze()
+        try:
+            self.broker.pub("devices/a/data", '{"n": 1}')
+            program.wait_for(RECEIVED)
+            program.process.send_signal(signal.SIGTERM)
+            program.wait(timeout=15)
+        finally:
+            self.database.thaw()
+        self.assertIn("1 条消息保存在", "\n".join(program.lines))
+        self.assertEqual(stat.S_IMODE(spool.stat().st_mode), 0o600)
+        survivor = self.run_program()
+        survivor.wait_for_each(STARTED, "台设备的状态已全部写入数据库")
+        survivor.stop()
+        self.assertEqual(json.loads(self.database.row("a")["last_report_data"]), {"n": 1})
+        # The broker has its acknowledgement, and the file is not needed any more.
+        self.assertNotIn(RECEIVED, "\n".join(survivor.lines))
+        self.assertIn("received=0 recovered=1 stored=1", "\n".join(survivor.lines))
+        self.assertFalse(spool.exists())
 
     def test_what_cannot_be_written_nor_kept_stays_in_the_broker_and_is_said(self) -> None:
         program = self.run_program({"SPOOL_FILE": ""})

@@ -447,6 +447,34 @@ class EnvFileTests(ConfigTestCase):
         self.assertEqual(load_settings({}, path), Settings())
 
 
+class SpoolFileTests(SynchronousTestCase):
+    """Where the spool is, and what is a mistake about it."""
+
+    def test_a_relative_path_is_below_the_folder_that_systemd_gives(self) -> None:
+        folder = self.mktemp()
+        os.mkdir(folder)
+        for state in (folder, f"{folder}:/elsewhere"):
+            self.assertEqual(load_settings({"STATE_DIRECTORY": state}).spool_file, f"{folder}/mqtt_service.spool")
+            settings = load_settings({"STATE_DIRECTORY": state, "SPOOL_FILE": "other"})
+            self.assertEqual(settings.spool_file, f"{folder}/other")
+        path = os.path.abspath(os.path.join(folder, "absolute"))
+        self.assertEqual(load_settings({"STATE_DIRECTORY": "/nowhere", "SPOOL_FILE": path}).spool_file, path)
+
+    def test_empty_means_none(self) -> None:
+        for text in ("", " "):
+            self.assertEqual(load_settings({"SPOOL_FILE": text, "STATE_DIRECTORY": "/nowhere"}).spool_file, "")
+
+    def test_a_folder_that_is_not_there_and_a_folder_in_its_place_are_mistakes(self) -> None:
+        folder = self.mktemp()
+        os.mkdir(folder)
+        for text, words in ((f"{folder}/no/spool", "folder does not exist"), (folder, "no file")):
+            with self.assertRaises(ConfigError) as caught:
+                load_settings({"SPOOL_FILE": text})
+            [mistake] = caught.exception.mistakes
+            self.assertIn("SPOOL_FILE", mistake)
+            self.assertIn(words, mistake)
+
+
 class EnvExampleTests(ConfigTestCase):
     def test_it_lists_every_setting_and_no_other(self) -> None:
         _, lines, mistakes = read_env_file(ENV_EXAMPLE)

@@ -34,8 +34,16 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "spool": ({"store"}, set()),
     "spooler": ({"counters", "log_lines", "outage", "spool", "store"}, {"twisted.internet", "twisted.logger"}),
+    "backlog": ({"pending"}, set()),
+    "overflow": (
+        {"backlog", "counters", "log_lines", "spool", "spooler"},
+        {"twisted.internet", "twisted.logger"},
+    ),
     "writer": (
-        {"attempts", "counters", "isolation", "log_lines", "pending", "refusals", "spool", "spooler", "store"},
+        {
+            *("attempts", "backlog", "counters", "isolation", "log_lines", "overflow", "pending", "refusals"),
+            *("spooler", "store"),
+        },
         {"twisted.application", "twisted.internet", "twisted.logger"},
     ),
     # The only three that know PyMySQL, and one of them adbapi.

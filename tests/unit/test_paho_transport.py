@@ -580,10 +580,14 @@ class EndTests(ConnectionTestCase):
             self.assertIn("the broker broke the MQTT protocol: ", error.getErrorMessage())
 
     def test_the_reason_is_short_however_long_the_malformed_packet_is(self) -> None:
-        connection = self.accepted()
-        connection.dataReceived(b"\x90\x8a\x1f\x00\x01\x86\x1f\x1f\x0f\x83" + b"\xff" * 0x0F83 + b"\x01")
-        self.assertTrue(self.transport.disconnected)
-        self.assertLess(len(self.lose(connection)), 200)
+        for what, properties in (
+            ("a reason that is no text", b"\x86\x1f\x1f\x0f\x83" + b"\xff" * 0x0F83),
+            ("a property that is a number without end", b"\x87\x1f\x80" + b"\xff" * 0x0F85),
+        ):
+            connection = self.accepted()
+            connection.dataReceived(b"\x90\x8b\x1f\x00\x01" + properties + b"\x01")
+            self.assertTrue(self.transport.disconnected, what)
+            self.assertLess(len(self.lose(connection)), 200, what)
 
     def test_what_came_before_a_malformed_packet_counts(self) -> None:
         connection = self.accepted()

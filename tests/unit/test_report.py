@@ -222,6 +222,10 @@ class StrictJsonTests(DecodeTestCase):
         deep = b'{"a":' * 31 + b"1" + b"}" * 31
         self.assertEqual(self.refusal(b"devices/d1/data", b'{"x": 1, "y": [], "z": ' + deep + b"}").reason, "too_deep")
 
+    def test_a_member_hides_no_depth_of_an_earlier_one_of_the_same_name(self) -> None:
+        payload = b'{"a": ' + b"[" * 31 + b"]" * 31 + b', "a": 1}'
+        self.assertEqual(self.refusal(b"devices/d1/data", payload).reason, "too_deep")
+
     def test_parse_json_returns_what_the_text_says(self) -> None:
         self.assertEqual(parse_json(b'{"a": [1, 2.5, null, true, "x"]}'), {"a": [1, 2.5, None, True, "x"]})
 

@@ -17,13 +17,14 @@ from aiot_mqtt import log_lines
 from aiot_mqtt import spool as spool_module
 from aiot_mqtt.counters import Counters
 from aiot_mqtt.memory_table import MemoryTable
+from aiot_mqtt.overflow import MOST_IN_MEMORY
 from aiot_mqtt.pending import PendingUpdates
 from aiot_mqtt.refusals import Refusals
 from aiot_mqtt.report import DATA, HEARTBEAT, STATUS, DeviceReport
 from aiot_mqtt.spool import Spool, SpoolError
 from aiot_mqtt.spooler import Spooler
 from aiot_mqtt.store import DeviceUpdate, StoreConflict, StoreMisconfigured, StoreUnavailable
-from aiot_mqtt.writer import MOST_IN_MEMORY, Writer
+from aiot_mqtt.writer import Writer
 
 NOW = "2026-11-23 10:00:00"
 DOWN = StoreUnavailable("down")
@@ -91,9 +92,17 @@ class Process:
         self.spooler = Spooler(self.spool, self.call_disk, self.counters, clock)
         refusals = Refusals(self.counters, clock)
         self.writer = Writer(
-            table, self.pending, self.counters, refusals, clock, spooler=self.spooler, jitter=lambda: 0.0
+            table,
+            self.pending,
+            self.counters,
+            refusals,
+            clock,
+            spooler=self.spooler,
+            window=lambda: self.window,
+            jitter=lambda: 0.0,
         )
         self.packet_id = 0
+        self.window = 65535
 
     def call_disk(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         if function == self.spool.path.exists:  # which does not raise
@@ -204,7 +213,7 @@ class SpoolingTests(SpoolingMixin):
         self.assert_settled()
 
     def test_with_most_of_the_window_used_up_half_as_long(self) -> None:
-        self.process.writer._window = lambda: 4
+        self.process.window = 4
         self.freeze()
         for _ in range(3):
             self.receive("a")

@@ -1,0 +1,102 @@
+"""All that waits in memory: pending, in flight, and on its way to disk; and since when the oldest of it has waited.
+
+Pure: told of time, never asks for it.
+"""
+
+from __future__ import annotations
+
+from .pending import Batch, PendingUpdates
+
+
+class Backlog:
+    """What is not in the table yet, as long as it is not in the spool either."""
+
+    def __init__(self, pending: PendingUpdates) -> None:
+        self.pending = pending
+        self.in_flight: Batch | None = None
+        """What is being written; of it, what the spool has counts there."""
+        self._being_saved: Batch | None = None
+        self._pending_since: float | None = None
+        self._in_flight_since: float | None = None
+        self._being_saved_since: float | None = None
+
+    @property
+    def deliveries(self) -> int:
+        """Deliveries neither stored nor superseded."""
+        batches = (self.in_flight, self._being_saved)
+        return self.pending.deliveries + sum(batch.deliveries for batch in batches if batch)
+
+    @property
+    def unacknowledged(self) -> int:
+        """PUBLISH packets that are owed an acknowledgement."""
+        batches = (self.in_flight, self._being_saved)
+        return self.pending.unacknowledged + sum(len(batch.packet_ids) for batch in batches if batch)
+
+    @property
+    def size(self) -> int:
+        """Bytes that could be in the spool instead, an estimate."""
+        return self.pending.size + (0 if self.in_flight is None else self.in_flight.size)
+
+    @property
+    def needs_saving(self) -> bool:
+        """Whether there is anything that neither the table nor the spool has."""
+        return bool(self.pending) or (self.in_flight is not None and self.in_flight.deliveries > 0)
+
+    def oldest_age(self, now: float) -> float:
+        """Seconds that the oldest of what is pending or in flight has waited."""
+        since = self._in_flight_since if self._in_flight_since is not None else self._pending_since
+        return 0.0 if since is None else now - since
+
+    def came(self, now: float) -> None:
+        """Something may have become pending."""
+        if self.pending and self._pending_since is None:
+            self._pending_since = now
+
+    def take_off(self) -> Batch:
+        """Everything pending, to be written."""
+        self.in_flight = self.pending.take()
+        self._in_flight_since, self._pending_since = self._pending_since, None
+        return self.in_flight
+
+    def land(self) -> None:
+        """Nothing is in flight any more."""
+        self.in_flight = self._in_flight_since = None
+
+    def put_back(self) -> int:
+        """Have what was in flight written again; returns how many of its deliveries were superseded meanwhile."""
+        batch = self.in_flight
+        if batch is None:
+            return 0
+        batch.updates = batch.unsaved
+        since = self._in_flight_since
+        self.land()
+        self._pending_since = since if since is not None else self._pending_since
+        return self.pending.restore(batch)
+
+    def begin_to_save(self) -> Batch:
+        """Everything pending, to be put in the spool above what is in flight; ``saved`` or ``not_saved`` follows."""
+        self._being_saved = self.pending.take()
+        self._being_saved_since, self._pending_since = self._pending_since, None
+        return self._being_saved
+
+    def saved(self, chunk: int) -> None:
+        """Disk has what is in flight and what was to be saved: acknowledge it, in this order.
+
+        :param chunk: how many updates in flight somebody is still at; the spool gives the others back.
+        """
+        taken, self._being_saved = self._being_saved, None
+        if self.in_flight is not None:
+            self.in_flight.acknowledge()
+            del self.in_flight.updates[chunk:]
+            self.in_flight.size = 0
+        self._in_flight_since = None
+        assert taken is not None
+        taken.acknowledge()
+
+    def not_saved(self) -> int:
+        """Disk has nothing of it; returns how many deliveries were superseded meanwhile."""
+        taken, self._being_saved = self._being_saved, None
+        assert taken is not None
+        if self._being_saved_since is not None:
+            self._pending_since = self._being_saved_since
+        return self.pending.restore(taken)

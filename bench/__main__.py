@@ -1,0 +1,107 @@
+"""``scripts/bench``: options, the items in turn, and where their results go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tests.servers import ServerFailed, ServersMissing
+
+from . import held_up, under_load
+from .chart import chart
+from .display import Display
+from .figures import Outcome
+from .items import QUICK, Bench, Scale
+from .page import fill_in
+from .results import Record, is_right, record
+from .stage import Stage
+
+# In this order, so that the table is filled with more devices only once.
+ITEMS: dict[str, Callable[[Bench], Outcome]] = {
+    "throughput": under_load.throughput,
+    "large": under_load.large,
+    "waiting": under_load.waiting,
+    "turns": under_load.turns,
+    "profile": under_load.where_time_goes,
+    "latency": held_up.latency,
+    "mqtt311": under_load.mqtt311,
+    "backlog": held_up.backlog,
+    "distinct": held_up.distinct,
+    "memory": held_up.memory,
+}
+
+EXIT_INTERRUPTED = 130
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measure the service beside what bounds it and beside others that do the same job, with servers of "
+        "its own. Figures are ratios of runs that alternate on one machine; docs/performance.md tells what each means.",
+    )
+    parser.add_argument("--only", metavar="ITEM,…", help=f"only these items: {', '.join(ITEMS)}")
+    parser.add_argument("--quick", action="store_true", help="one short round of each, to try it; too short to quote")
+    parser.add_argument("--runs", type=int, metavar="N", help="how often each is measured (5)")
+    parser.add_argument("--mysql", action="store_true", help="with MySQL, whose binary log is on, instead of MariaDB")
+    parser.add_argument("--broker", choices=("2.0", "2.1"), default="2.0", help="which Mosquitto (2.0)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results")
+    parser.add_argument("--from", type=Path, dest="source", metavar="FILE", help="measure nothing, show such a file")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the results in docs/performance.md")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the throughput")
+    options = parser.parse_args()
+    options.items = options.only.split(",") if options.only else list(ITEMS)
+    if unknown := set(options.items) - set(ITEMS):
+        parser.error(f"no such item: {', '.join(sorted(unknown))}; there are {', '.join(ITEMS)}")
+    if options.runs is not None and options.runs < 1:
+        parser.error("--runs must be at least 1")
+    return options
+
+
+def _measure(options: argparse.Namespace, display: Display) -> Record:
+    scale = QUICK if options.quick else Scale()
+    if options.runs:
+        scale = replace(scale, rounds=options.runs)
+    display.begin("starting the database")
+    stage = Stage("mysql" if options.mysql else "mariadb", options.broker)
+    try:
+        bench = Bench(stage, scale, display.begin, display.say)
+        outcomes: dict[str, Outcome] = {}
+        try:
+            for name, item in ITEMS.items():
+                if name in options.items:
+                    outcomes[name] = item(bench)
+        except KeyboardInterrupt:
+            if not outcomes:
+                raise
+            display.say(f"interrupted: what follows is {', '.join(outcomes)} only")
+        return record(stage, scale, outcomes)
+    finally:
+        stage.close()
+
+
+def main() -> None:
+    """Measure, or read what was measured, and write it down."""
+    options, display = _options(), Display()
+    try:
+        results = json.loads(options.source.read_text()) if options.source else _measure(options, display)
+    except (ServerFailed, ServersMissing) as error:
+        sys.exit(f"bench: FAILED: {error}")
+    except KeyboardInterrupt:
+        display.say("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if options.svg:
+        options.svg.write_text(chart(results), encoding="utf-8")
+    if options.markdown:
+        fill_in(options.markdown, results)
+    display.finish(results)
+    sys.exit(0 if is_right(results) else 1)
+
+
+if __name__ == "__main__":
+    main()

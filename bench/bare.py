@@ -1,0 +1,83 @@
+"""Plain loops over PyMySQL: what a client pays that does nothing but send the same SQL and wait."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aiot_mqtt.device_table import DatabaseAddress, DeviceTable, _row, _update_statement
+from aiot_mqtt.overflow import CHUNK
+from aiot_mqtt.pending import PendingUpdates
+from aiot_mqtt.report import ReportRules, decode
+from aiot_mqtt.store import DeviceUpdate
+from tests.servers import DATABASE, DEVICE_TABLE
+
+from .messages import Plan, messages, uuids
+from .stage import Stage
+
+BATCH = 10_000  # messages that are sorted together, as a busy service does with what came during the last commit
+NOW = "2026-11-25 12:00:00"
+ONE_ROW = f"UPDATE {DEVICE_TABLE} SET last_report_data = %s, last_seen = %s, is_online = 1 WHERE uuid = %s"
+
+
+class BareLoop:
+    """A connection with the service's own session settings."""
+
+    def __init__(self, stage: Stage) -> None:
+        address = DatabaseAddress(stage.database.host, stage.database.port, DATABASE, "", DEVICE_TABLE)
+        table = DeviceTable(address, "", None)
+        self._stage = stage
+        self._connection = stage.connect()
+        self._connection.autocommit(False)
+        table._open_session(self._connection)
+        self._shape = table._read_shape(self._connection)
+        self._cursor: Any = self._connection.cursor()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def statement(self, updates: list[DeviceUpdate]) -> str:
+        """The service's own, for these."""
+        return _update_statement(DEVICE_TABLE, self._shape, [_row(update) for update in updates])
+
+    def single_rows(self, count: int, rate: float) -> list[float]:
+        """Seconds that each of so many single-row UPDATEs takes with its COMMIT, begun at this rate if that can be."""
+        names = uuids(self._stage.devices)
+        taken: list[float] = []
+        began = time.monotonic()
+        for index in range(count):
+            time.sleep(max(0.0, began + index / rate - time.monotonic()))
+            since = time.monotonic()
+            document = f'{{"temperature": 21.5, "humidity": 48, "seq": {index}}}'
+            self._cursor.execute(ONE_ROW, (document, NOW, names[index % len(names)]))
+            self._connection.commit()
+            taken.append(time.monotonic() - since)
+        return taken
+
+    def transactions(self, rows: int, count: int) -> list[float]:
+        """Seconds that each of so many transactions takes, of the service's UPDATE for so many rows."""
+        statements = self._statements(self._stage.plan(rows * count + 1), rows)[:count]
+        return [self._commit(statement) for statement in statements]
+
+    def rows_per_second(self, plan: Plan) -> float:
+        """With the service's own UPDATE in chunks of its own size, every statement made before the clock starts."""
+        statements = self._statements(plan, CHUNK)
+        return plan.count / sum(self._commit(statement) for statement in statements)
+
+    def _commit(self, statement: str) -> float:
+        since = time.monotonic()
+        self._cursor.execute(statement)
+        self._connection.commit()
+        return time.monotonic() - since
+
+    def _statements(self, plan: Plan, rows: int) -> list[str]:
+        rules, statements = ReportRules(), []
+        batch = BATCH // rows * rows
+        pending = PendingUpdates()
+        for number, (topic, payload) in enumerate(messages(plan), 1):
+            pending.merge(decode(topic, payload, rules), NOW)
+            if number % batch == 0 or number == plan.count:
+                updates = pending.take().updates
+                statements += [self.statement(updates[at : at + rows]) for at in range(0, len(updates), rows)]
+        return statements

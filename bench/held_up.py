@@ -1,0 +1,187 @@
+"""Items in which messages are paced, held up, or cannot be merged."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from statistics import median
+
+from tests.integration.programs import Program
+from tests.servers import Mosquitto
+
+from .bare import BareLoop
+from .figures import Figure, Outcome, quantile, ratios
+from .items import Bench
+from .messages import Plan
+from .runs import Run, cpu_seconds, load, measure, peak_memory
+from .stage import RunFailed, dropped
+from .subjects import ALL, PAHO_5, SERVICE, running, service
+from .witness import Witness
+
+RATE = 1000.0  # messages a second
+MILLI = 1000
+MEGABYTE = 1_000_000
+AT_QOS_1 = 65_000  # of what is to be pending: the window holds no more, so the others come at QoS 0
+BACKLOG, BARE = "aiot-mqtt, from a backlog", "bare PyMySQL loop"
+CONNECTED = "🎉 MQTT连接成功"
+SIGNS_OF_TROUBLE = ("❌", "📴", "⚠️")
+
+
+def latency(bench: Bench) -> Outcome:
+    """From PUBLISH to PUBACK at a steady rate, beside one UPDATE of one row with its COMMIT."""
+    stage, count = bench.stage, bench.scale.paced_messages
+    stage.fill(bench.scale.devices)
+    loop = BareLoop(stage)
+    seen: list[dict[str, float]] = []
+
+    def bare() -> Run:
+        taken = loop.single_rows(count, RATE)
+        seen.append({name: quantile(taken, share) * MILLI for name, share in (("p50", 0.5), ("p99", 0.99))})
+        return Run(count, 0.0, sum(taken), 0.0)
+
+    def serve() -> Run:
+        witness = Witness()
+        run = measure(stage, service, stage.plan(count, rate=RATE), watch=witness.watch)
+        if witness.summary["acknowledged"] != count:
+            raise RunFailed(f"of {count:,} messages: {witness.summary}")
+        seen.append(witness.summary)
+        return run
+
+    outcome = bench.rounds("latency", {"bare UPDATE and COMMIT": bare, SERVICE: serve})
+    loop.close()
+    if outcome.failures:
+        return outcome
+    bare_ones, ours = seen[0::2], seen[1::2]
+    outcome.notes["milliseconds"] = {
+        who: {name: median(each[name] for each in rounds) for name in ("p50", "p99")}
+        for who, rounds in (("bare UPDATE and COMMIT", bare_ones), (SERVICE, ours))
+    }
+    for name in ("p50", "p99"):
+        of = tuple(a[name] / b[name] for a, b in zip(ours, bare_ones, strict=True))
+        title = f"PUBLISH to PUBACK at {RATE:,.0f}/s, {name}, of a bare UPDATE's"
+        outcome.figures.append(Figure("4", title, of, "×", at_most=3))
+    return outcome
+
+
+def memory(bench: Bench) -> Outcome:
+    """The most memory while the database is frozen and each of many devices has a report pending."""
+    stage, scale = bench.stage, bench.scale
+    stage.fill(scale.many_devices)
+    peaks: list[float] = []
+
+    def step() -> Run:
+        plan = stage.plan(scale.pending_devices, payload_bytes=200, window=scale.pending_devices, at_qos_1=AT_QOS_1)
+        with _service(bench, STATS_INTERVAL="1") as (broker, program), load(broker, plan) as publisher:
+            pid = program.process.pid
+            cpu_before = cpu_seconds(pid)
+            stage.database.freeze()
+            try:
+                thaw_at = time.monotonic() + scale.frozen_seconds
+                began, _ = publisher.publish()
+                time.sleep(max(0.0, thaw_at - time.monotonic()))
+            finally:
+                stage.database.thaw()
+            ended = stage.wait_until_stored(plan)
+            run = Run(plan.count, began, ended, cpu_seconds(pid) - cpu_before)
+            peak = peak_memory(pid) / MEGABYTE
+            _check(bench, broker, plan)
+        figures = [line.rpartition("pending=")[2].split()[0] for line in program.lines if "pending=" in line]
+        pending = max(map(int, figures), default=0)
+        if pending < 0.99 * plan.count:
+            raise RunFailed(f"only {pending:,} of {plan.count:,} devices were pending")
+        peaks.append(peak)
+        return run
+
+    outcome = bench.rounds("memory", {SERVICE: step})
+    name = f"peak memory with {scale.pending_devices:,} devices pending, database frozen"
+    outcome.figures = [Figure("6", name, tuple(peaks), "MB", at_most=150)]
+    return outcome
+
+
+def backlog(bench: Bench) -> Outcome:
+    """What the broker kept while the service was away, against the sustained rate."""
+    stage, scale = bench.stage, bench.scale
+    stage.fill(scale.devices)
+    outcome = bench.rounds(
+        "backlog",
+        {
+            SERVICE: lambda: measure(stage, service, stage.plan(scale.messages)),
+            BACKLOG: lambda: _drained(bench, stage.plan(scale.backlog)),
+        },
+    )
+    name = f"a backlog of {scale.backlog:,}, messages/s, of the sustained rate"
+    outcome.figures = [Figure("7", name, ratios(outcome, BACKLOG, SERVICE, "rate"), "×", at_least=0.8)]
+    return outcome
+
+
+def distinct(bench: Bench) -> Outcome:
+    """Every message of another device, so that nothing can be merged; also without a publisher beside."""
+    stage, count = bench.stage, bench.scale.many_devices
+    stage.fill(count)
+    loop = BareLoop(stage)
+    outcome = bench.rounds(
+        "distinct devices",
+        {
+            PAHO_5: lambda: measure(stage, ALL[PAHO_5], stage.plan(count)),
+            SERVICE: lambda: measure(stage, service, stage.plan(count)),
+            BACKLOG: lambda: _drained(bench, stage.plan(count)),
+            BARE: lambda: Run(count, 0.0, count / loop.rows_per_second(stage.plan(count)), 0.0),
+        },
+    )
+    loop.close()
+    cpu = ratios(outcome, SERVICE, PAHO_5, "cpu_micros")
+    outcome.figures = [
+        Figure("2", f"CPU a message with {count:,} devices, of an idle paho 5's", cpu, "×", at_most=0.6),
+        Figure(
+            "5",
+            "rows/s with every device distinct, of a bare loop's",
+            ratios(outcome, SERVICE, BARE, "rate"),
+            "×",
+            at_least=0.6,
+        ),
+        Figure("5", "the same from a backlog, with nobody publishing", ratios(outcome, BACKLOG, BARE, "rate"), "×"),
+    ]
+    return outcome
+
+
+def _drained(bench: Bench, plan: Plan) -> Run:
+    """From CONNACK on, until the service has stored what the broker kept for it.
+
+    :raises RunFailed: a device was shown offline meanwhile, or the connection did not hold.
+    """
+    stage = bench.stage
+    with _service(bench) as (broker, program):
+        program.stop()
+        with load(broker, plan) as publisher:
+            publisher.publish()
+        # Everybody would be offline by now, and the last device speaks last: if time in which nothing could be heard
+        # counted against a device, it would be set offline before.
+        stage.database.query("UPDATE device_main SET is_online = 1, last_seen = NOW() - INTERVAL 1 HOUR")
+        sensitive = {"HEARTBEAT_TIMEOUT": "5", "HEARTBEAT_CHECK_INTERVAL": "1", "MQTT_KEEPALIVE": "5"}
+        subject = service(stage, broker, plan.count, **sensitive)
+        with running(stage, broker, subject._replace(says=(CONNECTED,))) as again:
+            began, cpu_before = time.monotonic(), cpu_seconds(again.process.pid)
+            ended = stage.wait_until_stored(plan)
+            cpu = cpu_seconds(again.process.pid) - cpu_before
+            _check(bench, broker, plan)
+        lines = again.lines
+    trouble = [line for line in lines if any(sign in line for sign in SIGNS_OF_TROUBLE)]
+    if trouble or sum(CONNECTED in line for line in lines) != 1:
+        raise RunFailed("presence or keep-alive did not hold: " + "; ".join(trouble or lines)[:500])
+    return Run(plan.count, began, ended, cpu)
+
+
+@contextlib.contextmanager
+def _service(bench: Bench, **settings: str) -> Iterator[tuple[Mosquitto, Program]]:
+    with bench.stage.broker() as broker:
+        subject = service(bench.stage, broker, 0, **settings)
+        with running(bench.stage, broker, subject) as program:
+            yield broker, program
+
+
+def _check(bench: Bench, broker: Mosquitto, plan: Plan) -> None:
+    if lost := dropped(broker):
+        raise RunFailed(f"the broker dropped {lost:,} messages")
+    if wrong := bench.stage.wrong_rows(plan):
+        raise RunFailed(f"{wrong:,} rows do not hold the last report of their device")

@@ -1,0 +1,80 @@
+"""What is published. Pure: the same plan gives the same messages, and says what the table must hold afterwards."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+# Half data, a tenth status, two fifths heartbeats.
+KINDS = ("data",) * 5 + ("status",) + ("heartbeat",) * 4
+LAST_UUID = "zzzz-last"
+"""The device of the last message. It sorts behind all others, so its row is the last one that a batch writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One stream of messages, and how it is published."""
+
+    count: int
+    """Messages, the one of ``LAST_UUID`` included."""
+    devices: int
+    first: int = 0
+    """The first sequence number; each run has numbers of its own, so that no row can hold the report of another run."""
+    payload_bytes: int = 0
+    """Length that payloads are filled up to; 0 leaves them at about 40 bytes."""
+    rate: float = 0.0
+    """Messages a second; 0 for as fast as the broker takes them."""
+    window: int = 20_000
+    """PUBLISH packets that may wait for the broker's acknowledgement."""
+    at_qos_1: int = 2**62
+    """How many messages are published at QoS 1; those behind them go at QoS 0."""
+
+    @property
+    def last(self) -> int:
+        """The sequence number of the last message."""
+        return self.first + self.count - 1
+
+
+def uuids(devices: int) -> list[str]:
+    """Names as live devices have them; their order says nothing about the order in the table's index."""
+    random = Random(1)
+    return [str(uuid.UUID(int=random.getrandbits(128), version=4)) for _ in range(devices)]
+
+
+def messages(plan: Plan) -> Iterator[tuple[bytes, bytes]]:
+    """Topic and payload of each message. The devices take turns, and each sends every kind in its turn."""
+    names = uuids(plan.devices)
+    for index in range(plan.count - 1):
+        kind, sequence = _kind(plan, index), plan.first + index
+        topic = f"devices/{names[index % plan.devices]}/{kind}"
+        yield topic.encode(), _payload(kind, sequence, plan.payload_bytes)
+    yield f"devices/{LAST_UUID}/data".encode(), _payload("data", plan.last, plan.payload_bytes)
+
+
+def last_reports(plan: Plan) -> dict[str, int]:
+    """The sequence number of the last report of each device that sent one; a heartbeat is no report."""
+    names = uuids(plan.devices)
+    last = {LAST_UUID: plan.last}
+    for index in range(plan.count - 2, -1, -1):
+        if _kind(plan, index) != "heartbeat":
+            last.setdefault(names[index % plan.devices], plan.first + index)
+        if len(last) == plan.devices + 1:
+            break
+    return last
+
+
+def _kind(plan: Plan, index: int) -> str:
+    return KINDS[(index + index // plan.devices * 3) % len(KINDS)]
+
+
+def _payload(kind: str, sequence: int, size: int) -> bytes:
+    if kind == "data":
+        text = f'{{"temperature": {18 + sequence % 90 / 10}, "humidity": {40 + sequence % 50}, "seq": {sequence}'
+    elif kind == "status":
+        text = f'{{"status": "active", "battery": {sequence % 100}, "seq": {sequence}'
+    else:
+        text = f'{{"seq": {sequence}'
+    filling = size - len(text) - len(', "text": ""}')
+    return f'{text}, "text": "{"x" * filling}"}}'.encode() if filling > 0 else f"{text}}}".encode()

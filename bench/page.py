@@ -1,0 +1,86 @@
+"""Puts results into docs/performance.md, between two marks; what stands around them is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .results import HEADINGS, Record, figures, rooms, spread, subject_cells, wanted
+
+BEGIN, END = "<!-- results: written by scripts/bench -->", "<!-- end of results -->"
+TITLES = {
+    "throughput": "Payloads of about 40 bytes",
+    "large": "Payloads of 1 KiB",
+    "distinct": "Every message of another device",
+    "backlog": "A backlog",
+}
+
+
+def fill_in(path: Path, results: Record) -> None:
+    """Put the results in the place of older ones.
+
+    :raises ValueError: the marks are missing.
+    """
+    text = path.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{path} has no place for results: {BEGIN}")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    path.write_text(f"{before}{BEGIN}\n{results_as_markdown(results)}\n{END}{after}", encoding="utf-8")
+
+
+def results_as_markdown(results: Record) -> str:
+    """All that was measured, as tables."""
+    parts = [_conditions(results)]
+    if "throughput" in results["items"]:
+        parts.append("![Messages a second of each subject; the tables below hold the numbers](performance.svg)")
+    parts.append(_figures(results))
+    for name, title in TITLES.items():
+        if item := results["items"].get(name):
+            parts.append(f"**{title}**\n\n{_subjects(item)}")
+    if notes := results["items"].get("latency", {}).get("notes", {}).get("milliseconds"):
+        body = [[who, f"{each['p50']:.2f}", f"{each['p99']:.2f}"] for who, each in notes.items()]
+        parts.append(f"**At 1,000 messages/s**, in ms\n\n{_table(['', 'p50', 'p99'], body)}")
+    if found := rooms(results):
+        shown = [[f"`{name}`" if name.islower() else name, f"{share:.0%}"] for name, share in found.items()]
+        few = [row for row in shown if row[1] != "0%"]
+        parts.append(f"**Where the service's time goes**\n\n{_table(['', 'share'], few)}")
+    return "\n\n".join(parts)
+
+
+def _conditions(results: Record) -> str:
+    machine, versions, scale = results["machine"], results["versions"], results["scale"]
+    return (
+        f"{results['date']}. {machine['cores']} cores of {machine['processor']}, {machine['memory_gib']} GiB, "
+        f"Linux {machine['kernel']}; the disk answers an `fdatasync` in {machine['sync_micros']} µs (median); "
+        "everything on this one machine. "
+        f"{', '.join(f'{name} {version}' for name, version in versions.items())}. "
+        f"{scale['rounds']} rounds; {scale['messages']:,} messages from {scale['devices']:,} devices in each. "
+        "Medians, in brackets the lowest and the highest."
+    )
+
+
+def _figures(results: Record) -> str:
+    body = [
+        [
+            figure["number"],
+            figure["name"],
+            spread(figure["values"], figure["unit"]),
+            wanted(figure),
+            {True: "✓", False: "missed", None: ""}[figure["is_met"]],
+        ]
+        for figure in figures(results)
+    ]
+    return _table(["", "", "measured", "wanted", ""], body)
+
+
+def _subjects(item: Record) -> str:
+    cells = {subject: subject_cells(runs) for subject, runs in item["subjects"].items()}
+    shown = [number for number, _ in enumerate(HEADINGS) if any(row[number] for row in cells.values())]
+    head = ["", *(HEADINGS[number] for number in shown)]
+    return _table(head, [[subject, *(row[number] for number in shown)] for subject, row in cells.items()])
+
+
+def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

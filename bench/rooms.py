@@ -1,0 +1,67 @@
+"""Where the service's time goes: a sampling profile, added up by the rooms of the house."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests import servers
+
+from .stage import RunFailed
+
+RATE = 250  # samples a second
+# Which part of a file's path says whose it is; the innermost frame that is anybody's counts.
+OWNERS = (
+    (re.compile(r"aiot_mqtt/(\w+)\.py"), None),
+    (re.compile(r"pymysql/"), "PyMySQL"),
+    (re.compile(r"paho/"), "paho"),
+    (re.compile(r"twisted/"), "Twisted"),
+)
+# Innermost frames that wait: for work, for the network, for the database. Not every kernel tells a sampler so.
+WAITS = re.compile(r"^(\w+\.)?(wait \(.*/threading\.py|doPoll \(|readinto \()")
+
+
+def profile(pid: int, seconds: int) -> dict[str, float]:
+    """The share of its busy time, 0 to 1, that a process spends in each room.
+
+    :raises RunFailed: it cannot be sampled here.
+    """
+    found = Path(sys.executable).with_name("py-spy")
+    program = str(found) if found.exists() else shutil.which("py-spy")
+    if program is None:
+        raise RunFailed("py-spy is not installed")
+    folder = servers.private_folder()
+    try:
+        path = folder / "stacks"
+        argv = [program, "record", "--pid", str(pid), "--duration", str(seconds)]
+        argv += ["--rate", str(RATE), "--format", "raw", "--full-filenames", "--output", str(path)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode or not path.exists():
+            raise RunFailed(f"py-spy: {(done.stdout + done.stderr).strip()[-500:]}")
+        return by_room(path.read_text())
+    finally:
+        servers.remove_folder(folder)
+
+
+def by_room(stacks: str) -> dict[str, float]:
+    """Shares of what py-spy writes as ``raw``: a stack a line, outermost frame first, and how often it was seen."""
+    counted: Counter[str] = Counter()
+    for line in stacks.splitlines():
+        frames, _, count = line.rpartition(" ")
+        stack = frames.split(";")
+        if not WAITS.match(stack[-1]):
+            counted[_room(stack)] += int(count)
+    total = counted.total()
+    return {room: count / total for room, count in counted.items()}
+
+
+def _room(frames: list[str]) -> str:
+    for frame in reversed(frames):
+        for pattern, name in OWNERS:
+            if found := pattern.search(frame):
+                return name or found[1]
+    return "other"

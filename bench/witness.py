@@ -1,0 +1,182 @@
+"""A TCP proxy between broker and subscriber that notes how long each PUBLISH waits for its PUBACK.
+
+    python -m bench.witness BROKER_PORT
+
+Prints the port it listens on, and at SIGTERM what it saw, as JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
+
+from aiot_mqtt.packets import variable_byte_integer
+from tests import servers
+from tests.servers import Mosquitto
+
+from .figures import quantile
+
+PUBACK = 0x40
+PUBLISH_AT_QOS_1, FLAGS_THAT_MATTER = 0x32, 0xF6  # not whether it is retained, or comes again
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
+
+
+class Sightings:
+    """PUBLISH packets at QoS 1 on their way, and the times of those that came back.
+
+    It looks at no more than where a packet ends and which identifier it has: a proxy that took as long for a message
+    as the service does would measure itself.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = bytearray()
+        """Packet identifiers in the order they passed, two bytes each."""
+        self._passed: deque[tuple[int, float]] = deque()
+        """How many of them passed when."""
+        self.waits = array("d")
+        """Seconds from PUBLISH to PUBACK."""
+        self.out_of_order = 0
+        """Reads with PUBACKs that were not for the oldest PUBLISH packets."""
+
+    def published(self, identifiers: bytes, now: float) -> None:
+        """PUBLISH packets pass to the subscriber."""
+        if identifiers:
+            self._waiting += identifiers
+            self._passed.append((len(identifiers) // 2, now))
+
+    def acknowledged(self, identifiers: bytes, now: float) -> None:
+        """PUBACKs pass to the broker."""
+        self.out_of_order += self._waiting[: len(identifiers)] != identifiers
+        del self._waiting[: len(identifiers)]
+        left = len(identifiers) // 2
+        while left:
+            count, since = self._passed.popleft()
+            if count > left:
+                self._passed.appendleft((count - left, since))
+            taken = min(count, left)
+            self.waits.extend([now - since] * taken)
+            left -= taken
+
+    def summary(self) -> dict[str, float]:
+        """Times in milliseconds."""
+        waits = self.waits or [0.0]
+        return {
+            "acknowledged": len(self.waits),
+            "unacknowledged": len(self._waiting) // 2,
+            "out_of_order": self.out_of_order,
+            **{name: 1000 * quantile(waits, share) for name, share in QUANTILES.items()},
+        }
+
+
+class Direction:
+    """One direction of one connection, however the network cuts it."""
+
+    def __init__(self, first: int, passed: Callable[[bytes, float], None]) -> None:
+        """:param first: the first byte of the packets whose identifiers are handed on, as they pass."""
+        self._first = first
+        self._handed_on = passed
+        self._rest = b""
+
+    def passed(self, data: bytes) -> None:
+        """These bytes pass now."""
+        data = self._rest + data
+        identifiers = bytearray()
+        at, end, wanted = 0, len(data), self._first
+        while end - at >= 2:
+            length, body = data[at + 1], at + 2
+            if length & 0x80:
+                length, body = variable_byte_integer(data, at + 1)
+                if not body:
+                    break
+            if body + length > end:
+                break
+            if data[at] & FLAGS_THAT_MATTER == wanted:
+                here = body if wanted == PUBACK else body + 2 + (data[body] << 8 | data[body + 1])
+                identifiers += data[here : here + 2]
+            at = body + length
+        self._rest = data[at:]
+        self._handed_on(bytes(identifiers), time.monotonic())
+
+
+def proxy(broker_port: int, sightings: Sightings) -> ProxyFactory:
+    """Connections from a subscriber, each forwarded to the broker."""
+
+    class FromBroker(ProxyClient):
+        def connectionMade(self) -> None:
+            _transport(self).setTcpNoDelay(True)
+            self._direction = Direction(PUBLISH_AT_QOS_1, sightings.published)
+            super().connectionMade()
+
+        def dataReceived(self, data: bytes) -> None:
+            self._direction.passed(data)
+            super().dataReceived(data)
+
+    class FromBrokerFactory(ProxyClientFactory):
+        protocol = FromBroker
+
+    class FromSubscriber(ProxyServer):
+        clientProtocolFactory = FromBrokerFactory  # noqa: N815 Twisted's name
+
+        def connectionMade(self) -> None:
+            _transport(self).setTcpNoDelay(True)
+            self._direction = Direction(PUBACK, sightings.acknowledged)
+            super().connectionMade()
+
+        def dataReceived(self, data: bytes) -> None:
+            self._direction.passed(data)
+            super().dataReceived(data)
+
+    factory = ProxyFactory("127.0.0.1", broker_port)
+    factory.protocol = FromSubscriber
+    return factory
+
+
+def _transport(protocol: Any) -> Any:
+    return protocol.transport
+
+
+class Witness:
+    """The proxy as a process of its own, in front of a broker."""
+
+    def __init__(self) -> None:
+        self.summary: dict[str, float] = {}
+        """What it saw, once it has ended: see ``Sightings.summary``."""
+
+    @contextlib.contextmanager
+    def watch(self, broker: Mosquitto) -> Iterator[int]:
+        """Watch what goes through a port, as long as the block lasts."""
+        argv = [sys.executable, "-m", "bench.witness", str(broker.port)]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=servers.ROOT)
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+            process.terminate()
+            self.summary = json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+            process.wait()
+
+
+def main() -> None:
+    """See the module."""
+    from twisted.internet import reactor  # noqa: PLC0415 whoever starts the process needs none
+
+    sightings = Sightings()
+    loop: Any = reactor
+    port = loop.listenTCP(0, proxy(int(sys.argv[1]), sightings), interface="127.0.0.1")
+    loop.callWhenRunning(lambda: print(port.getHost().port, flush=True))
+    loop.run()
+    print(json.dumps(sightings.summary()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

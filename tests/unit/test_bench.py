@@ -1,0 +1,150 @@
+"""The pure parts of the benchmark: what is published and must be stored, and what is made of what was measured."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.report import ReportRules, decode
+from bench.chart import chart
+from bench.figures import Figure, Outcome, quantile, ratios
+from bench.items import Scale
+from bench.load import encode
+from bench.messages import LAST_UUID, Plan, last_reports, messages
+from bench.page import BEGIN, END, fill_in
+from bench.results import _item, figures, is_right, spread
+from bench.rooms import by_room
+from bench.runs import Run
+from bench.witness import PUBACK, PUBLISH_AT_QOS_1, Direction, Sightings
+
+
+class MessageTests(SynchronousTestCase):
+    def test_the_last_reports_are_those_that_were_published_last(self) -> None:
+        for plan in (Plan(1000, 30), Plan(1000, 300, first=7000), Plan(50, 300), Plan(1, 10)):
+            seen: dict[str, int] = {}
+            for topic, payload in messages(plan):
+                _, uuid, kind = topic.decode().split("/")
+                if kind != "heartbeat":
+                    seen[uuid] = json.loads(payload)["seq"]
+            self.assertEqual(last_reports(plan), seen)
+            self.assertEqual(seen[LAST_UUID], plan.last)
+
+    def test_half_are_data_and_every_device_sends_every_kind(self) -> None:
+        topics = [topic.decode().split("/") for topic, _ in messages(Plan(10_001, 100))][:-1]
+        self.assertEqual(Counter(kind for _, _, kind in topics), {"data": 5000, "status": 1000, "heartbeat": 4000})
+        self.assertEqual(len({(uuid, kind) for _, uuid, kind in topics}), 300)
+
+    def test_the_service_takes_every_message(self) -> None:
+        for topic, payload in messages(Plan(100, 10, payload_bytes=1024)):
+            self.assertIsNone(decode(topic, payload, ReportRules()).ignored_status)
+            self.assertEqual(len(payload), 1024)
+
+    def test_a_row_of_another_run_is_no_row_of_this_one(self) -> None:
+        first, second = Plan(100, 10, first=0), Plan(100, 10, first=100)
+        self.assertEqual(set(last_reports(first).values()) & set(last_reports(second).values()), set())
+
+    def test_packets_end_where_they_say(self) -> None:
+        plan = Plan(20, 10, at_qos_1=15)
+        packets, ends = encode(plan)
+        sightings = Sightings()
+        for start, end in zip([0, *ends], ends, strict=False):
+            Direction(PUBLISH_AT_QOS_1, sightings.published).passed(packets[start:end])
+        self.assertEqual(sightings.summary()["unacknowledged"], 15)
+
+
+class WitnessTests(SynchronousTestCase):
+    def test_it_notes_what_was_acknowledged_and_what_was_not(self) -> None:
+        sightings = Sightings()
+        to_us, from_us = Direction(PUBLISH_AT_QOS_1, sightings.published), Direction(PUBACK, sightings.acknowledged)
+        at_qos_1 = b"".join(b"\x32\x06\x00\x01t\x00%c\x00" % number for number in (1, 2, 3))
+        stream = b"\x90\x02\x00\x01" + at_qos_1 + b"\x30\x04\x00\x01t\x00"
+        for at in range(len(stream)):
+            to_us.passed(stream[at : at + 1])
+        from_us.passed(b"\xc0\x00\x40\x02\x00\x01\x40")
+        summary = sightings.summary()
+        self.assertEqual((summary["acknowledged"], summary["unacknowledged"], summary["out_of_order"]), (1, 2, 0))
+        from_us.passed(b"\x02\x00\x03")
+        summary = sightings.summary()
+        self.assertEqual((summary["acknowledged"], summary["unacknowledged"], summary["out_of_order"]), (2, 1, 1))
+        self.assertGreaterEqual(summary["max"], summary["p50"])
+        self.assertGreater(summary["p50"], 0)
+
+
+class FigureTests(SynchronousTestCase):
+    def test_a_target_is_met_by_the_median(self) -> None:
+        self.assertTrue(Figure("1", "", (0.7, 0.9, 0.8), at_least=0.8).is_met)
+        self.assertFalse(Figure("1", "", (3.0, 3.2, 3.1), at_most=3).is_met)
+        self.assertIsNone(Figure("1", "", (1.0,)).is_met)
+        self.assertFalse(Figure("1", "", (), at_least=1).is_met)
+
+    def test_ratios_are_taken_within_a_round_that_has_both(self) -> None:
+        quick, slow = Run(100, 0.0, 1.0, 0.5), Run(100, 0.0, 4.0, 0.5)
+        outcome = Outcome(rounds=[{"a": quick, "b": slow}, {"a": quick}, {"a": slow, "b": slow}])
+        self.assertEqual(ratios(outcome, "a", "b", "rate"), (4.0, 1.0))
+
+    def test_quantiles(self) -> None:
+        values = [float(value) for value in range(1000, 0, -1)]
+        self.assertEqual([quantile(values, share) for share in (0.5, 0.99, 1.0)], [501, 991, 1000])
+        self.assertRaises(ValueError, quantile, array("d"), 0.5)
+
+    def test_spread_names_median_and_range(self) -> None:
+        self.assertEqual(spread([1.0, 3.0, 2.0], "×"), "2.00 × (1.00–3.00)")
+        self.assertEqual(spread([1234.5]), "1,234")
+        self.assertEqual(spread([]), "not measured")
+
+
+class ProfileTests(SynchronousTestCase):
+    def test_the_innermost_room_counts_and_waiting_does_not(self) -> None:
+        stacks = (
+            "run (/x/twisted/internet/base.py:1);feed (/x/aiot_mqtt/packets.py:2);loads (/x/json/__init__.py:3) 30\n"
+            "run (/x/twisted/internet/base.py:1);write (/x/aiot_mqtt/device_table.py:2);escape (/x/pymysql/c.py:3) 10\n"
+            "run (/x/twisted/threads.py:1);Condition.wait (/usr/lib/python3/threading.py:3) 900\n"
+            "EPollReactor.doPoll (/x/twisted/internet/epollreactor.py:227) 900\n"
+        )
+        self.assertEqual(by_room(stacks), {"packets": 0.75, "PyMySQL": 0.25})
+
+
+class ResultTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        runs = {"aiot-mqtt": Run(1000, 0.0, 0.5, 0.1, rows=400), "ORM": Run(1000, 0.0, 50.0, 9.0, rows=1000)}
+        outcome = Outcome([Figure("3", "of <the ORM's>", (100.0,), "×", at_least=100)], [runs])
+        self.results = {
+            "date": "2026-11-25",
+            "machine": {"processor": "p", "cores": 2, "memory_gib": 4, "kernel": "k", "sync_micros": 5},
+            "versions": {"Python": "3"},
+            "scale": asdict(Scale()),
+            "items": {"throughput": _item(outcome)},
+        }
+
+    def test_they_survive_json(self) -> None:
+        read = json.loads(json.dumps(self.results))
+        self.assertEqual(figures(read)[0]["median"], 100.0)
+        self.assertTrue(is_right(read))
+        read["items"]["throughput"]["failures"].append("lost")
+        self.assertFalse(is_right(read))
+
+    def test_the_chart_is_a_picture_that_says_what_it_shows(self) -> None:
+        root = ElementTree.fromstring(chart(self.results))
+        told = "".join(root.itertext())
+        self.assertIn("aiot-mqtt 2,000; paho + SQLAlchemy 20", told)
+        self.assertIn("prefers-color-scheme: dark", told)
+        bars = [float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")]
+        self.assertAlmostEqual(bars[0] / bars[1], 100, delta=5)
+
+    def test_results_take_the_place_of_older_ones_in_the_document(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text(f"before\n{BEGIN}\noutdated\n{END}\nafter\n")
+        for _ in range(2):
+            fill_in(path, self.results)
+            text = path.read_text()
+            self.assertTrue(text.startswith("before\n") and text.endswith("\nafter\n"))
+            self.assertNotIn("outdated", text)
+            self.assertIn("| 3 | of <the ORM's> | 100 × | ≥ 100 × | ✓ |", text)
+        path.write_text("no place")
+        self.assertRaises(ValueError, fill_in, path, self.results)
