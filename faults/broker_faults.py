@@ -51,9 +51,9 @@ async def fought_over(world: World) -> None:
     connects_before = world.service.count(CONNECTED)
     began = world.now
     rival = ServiceProcess.start(world.reactor, world.service_settings(), folder)
-    world.services.insert(0, rival)
+    world.rivals.append(rival)
     await world.until(lambda: rival.count(STARTED), "the rival has taken the session")
-    await world.sleep(60, quick=8)
+    await world.sleep(60, quick=5)
     await world.within(rival.stop(), "the rival has stopped")
     servers.remove_folder(folder)
     if (wrong := wrong_sum(rival.figures)) is not None:
@@ -85,7 +85,7 @@ class _Deaf:
 async def long_outage(world: World) -> None:
     """The database gone for 1,200,000 messages, and the broker's queue as short as it comes."""
     await world.thread(world.database.stop)
-    wanted = world.load.acknowledged + (60_000 if world.scene.quick else 1_200_000)
+    wanted = world.load.acknowledged + (80_000 if world.scene.quick else 1_200_000)
     world.load.rate = 20_000
     await world.until(lambda: world.load.acknowledged >= wanted, "as much is acknowledged", 300)
     world.load.rate = world.scene.rate

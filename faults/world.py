@@ -20,6 +20,7 @@ from tests.integration.programs import settings_for
 from tests.relay import Relay
 from tests.servers import Database, MariaDB, Mosquitto, MySQL
 
+from .check import sequence_of
 from .load import Load, numbered
 from .onlookers import BrokerOnlooker, TableOnlooker
 from .process import STARTED, ServiceProcess
@@ -90,6 +91,8 @@ class World:
         """What a fault wants to have told."""
         self.services: list[ServiceProcess] = []
         """Every run of the service, in the order of their starts."""
+        self.rivals: list[ServiceProcess] = []
+        """Other instances of it."""
         self.folder = servers.private_folder()
         self.spool.parent.mkdir()
         self.devices = layout.devices or scene.devices
@@ -138,6 +141,22 @@ class World:
             return await waiting.addTimeout(seconds, self.reactor)
         except NotFired:
             raise NotInTime(f"not within {seconds:.0f} s: {what}") from None
+
+    async def recovered(self, seconds: float = PATIENCE) -> None:
+        """Wait until the rows hold what is acknowledged now, and something that is published later.
+
+        Raises ``NotInTime``.
+        """
+        wanted = {device.uuid: sequence_of(device.report) for device in self.load.devices}
+        newest = self.load.sequence
+
+        def has_caught_up() -> bool:
+            rows = self.table.rows
+            return any(row.sequence > newest for row in rows.values()) and all(
+                uuid in rows and rows[uuid].sequence >= sequence for uuid, sequence in wanted.items()
+            )
+
+        await self.until(has_caught_up, "the table has caught up, and goes on", seconds)
 
     async def kill_service(self) -> None:
         """SIGKILL; returns when it runs again."""
@@ -203,9 +222,8 @@ class World:
         for name in ("load", "table", "broker_figures"):
             if (part := getattr(self, name, None)) is not None:
                 (part.close if name == "load" else part.stop)()
-        for service in self.services:
+        for service in (*self.services, *self.rivals):
             service.signal(signal.SIGKILL)
-        for service in self.services:
             if service.is_running:
                 await service.ended
         await self.thread(self._close_servers)

@@ -186,6 +186,18 @@ class TableTests(DatabaseMixin, StoreContract):
 
     async def test_uses_the_index_of_uuid_and_locks_only_its_rows(self) -> None:
         self.add_devices(*(f"d{number:05}" for number in range(2000)))
+        await self.assert_locks_only_its_rows()
+
+    async def test_uses_the_index_though_the_servers_statistics_know_of_two_rows(self) -> None:
+        query = self.database.query
+        await deferToThread(query, "ALTER TABLE device_main STATS_AUTO_RECALC=0")
+        self.add_devices("a", "b")
+        await deferToThread(query, "ANALYZE TABLE device_main")
+        self.add_devices(*(f"d{number:05}" for number in range(2000)))
+        await deferToThread(query, "FLUSH TABLES device_main")
+        await self.assert_locks_only_its_rows()
+
+    async def assert_locks_only_its_rows(self) -> None:
         connection = pymysql.connect(
             unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
         )
