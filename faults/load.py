@@ -21,6 +21,8 @@ TICK = 0.01  # s between looks at what is due
 MOST_DUE = 0.2  # s of messages that a pause of this process makes up for
 CONNECTIONS = 4
 WINDOW = 2000  # PUBLISH packets of one connection that may be unacknowledged
+FEWEST_REPORTING = 25  # of so many devices one goes on reporting to the end
+HALF_TIME = 2.0  # s after which half of the devices have reported for the last time
 RETRY_DELAY = 0.1  # s between two attempts to connect
 CONNECT_TIMEOUT = 5.0  # s
 STRANGER = -1  # the index of a device that is none of the fleet
@@ -78,6 +80,8 @@ class _Lane:
 class Load:
     """A fleet with a steady rate. A device whose connection is lost first publishes again what was not acknowledged.
 
+    A report that is lost would soon be made up for by the next one. So as time goes by more and more devices have
+    reported for the last time and send heartbeats only: whatever a fault costs, it costs the last report of some.
     Mosquitto acknowledges the messages of one connection in their order, so a PUBACK is always for the oldest.
     """
 
@@ -101,6 +105,9 @@ class Load:
         }
         self._lanes = [_Lane() for _ in range(CONNECTIONS)]
         self._turn = 0
+        self._reporting: list[int] = []
+        self._fewest_reporting = max(1, len(uuids) // FEWEST_REPORTING)
+        self._began = 0.0
         self._owed = 0.0
         self._last_tick = 0.0
         self._ticking = LoopingCall(self._tick)
@@ -111,6 +118,7 @@ class Load:
 
     def start(self) -> None:
         """Connect, and publish from then on."""
+        self.report_anew()
         self._last_tick = self._reactor.seconds()
         self._connecting = [
             Deferred.fromCoroutine(self._stay_connected(number)).addErrback(
@@ -119,6 +127,11 @@ class Load:
             for number in range(CONNECTIONS)
         ]
         self._ticking.start(TICK)
+
+    def report_anew(self) -> None:
+        """Let all devices report again, from now on fewer and fewer of them."""
+        self._reporting = list(range(len(self.devices)))
+        self._began = self._reactor.seconds()
 
     def pause(self) -> Deferred[None]:
         """Publish nothing new; fires once everything is acknowledged."""
@@ -193,6 +206,7 @@ class Load:
         now = self._reactor.seconds()
         self._owed = min(self._owed + (now - self._last_tick) * self.rate, MOST_DUE * self.rate)
         self._last_tick = now
+        self._report_no_more(now - self._began)
         rooms = [lane.room for lane in self._lanes]
         is_ending = bool(self._last_words)
         for _ in range(int(self._owed)):
@@ -202,8 +216,7 @@ class Load:
                     break
                 device, kind = self._last_words.popleft()
             else:
-                device = self._turn = (self._turn + 1) % len(self.devices)
-                kind = self._kind()
+                device, kind = self._next()
                 if rooms[device % CONNECTIONS] <= 0 or self.devices[device].is_silent:
                     continue
             rooms[device % CONNECTIONS] -= 1
@@ -213,9 +226,21 @@ class Load:
         for lane in self._lanes:
             self._send(lane)
 
-    def _kind(self) -> str:
+    def _report_no_more(self, elapsed: float) -> None:
+        """Let devices have reported for the last time; in twice the time half of the others, on any scale of time."""
+        left = max(self._fewest_reporting, int(len(self.devices) / (1 + elapsed / HALF_TIME)))
+        while len(self._reporting) > left:
+            at = self._random.randrange(len(self._reporting))
+            self._reporting[at] = self._reporting[-1]
+            self._reporting.pop()
+
+    def _next(self) -> tuple[int, str]:
+        """Whose turn it is to publish what: half of it data, a tenth status, the rest heartbeats."""
+        self._turn += 1
         number = self._random.random()
-        return "data" if number < 0.5 else "status" if number < 0.6 else "heartbeat"
+        if number < 0.6:
+            return self._random.choice(self._reporting), "data" if number < 0.5 else "status"
+        return self._turn % len(self.devices), "heartbeat"
 
     def _message(self, device: int, kind: str) -> Message:
         self.published += 1

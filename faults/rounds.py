@@ -85,7 +85,7 @@ async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Calla
         await world.within(world.load.pause(), "all that was published is acknowledged")
         if fault.last_words:
             await world.within(world.load.publish_last_words(), "the last words are acknowledged")
-        await _settle(world)
+        await _settle(world, fault)
         await world.stop_service()
         await _check(world, fault, outcome)
         if not (scene.quick and outcome.is_right):
@@ -110,10 +110,12 @@ async def _recover(world: World, fault: Fault, outcome: Outcome) -> None:
     outcome.recovery = world.now - began
 
 
-async def _settle(world: World) -> None:
+async def _settle(world: World, fault: Fault) -> None:
     """Wait until every row is right."""
     try:
-        await world.until(lambda: not _wrong_rows(world), "every row holds what was acknowledged last")
+        # Not as long again where they did not become right before.
+        limit = 1.0 if world.findings else fault.recovery_limit
+        await world.until(lambda: not _wrong_rows(world), "every row holds what was acknowledged last", limit)
     except NotInTime as error:
         world.findings.append(str(error))
 

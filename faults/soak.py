@@ -87,6 +87,8 @@ async def _go_wrong_again_and_again(world: World, seconds: float) -> None:
         turns = turns or world.random.sample(HAPPENINGS, len(HAPPENINGS))
         name, happen = turns.pop()
         await happen(world)
+        await world.recovered()
+        world.load.report_anew()
         happened[name] = happened.get(name, 0) + 1
         world.details["faults"] = sum(happened.values())
         await world.sleep(max(0.0, next_at - world.now))

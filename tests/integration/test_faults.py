@@ -1,0 +1,84 @@
+"""Each fault of the campaign once, in its short form, and that the campaign finds what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from faults.catalogue import FAULTS
+from faults.rounds import Fault, Outcome, play
+from faults.world import Layout, Scene, World
+from tests import servers
+
+BY_NAME = {fault.name: fault for fault in FAULTS}
+# What depends on the database's server or the broker's version more than others.
+OF_OTHER_SERVERS = ("kill-steps", "db-killed", "db-read-only", "db-renamed", "bad-rows", "broker-restart", "rival-once")
+
+
+class FaultsCase(TestCase):
+    timeout = 180
+
+    async def play(self, fault: Fault, scene: Scene) -> Outcome:
+        """Play one round, a second one where the broker itself made the first void."""
+        for seed in (1, 2):
+            outcome = await play(fault, scene, seed, reactor, lambda _world: None)
+            if not outcome.void:
+                break
+        return outcome
+
+
+def with_each(names: Iterable[str], scene: Scene) -> Callable[[type], type]:
+    """Give a test case one method for each of these faults."""
+
+    def method(fault: Fault) -> Any:
+        async def test(self: FaultsCase) -> None:
+            outcome = await self.play(fault, scene)
+            self.assertEqual((outcome.void, outcome.wrong, outcome.lost, outcome.moved_back), ("", [], 0, 0), outcome)
+
+        return test
+
+    def decorate(case: type) -> type:
+        for name in names:
+            setattr(case, f"test_{name.replace('-', '_')}", method(BY_NAME[name]))
+        return case
+
+    return decorate
+
+
+@with_each(BY_NAME, Scene(quick=True))
+class FaultTests(FaultsCase):
+    """Mosquitto 2.0 and MariaDB."""
+
+
+@with_each(OF_OTHER_SERVERS, Scene(database="mysql", broker="2.1", quick=True))
+class OtherServersTests(FaultsCase):
+    """Mosquitto 2.1 and MySQL."""
+
+    skip = servers.unavailable("mysql") or servers.unavailable("2.1")
+
+
+async def _killed_during_an_outage(world: World) -> None:
+    await world.thread(world.database.freeze)
+    await world.sleep(0.5)
+    await world.kill_service()
+    world.database.thaw()
+
+
+class CampaignTests(FaultsCase):
+    """A campaign that finds nothing wrong says something only if it can."""
+
+    async def play_with(self, *orders: str) -> Outcome:
+        fault = Fault("", "", _killed_during_an_outage, layout=Layout(orders=orders), recovery_limit=5.0)
+        return await self.play(fault, Scene(quick=True))
+
+    async def test_a_service_that_acknowledges_before_the_commit_is_found_out(self) -> None:
+        outcome = await self.play_with("lie")
+        self.assertGreater(outcome.lost, 0)
+        self.assertFalse(outcome.is_right)
+
+    async def test_the_same_without_the_lie_is_right(self) -> None:
+        outcome = await self.play_with()
+        self.assertTrue(outcome.is_right, outcome)
