@@ -236,11 +236,11 @@ class Load:
 
     def _next(self) -> tuple[int, str]:
         """Whose turn it is to publish what: half of it data, a tenth status, the rest heartbeats."""
-        self._turn += 1
         number = self._random.random()
         if number < 0.6:
             return self._random.choice(self._reporting), "data" if number < 0.5 else "status"
-        return self._turn % len(self.devices), "heartbeat"
+        self._turn = (self._turn + 1) % len(self.devices)
+        return self._turn, "heartbeat"
 
     def _message(self, device: int, kind: str) -> Message:
         self.published += 1

@@ -104,7 +104,7 @@ async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Calla
 async def _recover(world: World, fault: Fault, outcome: Outcome) -> None:
     began = world.mended_at or world.now
     try:
-        await world.recovered(fault.recovery_limit)
+        await world.recovered(fault.recovery_limit, is_all_kept=not fault.last_words)
     except NotInTime as error:
         world.findings.append(str(error))
     outcome.recovery = world.now - began
@@ -141,7 +141,7 @@ async def _check(world: World, fault: Fault, outcome: Outcome) -> None:
     outcome.messages = world.load.acknowledged
     if (sum_is_wrong := wrong_sum(world.service.figures)) is not None:
         outcome.wrong.append(sum_is_wrong)
-    received = sum(service.figures.get("received", 0) for service in world.services)
+    received = sum(service.figures.get("received", 0) for service in (*world.services, *world.rivals))
     # The figures of a service that was killed are some moments old.
     if len(world.services) == 1 and not fault.last_words and not fault.may_drop and received < outcome.messages:
         outcome.wrong.append(f"the service received {received} of {outcome.messages} messages")

@@ -9,7 +9,7 @@ Each is confirmed by a line ``faults: COMMAND``. Where standard input ends, so d
     raise decode      a RuntimeError for each message of a device whose name begins with ``victim``
     raise counter     now and then, from the counter of superseded messages
     raise observer    from a log observer, for every event
-    lie               acknowledge before the commit; to see that the campaign finds it
+    lie               acknowledge on receipt; to see that the campaign finds it
 """
 
 from __future__ import annotations
@@ -158,17 +158,10 @@ def _unreliable(counters: Any) -> Any:
 
 
 def _lie() -> None:
-    """Acknowledge what is taken, before it is written."""
-    pending = _room("pending")
-    take = pending.PendingUpdates.take
+    def acknowledge_at_once(self: Any, packet_id: int) -> None:
+        self._acknowledger.acknowledge([packet_id])
 
-    def take_and_acknowledge(self: Any) -> Any:
-        batch = take(self)
-        batch.acknowledge()
-        batch.packet_ids = []
-        return batch
-
-    pending.PendingUpdates.take = take_and_acknowledge
+    _room("pending").PendingUpdates.owe_acknowledgement = acknowledge_at_once
 
 
 class _Commands:

@@ -142,12 +142,14 @@ class World:
         except NotFired:
             raise NotInTime(f"not within {seconds:.0f} s: {what}") from None
 
-    async def recovered(self, seconds: float = PATIENCE) -> None:
+    async def recovered(self, seconds: float = PATIENCE, *, is_all_kept: bool = True) -> None:
         """Wait until the rows hold what is acknowledged now, and something that is published later.
 
+        :param is_all_kept: otherwise it is only the latter that is waited for.
         Raises ``NotInTime``.
         """
-        wanted = {device.uuid: sequence_of(device.report) for device in self.load.devices}
+        devices = self.load.devices if is_all_kept else []
+        wanted = {device.uuid: sequence_of(device.report) for device in devices}
         newest = self.load.sequence
 
         def has_caught_up() -> bool:

@@ -74,7 +74,7 @@ class CampaignTests(FaultsCase):
         fault = Fault("", "", _killed_during_an_outage, layout=Layout(orders=orders), recovery_limit=5.0)
         return await self.play(fault, Scene(quick=True))
 
-    async def test_a_service_that_acknowledges_before_the_commit_is_found_out(self) -> None:
+    async def test_a_service_that_acknowledges_too_early_is_found_out(self) -> None:
         outcome = await self.play_with("lie")
         self.assertGreater(outcome.lost, 0)
         self.assertFalse(outcome.is_right)
