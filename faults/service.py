@@ -1,7 +1,7 @@
 """The service as an operator runs it, ``twistd -n --pidfile= aiot-mqtt``, save that it does what it is told to suffer.
 
 Commands come in the variable FAULTS, separated by ``;``, before anything starts, and as lines on standard input later.
-Each is confirmed by a line ``faults: COMMAND``. Where standard input ends, so does the process.
+Each is confirmed by a line ``faults: COMMAND``. Where standard input is a pipe and ends, so does the process.
 
     die STEP N        SIGKILL itself at the N-th passing of a step from now on
     clock SECONDS     set the wall clock, as this process sees it, off by so much
@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -194,6 +195,8 @@ class _Commands:
         os.write(1, f"faults: {command}\n".encode())  # sys.stdout is twistd's by now
 
     def listen(self) -> None:
+        if not stat.S_ISFIFO(os.fstat(0).st_mode):
+            return  # nobody is there to say anything
         for line in sys.stdin:
             self.obey(line.strip())
         os._exit(1)  # the runner is gone

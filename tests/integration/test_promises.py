@@ -40,8 +40,8 @@ class CrashTests(SynchronousTestCase):
         self.folder = servers.private_folder()
         self.addCleanup(servers.remove_folder, self.folder)
 
-    def run_program(self, argv: list[str]) -> Program:
-        settings = {**settings_for(self.broker, self.database), "LOG_LEVEL": "DEBUG"}
+    def run_program(self, argv: list[str], **extra: str) -> Program:
+        settings = {**settings_for(self.broker, self.database), "LOG_LEVEL": "DEBUG", **extra}
         program = Program(argv, settings, folder=self.folder)
         self.addCleanup(program.close)
         return program
@@ -49,15 +49,15 @@ class CrashTests(SynchronousTestCase):
     def documents(self) -> list[Any]:
         return [json.loads(self.database.row(uuid)["last_report_data"] or "null") for uuid in "ab"]
 
-    def crash_at(self, step: str) -> Program:
-        """Publish while no service runs, have one die at the step over it, and run another."""
+    def crash_at(self, step: str, passings: int = 1) -> Program:
+        """Publish three messages while no service runs, have one die at the step over them, and run another."""
         first = self.run_program(FOREGROUND)
         first.wait_for(STARTED)
         first.stop()
         fleet = Fleet(self.broker)
         fleet.publish([("devices/a/data", '{"n": 1}'), ("devices/a/data", '{"n": 2}'), ("devices/b/data", '{"n": 3}')])
         fleet.close()
-        crashing = self.run_program([sys.executable, "-m", "tests.integration.crashing_service", step])
+        crashing = self.run_program([sys.executable, "-m", "faults.service"], FAULTS=f"die {step} {passings}")
         self.assertEqual(crashing.wait(), -signal.SIGKILL)
         self.after_crash = self.documents()
         survivor = self.run_program(FOREGROUND)
@@ -67,19 +67,19 @@ class CrashTests(SynchronousTestCase):
         return survivor
 
     def test_between_receipt_and_commit_nothing_is_lost(self) -> None:
-        for step in ("receipt", "commit"):
-            self.crash_at(step)
+        for step, passings in (("after_merge", 3), ("before_commit", 1)):
+            self.crash_at(step, passings)
             self.assertEqual(self.after_crash, [None, None])
             self.assertEqual(self.documents(), [{"n": 2}, {"n": 3}])
             self.database.query("UPDATE device_main SET last_report_data = NULL")
 
     def test_between_commit_and_acknowledgement_it_is_written_again(self) -> None:
-        self.crash_at("acknowledgement")
+        self.crash_at("before_acknowledgement")
         self.assertEqual(self.after_crash, [{"n": 2}, {"n": 3}])
         self.assertEqual(self.documents(), [{"n": 2}, {"n": 3}])
 
     def test_what_was_acknowledged_does_not_come_again(self) -> None:
-        self.crash_at("acknowledgement")
+        self.crash_at("before_acknowledgement")
         last = self.run_program(FOREGROUND)
         last.wait_for(STARTED)
         last.stop()
