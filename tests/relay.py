@@ -64,7 +64,7 @@ class Relay:
     def cut_when(self, pattern: bytes) -> threading.Event:
         """Cut the one connection on which the client sends these bytes next, before they are forwarded.
 
-        :param pattern: short enough to arrive in one piece.
+        :param pattern: short enough to arrive in one piece, on a connection that is not encrypted.
         :return: set when that has happened. Other connections, also new ones, are served.
         """
         self._pattern_passed = threading.Event()

@@ -128,11 +128,14 @@ class DatabaseTests(Shared):
     def setUp(self) -> None:
         self.database = servers.shared_database(self.flavour)
 
-    def as_service(self, port: int | None = None, read_timeout: int = 20) -> pymysql.Connection[pymysql.cursors.Cursor]:
+    def as_service(
+        self, port: int | None = None, read_timeout: int = 20, ssl_disabled: bool = False
+    ) -> pymysql.Connection[pymysql.cursors.Cursor]:
         connection = pymysql.connect(
             host=self.database.host,
             port=port or self.database.port,
             read_timeout=read_timeout,
+            ssl_disabled=ssl_disabled,
             user=self.database.service_user,
             password=self.database.service_password.encode(),
             database=servers.DATABASE,
@@ -222,6 +225,29 @@ class DatabaseTests(Shared):
             assert time.monotonic() - began >= 0.2
             relay.close_all()
             self.assertRaises(pymysql.MySQLError, connection.ping, reconnect=False)
+
+    def test_relay_trickles(self) -> None:
+        with Relay(self.database.port) as relay:
+            connection = self.as_service(relay.port)
+            relay.trickle(10_000)
+            began = time.monotonic()
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT LENGTH(%s)", ("x" * 5000,))
+                self.assertEqual(cursor.fetchone(), (5000,))
+            assert time.monotonic() - began >= 0.3
+            relay.trickle(0)
+            connection.ping(reconnect=False)
+
+    def test_relay_cuts_the_connection_on_which_a_pattern_passes(self) -> None:
+        with Relay(self.database.port) as relay:
+            connection = self.as_service(relay.port, read_timeout=1, ssl_disabled=True)
+            other = self.as_service(relay.port)
+            passed = relay.cut_when(b"COMMIT")
+            connection.ping(reconnect=False)
+            self.assertFalse(passed.is_set())
+            self.assertRaises(pymysql.MySQLError, connection.commit)
+            self.assertTrue(passed.is_set())
+            other.commit()
 
 
 class MariaDBTests(DatabaseTests, SynchronousTestCase):
