@@ -82,6 +82,16 @@ def kill_connections(database: Database, spared: Sequence[int] = ()) -> int:
 def _take_all_connections(database: Database) -> list[pymysql.Connection[pymysql.cursors.Cursor]]:
     """Open connections until the server refuses one, kill those of the pool, and take their places too."""
     database.query("SET GLOBAL max_connections = 30")
+
+    def kill_those_of_the_pool() -> None:
+        spared = [connection.thread_id() for connection in taken]
+        while True:
+            try:
+                kill_connections(database, spared)
+            except pymysql.err.OperationalError:
+                continue  # whoever looks at the table has the one connection more that an administrator may have
+            return
+
     taken: list[pymysql.Connection[pymysql.cursors.Cursor]] = []
     for _ in range(2):
         with contextlib.suppress(pymysql.MySQLError):  # there are too many
@@ -93,5 +103,5 @@ def _take_all_connections(database: Database) -> list[pymysql.Connection[pymysql
                         password=database.service_password.encode(),
                     )
                 )
-        kill_connections(database, [connection.thread_id() for connection in taken])
+        kill_those_of_the_pool()
     return taken
