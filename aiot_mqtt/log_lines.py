@@ -112,8 +112,8 @@ ROW_REFUSED = _line(
 
 # The spool.
 SPOOLING = _line(
-    "💾 数据库不可用: 消息改存到本机 {path} 并确认，恢复后写入数据库",
-    "💾 The database is away: messages go to {path} on this host and are acknowledged, it gets them when it is back",
+    "💾 数据库未能及时写入: 消息改存到本机 {path} 并确认，恢复后先写入数据库",
+    "💾 The database takes too long: messages go to {path} on this host and are acknowledged, it gets them first",
 )
 SPOOL_FOUND = _line(
     "💾 {path} 中有上次未写入的 {devices} 台设备的状态，先写入数据库",

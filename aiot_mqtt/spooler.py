@@ -46,6 +46,7 @@ class Spooler:
         """That ride on these."""
         self._is_unforgotten = False
         self._emptied = 0
+        self._emptied_told = 0
         self._progress_told = 0.0
         self._failed_at: float | None = None
 
@@ -199,7 +200,7 @@ class Spooler:
         now = self._clock.seconds()
         if not self.devices:
             self._log.info(log_lines.SPOOL_EMPTIED, devices=self._emptied, **self._where)
-            self._emptied = 0
-        elif now - self._progress_told >= PROGRESS_INTERVAL:
-            self._progress_told = now
+            self._emptied = self._emptied_told = 0
+        elif self._emptied > self._emptied_told and now - self._progress_told >= PROGRESS_INTERVAL:
+            self._progress_told, self._emptied_told = now, self._emptied
             self._log.info(log_lines.SPOOL_PROGRESS, written=self._emptied, left=self.devices)
