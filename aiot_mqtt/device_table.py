@@ -333,16 +333,15 @@ def _split(updates: Sequence[DeviceUpdate], most_bytes: int) -> Iterator[tuple[l
 
 def _row(update: DeviceUpdate) -> str:
     """One update as a SELECT of literals. Names of devices and times hold nothing to escape, by their making."""
-    document = "NULL" if update.document is None else f"'{_escape(update.document.decode())}'"
+    document = "NULL"
+    if update.document is not None:
+        # As escape_string, which also escapes what a literal may hold as it is: 0.6 against 15 µs for 1 KiB.
+        escaped = update.document.decode().replace("\\", "\\\\").replace("'", "\\'")
+        document = f"'{escaped}'"
     status = "NULL" if update.status is None else f"'{escape_string(update.status)}'"
     heartbeat = "NULL" if update.last_heartbeat is None else f"'{update.last_heartbeat}'"
     online = 1 if update.is_online else 0
     return f"SELECT '{update.uuid}',{document},{status},'{update.last_seen}',{heartbeat},{online}"
-
-
-def _escape(document: str) -> str:
-    """As ``escape_string``, which also escapes what a literal may hold as it is: 0.6 against 15 µs for 1 KiB."""
-    return document.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _update_statement(table: str, shape: _Shape, rows: Sequence[str]) -> str:

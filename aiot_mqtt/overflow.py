@@ -84,12 +84,13 @@ class Overflow:
         more than 20 messages before it waits.
         """
         backlog = self._backlog
-        if self._saving is not None or not backlog.needs_saving or not self._spooler.is_open:
+        if self._saving is not None or not self._spooler.is_open:
             return
         is_pressing = backlog.unacknowledged > PRESSING * self._window()
         if backlog.oldest_age(self._clock.seconds()) >= (self._patience / 2 if is_pressing else self._patience):
             self._is_database_away = True
-        if (self._is_database_away or backlog.size > MOST_IN_MEMORY) and self._spooler.may_try:
+        is_due = self._is_database_away or backlog.size > MOST_IN_MEMORY
+        if is_due and backlog.needs_saving and self._spooler.may_try:
             self._begin_to_save()
 
     def _begin_to_save(self) -> None:
