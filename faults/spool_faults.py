@@ -87,3 +87,5 @@ def _damage(world: World) -> None:
     else:
         del data[len(data) // 2 :]
     world.spool.write_bytes(data)
+    # Killed in the middle of a save, it has left a journal from which SQLite would mend the pages.
+    world.spool.with_name(f"{world.spool.name}-journal").unlink(missing_ok=True)
