@@ -19,7 +19,7 @@ from aiot_mqtt.publisher import Publisher, PublisherOptions
 
 TICK = 0.01  # s between looks at what is due
 MOST_DUE = 0.2  # s of messages that a pause of this process makes up for
-CONNECTIONS = 4
+CONNECTIONS = 8
 WINDOW = 2000  # PUBLISH packets of one connection that may be unacknowledged
 FEWEST_REPORTING = 25  # of so many devices one goes on reporting to the end
 HALF_TIME = 2.0  # s after which half of the devices have reported for the last time
@@ -110,7 +110,7 @@ class Load:
         self._began = 0.0
         self._owed = 0.0
         self._last_tick = 0.0
-        self._ticking = LoopingCall(self._tick)
+        self._ticking = LoopingCall(self._publish_due)
         self._ticking.clock = reactor
         self._connecting: list[Deferred[None]] = []
         self._all_acknowledged: Deferred[None] | None = None
@@ -202,7 +202,7 @@ class Load:
                 lane.publisher = None
             await deferLater(self._reactor, RETRY_DELAY)
 
-    def _tick(self) -> None:
+    def _publish_due(self) -> None:
         now = self._reactor.seconds()
         self._owed = min(self._owed + (now - self._last_tick) * self.rate, MOST_DUE * self.rate)
         self._last_tick = now
@@ -277,7 +277,11 @@ class Load:
         self.refused += publisher.refused.total()
         self.without_subscriber += publisher.no_subscriber
         publisher.no_subscriber = 0
-        self._send(lane)
+        # Not only with the next tick: Mosquitto lets a connection have only 20 messages unacknowledged.
+        if self._ticking.running:
+            self._publish_due()
+        else:
+            self._send(lane)
         self._tell_when_empty()
 
     def _tell_when_empty(self) -> None:
