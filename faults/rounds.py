@@ -11,6 +11,7 @@ from .onlookers import read_rows
 from .process import FIGURES
 from .world import PATIENCE, ZONE, Layout, NotInTime, Scene, World
 
+MEMORY_BOUND = 256 * 1024 * 1024  # bytes of the service, as documented
 MOST_LINES = 200  # of the service that are kept
 MOST_SHOWN = 3  # wrong rows of a round
 
@@ -98,6 +99,8 @@ async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Calla
     outcome.wrong += world.findings
     outcome.log = [line for service in world.services for line in service.lines if FIGURES not in line][-MOST_LINES:]
     outcome.peak_memory = world.peak_memory
+    if outcome.peak_memory > MEMORY_BOUND:
+        outcome.wrong.append(f"the service took {outcome.peak_memory / 2**20:.0f} MiB")
     return outcome
 
 

@@ -115,12 +115,18 @@ def _watch_steps(passed: Passed) -> None:
 
 def _hurry() -> None:
     """Seconds instead of a minute: what is tried is that a wait ends, not how long it is."""
-    _room("attempts").MISCONFIGURED_DELAY = 1.0
-    _room("overflow").PATIENCE = 1.0
     table = _room("device_table")
-    table.DeviceTable.__init__.__kwdefaults__["read_timeout"] = 5
     session = table._SESSION.replace("wait_timeout=60", "wait_timeout=7")
-    table._SESSION = session.replace("lock_wait_timeout=5", "lock_wait_timeout=1")
+    session = session.replace("lock_wait_timeout=5", "lock_wait_timeout=1")
+    for room, name, value in (
+        (_room("attempts"), "MISCONFIGURED_DELAY", 1.0),
+        (_room("overflow"), "PATIENCE", 1.0),
+        (table, "_SESSION", session),
+    ):
+        if getattr(room, name) == value:
+            raise ValueError(f"{name} is not what it was")
+        setattr(room, name, value)
+    table.DeviceTable.__init__.__kwdefaults__["read_timeout"] = 5
 
 
 def _raise_in(part: str) -> None:
