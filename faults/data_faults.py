@@ -44,7 +44,7 @@ async def bad_rows(world: World) -> None:
         await world.thread(world.database.query, statement)
     await world.thread(kill_connections, world.database)
     # Once from memory, and once from the disk, where there is one to spool to.
-    for outage in (1.0, 8.0):
+    for outage, short in ((1.0, 0.5), (8.0, 2.0)):
         await world.thread(
             world.database.query, "UPDATE device_main SET last_seen = NULL WHERE uuid LIKE 'victim%%'", ()
         )
@@ -52,7 +52,7 @@ async def bad_rows(world: World) -> None:
         for uuid, (kind, payload, _, _) in zip(VICTIMS, REFUSED, strict=True):
             world.load.speak(uuid, "heartbeat", b"")
             world.load.speak(uuid, kind, json.dumps(payload).encode())
-        await world.sleep(outage, quick=outage / 2)
+        await world.sleep(outage, quick=short)
         world.database.thaw()
         await world.until(
             lambda: all((row := world.table.rows.get(uuid)) and row.last_seen for uuid in VICTIMS),

@@ -126,7 +126,7 @@ def _hurry() -> None:
         if getattr(room, name) == value:
             raise ValueError(f"{name} is not what it was")
         setattr(room, name, value)
-    table.DeviceTable.__init__.__kwdefaults__["read_timeout"] = 5
+    table.DeviceTable.__init__.__kwdefaults__["read_timeout"] = 3
 
 
 def _raise_in(part: str) -> None:

@@ -29,7 +29,7 @@ async def kill_spool_steps(world: World) -> None:
 
     In a short form at some of them.
     """
-    for step in world.random.sample(SPOOL_STEPS, 4 if world.scene.quick else len(SPOOL_STEPS)):
+    for step in world.random.sample(SPOOL_STEPS, 3 if world.scene.quick else len(SPOOL_STEPS)):
         await world.thread(world.database.stop)
         if "write" in step:
             await world.service_dies(step, 1 + world.random.randrange(5))
@@ -52,7 +52,7 @@ async def clock_set(world: World) -> None:
             device.is_silent = True
         await world.sleep(0.5)  # what they published is on its way
         await world.within(world.service.tell(f"clock {seconds}"), "the clock is set")
-        await world.sleep(10, quick=2)
+        await world.sleep(10, quick=1)
 
     await set_clock(-3600, slice(0, 3))
     await set_clock(0, slice(0, 0))
