@@ -34,7 +34,6 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 4 * 1024 * 1024  # of documents that are read from the spool at one time
 RETRY_DELAY = 1.0  # s after a fault of ours
-MOST_IN_MEMORY = 32 * 1024 * 1024  # bytes, pending and in flight, before the spool takes it
 
 
 class Writer(Service):
