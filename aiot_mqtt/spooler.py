@@ -140,6 +140,8 @@ class Spooler:
         With rows left, a disk that does not take it is left alone for now: a restart would write the same states
         again, and no older ones. With none left it is insisted on, because what comes next is newer.
         """
+        if not self._is_unforgotten:  # as after an attempt that failed
+            return
         try:
             await self._run_in_thread(self._spool.forget_written)
         except SpoolError as error:

@@ -399,10 +399,10 @@ class ShutdownTests(SynchronousTestCase):
         self.assertEqual(json.loads(self.database.row("a")["last_report_data"]), {"n": 2})
         self.assertIn("MQTT服务已停止", program.lines[-2] + program.lines[-3])
 
-    def test_what_cannot_be_written_is_kept_on_disk_and_written_first_at_the_next_start(self) -> None:
-        program = self.run_program({"SHUTDOWN_TIMEOUT": "10"})
+    def receive_and_stop_while_frozen(self, settings: dict[str, str]) -> Program:
+        """A service that got one message, which the database took nothing of, and has ended."""
+        program = self.run_program(settings)
         program.wait_for_each(STARTED, "✅ 数据库已连接")
-        spool = self.folder / "mqtt_service.spool"
         self.database.freeze()
         try:
             self.broker.pub("devices/a/data", '{"n": 1}')
@@ -411,6 +411,11 @@ class ShutdownTests(SynchronousTestCase):
             program.wait(timeout=15)
         finally:
             self.database.thaw()
+        return program
+
+    def test_what_cannot_be_written_is_kept_on_disk_and_written_first_at_the_next_start(self) -> None:
+        program = self.receive_and_stop_while_frozen({"SHUTDOWN_TIMEOUT": "10"})
+        spool = self.folder / "mqtt_service.spool"
         self.assertIn("1 条消息保存在", "\n".join(program.lines))
         self.assertEqual(stat.S_IMODE(spool.stat().st_mode), 0o600)
         survivor = self.run_program()
@@ -423,16 +428,7 @@ class ShutdownTests(SynchronousTestCase):
         self.assertFalse(spool.exists())
 
     def test_what_cannot_be_written_nor_kept_stays_in_the_broker_and_is_said(self) -> None:
-        program = self.run_program({"SPOOL_FILE": ""})
-        program.wait_for_each(STARTED, "✅ 数据库已连接")
-        self.database.freeze()
-        try:
-            self.broker.pub("devices/a/data", '{"n": 1}')
-            program.wait_for(RECEIVED)
-            program.process.send_signal(signal.SIGTERM)
-            program.wait(timeout=15)
-        finally:
-            self.database.thaw()
+        program = self.receive_and_stop_while_frozen({"SPOOL_FILE": ""})
         self.assertIn("1 条消息未写入", "\n".join(program.lines))
         survivor = self.run_program()
         survivor.wait_for(RECEIVED)
