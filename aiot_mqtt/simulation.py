@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
@@ -192,7 +193,7 @@ class Simulation:
             await self._endpoint.connect(factory).addTimeout(CONNECT_TIMEOUT, self._reactor)
         except CancelledError:
             raise MqttError("interrupted") from None
-        except TimeoutError:
+        except NotInTime:
             raise MqttError(f"no connection within {CONNECT_TIMEOUT:.0f} s") from None
         except Exception as error:
             raise MqttError(str(error) or repr(error)) from error

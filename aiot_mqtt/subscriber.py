@@ -10,6 +10,7 @@ from typing import cast
 from twisted.application.internet import backoffPolicy
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ITCPTransport
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
@@ -191,7 +192,7 @@ class Subscriber(Service):
             await dialling.addTimeout(CONNECT_TIMEOUT, self._clock)
         except CancelledError:
             raise
-        except TimeoutError:
+        except NotInTime:
             raise MqttError(f"no connection within {CONNECT_TIMEOUT:.0f} s") from None
         except Exception as error:
             raise MqttError(str(error) or repr(error)) from error

@@ -186,6 +186,7 @@ class SubscriberTests(SynchronousTestCase):
         self.broker.outcomes = [hanging]
         self.start()
         self.clock.advance(10)
+        self.assertEqual(self.events[-1]["reason"], "no connection within 10 s")
         self.assertEqual(self.said(), [log_lines.MQTT_FAILED])
         self.clock.advance(2)
         self.assertEqual(self.broker.dials, 2)
