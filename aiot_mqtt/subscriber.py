@@ -280,7 +280,7 @@ class Subscriber(Service):
 
     def _window_exceeded(self) -> None:
         if self._connection is not None:
-            self._connection.abort("the broker sends more than the Receive Maximum (MQTT 5 section 4.9)")
+            self._connection.pause_reading()
 
     def _tell(self, error: MqttError) -> None:
         code = error.v311_code if isinstance(error, ConnectionRefused) else None

@@ -383,6 +383,34 @@ class AcknowledgeTests(ConnectionTestCase):
             self.assertEqual(self.written(), b"", end)
 
 
+class PauseTests(ConnectionTestCase):
+    def test_nothing_is_read_until_something_is_acknowledged(self) -> None:
+        connection = self.accepted()
+        for _ in range(2):
+            connection.pause_reading()
+            self.assertEqual(self.transport.producerState, "paused")
+            connection.acknowledge([1])
+            self.assertEqual(self.transport.producerState, "producing")
+
+    def test_a_broker_that_is_not_read_is_not_called_dead(self) -> None:
+        connection = self.accepted(keepalive=60)
+        connection.pause_reading()
+        self.clock.pump([30.0] * 10)
+        self.assertFalse(self.transport.disconnected)
+        self.assertFalse(connection.is_heard_lately)
+        connection.acknowledge([1])
+        self.clock.pump([30.0, 30.0, 29.0])
+        self.assertFalse(self.transport.disconnected)
+        self.clock.advance(1.0)
+        self.assertTrue(self.transport.disconnected)
+
+    def test_a_connection_that_is_gone_is_left_alone(self) -> None:
+        connection = self.accepted()
+        self.lose(connection)
+        connection.pause_reading()
+        self.assertEqual(self.transport.producerState, "producing")
+
+
 class SubscribeTests(ConnectionTestCase):
     def test_mqtt_5_asks_for_qos_1_and_no_retained_messages(self) -> None:
         self.accepted().subscribe(TOPICS)

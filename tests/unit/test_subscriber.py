@@ -308,15 +308,20 @@ class SubscriberTests(SynchronousTestCase):
         self.broker.accept()
         self.assertEqual(len(told), 6)
 
-    def test_a_broker_that_ignores_the_window_is_left(self) -> None:
+    def test_a_broker_that_ignores_the_window_is_read_again_once_something_is_acknowledged(self) -> None:
         self.start()
         self.broker.accept()
+        self.broker.sent()
         publish = b"\x32\x13\x00\x0edevices/a/data\x00\x01\x00"
         for _ in range(65):
             self.broker.say(publish * 1000)
-        self.assertFalse(self.broker.transport.disconnecting or self.broker.transport.disconnected)
+        self.assertEqual(self.broker.transport.producerState, "producing")
         self.broker.say(publish * 1000)
-        self.assertTrue(self.broker.transport.disconnected)
+        self.assertEqual(self.broker.transport.producerState, "paused")
+        self.pending.take().acknowledge()
+        self.assertEqual(self.broker.sent(), b"\x40\x02\x00\x01" * 66_000)
+        self.assertEqual(self.broker.transport.producerState, "producing")
+        self.assertFalse(self.broker.transport.disconnecting or self.broker.transport.disconnected)
 
     def test_it_listens_only_with_every_topic_granted_on_a_connection_that_is_heard(self) -> None:
         lost: list[bool] = []
