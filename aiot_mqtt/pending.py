@@ -26,20 +26,26 @@ class Acknowledger(Protocol):
 class Batch:
     """What is written together, and what is acknowledged once it is."""
 
-    __slots__ = ("acknowledger", "packet_ids", "size", "updates")
+    __slots__ = ("_acknowledged", "_preceding", "acknowledger", "packet_ids", "size", "updates")
 
     def __init__(
         self,
         updates: list[DeviceUpdate],
         acknowledger: Acknowledger | None = None,
         packet_ids: Sequence[int] = (),
+        preceding: Sequence[int] = (),
         size: int = 0,
     ) -> None:
-        """:param size: bytes held, an estimate."""
+        """
+        :param preceding: for each update, how many of the packet identifiers came before its first report; ascending.
+        :param size: bytes held, an estimate.
+        """
         self.updates = updates
         self.acknowledger = acknowledger
         self.packet_ids = packet_ids
         self.size = size
+        self._preceding = list(preceding)
+        self._acknowledged = 0
 
     @property
     def deliveries(self) -> int:
@@ -51,9 +57,23 @@ class Batch:
         """Updates that neither the table nor the spool has."""
         return [update for update in self.updates if update.kinds and not update.spool_version]
 
+    def remove_first(self, count: int) -> None:
+        """The first ``count`` updates are done with: acknowledge every PUBLISH that came before what is left.
+
+        With acknowledgements at the end of the batch only, a message would wait for twice as long under load: for the
+        batch that is in flight when it comes, and for the whole of its own.
+        """
+        del self.updates[:count], self._preceding[:count]
+        if self._preceding:
+            self._acknowledge(self._preceding[0] - self._acknowledged)
+
     def acknowledge(self) -> None:
         """Acknowledge every PUBLISH of the batch, once, in the order they arrived (MQTT-4.6.0-2)."""
-        packet_ids, self.packet_ids = self.packet_ids, ()
+        self._acknowledge(len(self.packet_ids))
+
+    def _acknowledge(self, count: int) -> None:
+        packet_ids, self.packet_ids = self.packet_ids[:count], self.packet_ids[count:]
+        self._acknowledged += len(packet_ids)
         if self.acknowledger is not None and packet_ids:
             self.acknowledger.acknowledge(packet_ids)
 
@@ -65,6 +85,7 @@ class PendingUpdates:
         self._updates: dict[str, DeviceUpdate] = {}
         self._acknowledger: Acknowledger | None = None
         self._packet_ids: list[int] = []
+        self._preceding: list[int] = []
         self.size = 0
         """Bytes held, an estimate."""
 
@@ -94,6 +115,7 @@ class PendingUpdates:
         """
         self._acknowledger = acknowledger
         self._packet_ids = []
+        self._preceding = [0] * len(self._updates)
 
     def owe_acknowledgement(self, packet_id: int) -> None:
         """Acknowledge this PUBLISH with the next batch."""
@@ -111,6 +133,7 @@ class PendingUpdates:
         if update is None:
             update = self._updates[key] = DeviceUpdate(device)
             self.size += UPDATE_BYTES
+            self._preceding.append(max(0, len(self._packet_ids) - 1))  # all but its own
         superseded = update.kinds & kind != 0
         update.uuid = device
         update.kinds |= kind
@@ -129,14 +152,12 @@ class PendingUpdates:
         return superseded
 
     def take(self) -> Batch:
-        """Hand over everything pending, the updates in the order of their keys.
-
-        Sorted, because transactions that lock rows in one order cannot deadlock with each other.
-        """
-        updates = self._updates
-        batch = Batch([updates[key] for key in sorted(updates)], self._acknowledger, self._packet_ids, self.size)
+        """Hand over everything pending, the updates in the order in which their devices were heard first."""
+        updates = list(self._updates.values())
+        batch = Batch(updates, self._acknowledger, self._packet_ids, self._preceding, self.size)
         self._updates = {}
         self._packet_ids = []
+        self._preceding = []
         self.size = 0
         return batch
 
@@ -157,4 +178,5 @@ class PendingUpdates:
                 self.size += len(newer.document or b"") - len(document or b"")
         if batch.acknowledger is self._acknowledger:
             self._packet_ids = [*batch.packet_ids, *self._packet_ids]
+        self._preceding = [0] * len(self._updates)
         return superseded

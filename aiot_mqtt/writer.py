@@ -247,7 +247,7 @@ class Writer(Service):
 
     async def _write_spooled(self, spooler: Spooler) -> None:
         updates = await spooler.read(CHUNK, CHUNK_BYTES)
-        self._backlog.in_flight = batch = Batch(sorted(updates, key=lambda update: update.key))
+        self._backlog.in_flight = batch = Batch(updates)
         await self._write(batch)
         await spooler.forget_written()
 
@@ -255,8 +255,10 @@ class Writer(Service):
         """Write a batch until all of it is in the table, or, after a failed attempt, all that is left in the spool."""
         try:
             while batch.updates:
-                await write_around_refusals(batch.updates[:CHUNK], self._write_part, self._settle)
-                del batch.updates[:CHUNK]
+                # In the order of keys, because transactions that lock rows in one order cannot deadlock.
+                chunk = sorted(batch.updates[:CHUNK], key=lambda update: update.key)
+                await write_around_refusals(chunk, self._write_part, self._settle)
+                batch.remove_first(CHUNK)
         except Pointless:
             batch.updates.clear()
         self._backlog.land()

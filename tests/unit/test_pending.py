@@ -136,11 +136,11 @@ class MergeTests(SynchronousTestCase):
 
 
 class TakeTests(SynchronousTestCase):
-    def test_updates_are_taken_in_the_order_of_their_keys(self) -> None:
+    def test_updates_are_taken_in_the_order_in_which_devices_were_heard_first(self) -> None:
         pending = PendingUpdates()
-        for device in ("b", "C", "a", "B2", "A1", "_", "9"):
+        for device in ("b", "C", "a", "B", "c", "_"):
             pending.merge(data(device), NOW)
-        self.assertEqual([update.uuid for update in pending.take().updates], ["9", "_", "a", "A1", "b", "B2", "C"])
+        self.assertEqual([update.uuid for update in pending.take().updates], ["B", "c", "a", "_"])
 
     def test_what_was_taken_is_not_touched_again(self) -> None:
         pending = PendingUpdates()
@@ -233,6 +233,46 @@ class AcknowledgementTests(SynchronousTestCase):
         self.owe(2)
         batch.acknowledge()
         self.assertEqual((self.connection.acknowledged, newer.acknowledged), ([[1]], []))
+
+    def take_in_parts(self, *packet_ids_and_devices: tuple[int, str]) -> list[list[int]]:
+        """What is acknowledged as one update after the other is done with, and then at the end."""
+        for packet_id, device in packet_ids_and_devices:
+            self.owe(packet_id)
+            self.pending.merge(data(device), NOW)
+        batch = self.pending.take()
+        parts = []
+        while batch.updates:
+            batch.remove_first(1)
+            parts.append(self.acknowledged())
+        batch.acknowledge()
+        return [*parts, self.acknowledged()]
+
+    def acknowledged(self) -> list[int]:
+        """What was acknowledged since the last call."""
+        calls = self.connection.acknowledged
+        packet_ids = [packet_id for call in calls for packet_id in call]
+        calls.clear()
+        return packet_ids
+
+    def test_what_came_before_the_first_report_of_any_device_that_is_left_goes_out_early(self) -> None:
+        parts = self.take_in_parts((1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, "c"), (6, "b"))
+        self.assertEqual(parts, [[1, 2], [3, 4], [], [5, 6]])
+
+    def test_nothing_goes_out_early_after_a_batch_was_put_back(self) -> None:
+        self.owe(1)
+        self.pending.merge(data("a"), NOW)
+        batch = self.pending.take()
+        self.owe(2)
+        self.pending.merge(data("b"), NOW)
+        self.pending.restore(batch)
+        self.assertEqual(self.take_in_parts((3, "c")), [[], [1, 2], [], [3]])
+
+    def test_nothing_goes_out_early_for_devices_heard_on_an_older_connection(self) -> None:
+        self.owe(1, 2, 3)
+        self.pending.merge(data("a"), NOW)
+        self.pending.merge(data("b"), NOW)
+        self.pending.start_connection(self.connection)
+        self.assertEqual(self.take_in_parts((1, "b"), (2, "c"), (3, "b")), [[], [1], [], [2, 3]])
 
     def test_nothing_owed_is_nothing_sent(self) -> None:
         self.pending.merge(data(), NOW)

@@ -113,21 +113,32 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(self.counters.superseded, 1)
         self.assert_sum()
 
-    def test_nothing_is_acknowledged_before_every_chunk_is_committed(self) -> None:
+    def test_each_chunk_acknowledges_what_came_before_the_first_report_of_any_device_that_is_left(self) -> None:
         table = HeldTable([f"d{number}" for number in range(2500)])
         self.set_up(table)
         self.writer.startService()
-        for number in range(2500):
-            self.pending.owe_acknowledgement(number + 1)
+        numbers = [*range(700), 3, *range(2500), 9]
+        for packet_id, number in enumerate(numbers, 1):
+            self.pending.owe_acknowledgement(packet_id)
             self.pending.merge(DeviceReport(f"d{number}", HEARTBEAT), NOW)
         self.writer.wake()
-        sizes = []
+        sizes, acknowledged = [], []
         while table.held:
-            self.assertEqual(self.connection.acknowledged, [])
+            acknowledged.append(len(self.connection.acknowledged))
             sizes.append(len(table.held[0][1]))
             table.release()
         self.assertEqual(sizes, [1000, 1000, 500])
-        self.assertEqual(self.connection.acknowledged, list(range(1, 2501)))
+        self.assertEqual(acknowledged, [0, 701 + 1000, 701 + 2000])
+        self.assertEqual(self.connection.acknowledged, list(range(1, len(numbers) + 1)))
+
+    def test_a_chunk_is_written_in_the_order_of_keys(self) -> None:
+        table = HeldTable([])
+        self.set_up(table)
+        self.writer.startService()
+        for device in ("b", "C", "a", "B2", "A1", "_", "9"):
+            self.pending.merge(DeviceReport(device, HEARTBEAT), NOW)
+        self.writer.wake()
+        self.assertEqual([update.uuid for update in table.held[0][1]], ["9", "_", "a", "A1", "b", "B2", "C"])
 
     def test_what_needs_no_row_is_acknowledged_without_a_write(self) -> None:
         self.set_up(MemoryTable())
