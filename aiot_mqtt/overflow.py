@@ -16,7 +16,8 @@ from .spool import SpoolError
 from .spooler import Spooler
 
 PATIENCE = 5.0  # s that the oldest may wait for the database before the spool takes what there is
-# With this share of the window used up, half of that: beyond the window a broker with its defaults keeps 1000 messages.
+# With this share of the window used up, half of that, unless the database answers: beyond the window a broker with its
+# defaults keeps 1000 messages.
 PRESSING = 0.75
 LAST_PATIENCE = 2.0  # s, while stopping
 LOOK_INTERVAL = 0.5  # s
@@ -47,6 +48,7 @@ class Overflow:
         self._patience = PATIENCE
         self._saving: Deferred[None] | None = None
         self._is_database_away = False
+        self._answered_at = clock.seconds()
         self._loop = LoopingCall(self.look)
         self._loop.clock = clock
         self.all_saved: Callable[[], None] = lambda: None
@@ -76,6 +78,7 @@ class Overflow:
     def database_answered(self) -> None:
         """The database took something, or refused a value in it: it is there."""
         self._is_database_away = False
+        self._answered_at = self._clock.seconds()
 
     def look(self) -> None:
         """Save what is pending and in flight when the database takes too long, or when it takes too much room.
@@ -86,8 +89,11 @@ class Overflow:
         backlog = self._backlog
         if self._saving is not None or not self._spooler.is_open:
             return
-        is_pressing = backlog.unacknowledged > PRESSING * self._window()
-        if backlog.oldest_age(self._clock.seconds()) >= (self._patience / 2 if is_pressing else self._patience):
+        now = self._clock.seconds()
+        age = backlog.oldest_age(now)
+        if backlog.unacknowledged > PRESSING * self._window():
+            age = max(age, 2 * min(age, now - self._answered_at))
+        if age >= self._patience:
             self._is_database_away = True
         is_due = self._is_database_away or backlog.size > MOST_IN_MEMORY
         if is_due and backlog.needs_saving and self._spooler.may_try:

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import log_lines
+from aiot_mqtt import log_lines, overflow, writer
 from aiot_mqtt import spool as spool_module
 from aiot_mqtt.counters import Counters
 from aiot_mqtt.memory_table import MemoryTable
@@ -234,6 +234,23 @@ class SpoolingTests(SpoolingMixin):
         self.receive("b")
         self.assertEqual(self.process.connection.acknowledged, 4)
         self.thaw()
+        self.assert_settled()
+
+    def test_while_the_database_answers_the_window_may_be_used_up(self) -> None:
+        for module in (overflow, writer):
+            self.patch(module, "CHUNK", 1)
+        self.process.window = 2
+        self.freeze()
+        for device in "aabbcc":
+            self.receive(device)
+        for _ in range(2):
+            self.advance(2)
+            self.database.release()
+        self.assertEqual(self.process.spooler.devices, 0)
+        self.advance(2)
+        self.assertEqual(self.process.spooler.devices, 2)
+        self.thaw()
+        self.assertEqual(self.documents(), ['{"n": 2}', '{"n": 4}', '{"n": 6}'])
         self.assert_settled()
 
     def test_a_database_that_is_down_is_tried_again_with_what_is_newest(self) -> None:
@@ -490,6 +507,8 @@ class AnyOrderTests(UnsyncedTestCase):
     def test_random_courses_of_events(self) -> None:
         self.courses = []
         for seed in range(300):
+            for module in (overflow, writer):
+                self.patch(module, "CHUNK", (1, 2, 3, 1000)[seed % 4])
             self.courses.append(course := Course(seed, Path(self.mktemp())))
             try:
                 course.run()
