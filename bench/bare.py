@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from aiot_mqtt.device_table import DatabaseAddress, DeviceTable, _row, _update_statement
+from aiot_mqtt.device_table import DatabaseAddress, DeviceTable
 from aiot_mqtt.overflow import CHUNK
 from aiot_mqtt.pending import PendingUpdates
 from aiot_mqtt.report import ReportRules, decode
 from aiot_mqtt.store import DeviceUpdate
+from aiot_mqtt.update_statement import MOST_STATEMENT, update_statements
 from tests.servers import DATABASE, DEVICE_TABLE
 
 from .messages import Plan, messages, uuids
@@ -39,7 +40,8 @@ class BareLoop:
 
     def statement(self, updates: list[DeviceUpdate]) -> str:
         """The service's own, for these."""
-        return _update_statement(DEVICE_TABLE, self._shape, [_row(update) for update in updates])
+        [(_, statement)] = update_statements(DEVICE_TABLE, self._shape, updates, MOST_STATEMENT)
+        return statement
 
     def single_rows(self, count: int, rate: float) -> list[float]:
         """Seconds that each of so many single-row UPDATEs takes with its COMMIT, begun at this rate if that can be."""

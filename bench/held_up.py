@@ -32,11 +32,11 @@ def latency(bench: Bench) -> Outcome:
     """From PUBLISH to PUBACK at a steady rate, beside one UPDATE of one row with its COMMIT."""
     stage, count = bench.stage, bench.scale.paced_messages
     stage.fill(bench.scale.devices)
-    loop = BareLoop(stage)
     seen: list[dict[str, float]] = []
 
     def bare() -> Run:
-        taken = loop.single_rows(count, RATE)
+        with contextlib.closing(BareLoop(stage)) as loop:
+            taken = loop.single_rows(count, RATE)
         seen.append({name: quantile(taken, share) * MILLI for name, share in (("p50", 0.5), ("p99", 0.99))})
         return Run(count, 0.0, sum(taken), 0.0)
 
@@ -49,7 +49,6 @@ def latency(bench: Bench) -> Outcome:
         return run
 
     outcome = bench.rounds("latency", {"bare UPDATE and COMMIT": bare, SERVICE: serve})
-    loop.close()
     if outcome.failures:
         return outcome
     bare_ones, ours = seen[0::2], seen[1::2]
@@ -119,17 +118,21 @@ def distinct(bench: Bench) -> Outcome:
     """Every message of another device, so that nothing can be merged; also without a publisher beside."""
     stage, count = bench.stage, bench.scale.many_devices
     stage.fill(count)
-    loop = BareLoop(stage)
+
+    def bare() -> Run:
+        plan = stage.plan(count)
+        with contextlib.closing(BareLoop(stage)) as loop:
+            return Run(count, 0.0, count / loop.rows_per_second(plan), 0.0)
+
     outcome = bench.rounds(
         "distinct devices",
         {
             PAHO_5: lambda: measure(stage, ALL[PAHO_5], stage.plan(count)),
             SERVICE: lambda: measure(stage, service, stage.plan(count)),
             BACKLOG: lambda: _drained(bench, stage.plan(count)),
-            BARE: lambda: Run(count, 0.0, count / loop.rows_per_second(stage.plan(count)), 0.0),
+            BARE: bare,
         },
     )
-    loop.close()
     cpu = ratios(outcome, SERVICE, PAHO_5, "cpu_micros")
     outcome.figures = [
         Figure("2", f"CPU a message with {count:,} devices, of an idle paho 5's", cpu, "×", at_most=0.6),

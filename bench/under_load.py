@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import sys
@@ -94,7 +95,6 @@ def mqtt311(bench: Bench) -> Outcome:
         return Outcome(notes={"missing": {SERVICE: reason}})
     stage, count = bench.stage, bench.scale.mqtt311_messages
     stage.fill(bench.scale.devices)
-    loop = BareLoop(stage)
     ideal: list[float] = []
 
     def says_so(program: Program) -> None:
@@ -102,15 +102,16 @@ def mqtt311(bench: Bench) -> Outcome:
             raise RunFailed("the log does not say what limits MQTT 3.1.1, and which setting lifts it")
 
     def step() -> Run:
-        taken = loop.transactions(WINDOW_OF_311, 200)
+        with contextlib.closing(BareLoop(stage)) as loop:
+            taken = loop.transactions(WINDOW_OF_311, 200)
         make = functools.partial(service, MQTT_PROTOCOL="3.1.1")
         run = measure(stage, make, stage.plan(count), broker_version=KEEPS_WINDOW, meanwhile=says_so)
-        taken += loop.transactions(WINDOW_OF_311, 200)
+        with contextlib.closing(BareLoop(stage)) as loop:
+            taken += loop.transactions(WINDOW_OF_311, 200)
         ideal.append(run.rate / (WINDOW_OF_311 / median(taken)))
         return run
 
     outcome = bench.rounds("MQTT 3.1.1", {SERVICE: step})
-    loop.close()
     commits = [done[SERVICE].messages / done[SERVICE].commits for done in outcome.rounds if SERVICE in done]
     outcome.notes["messages_per_commit"] = commits
     outcome.figures = [
