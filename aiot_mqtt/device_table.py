@@ -1,4 +1,4 @@
-"""All SQL: the owner's table as the writer and the offline sweep need it.
+"""The owner's table as the writer and the offline sweep need it.
 
 A batch is one explicit transaction: the UPDATE is sent, answered, and only then the COMMIT. Never autocommit, never
 both at once: a statement left in a frozen server's socket would run after newer ones and move rows back. With the row
@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pymysql
 from pymysql.constants import CLIENT
-from pymysql.converters import escape_string
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
@@ -28,10 +27,10 @@ from .store import (
     SilentDevice,
     StoreConflict,
     StoreMisconfigured,
-    StoreRefused,
     StoreUnavailable,
     TableDescription,
 )
+from .update_statement import TableShape, update_statements
 
 T = TypeVar("T")
 
@@ -44,8 +43,6 @@ WAIT_TIMEOUT = 60  # s
 LOCK_WAIT_TIMEOUT = 5  # s
 SWEEP_LOCK_WAIT_TIMEOUT = 1  # s
 PACKET_RESERVE = 1024  # bytes of max_allowed_packet left for the statement around its rows
-# Longer ones are no faster, and take their length in memory a few times over. One row may be longer.
-MOST_STATEMENT = 4 * 1024 * 1024  # bytes
 
 _SESSION = (
     f"SET SESSION wait_timeout={WAIT_TIMEOUT}, innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT},"
@@ -75,19 +72,6 @@ class DatabaseAddress:
         return f"{self.host}:{self.port}/{self.database}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """What has to be known of the table to write its UPDATE."""
-
-    uuid_charset: str
-    uuid_collation: str
-    has_json_type: bool
-    """Whether ``last_report_data`` is of MySQL's JSON type; MariaDB's is a text."""
-    status_length: int
-    uuid_index: str | None = None
-    """The name of an index that begins with ``uuid``."""
-
-
 class DeviceTable(Service):
     """The owner's table as a ``Store``."""
 
@@ -114,7 +98,7 @@ class DeviceTable(Service):
         self._address = address
         self._reactor = reactor
         self._pool_size = pool_size
-        self._shape: _Shape | None = None
+        self._shape: TableShape | None = None
         self._most_bytes = 1024 * 1024
         self._warm_up_meeting: threading.Barrier | None = None
         tls: dict[str, Any] = {"ssl": address.tls} if address.tls else {"ssl_disabled": True}
@@ -178,7 +162,7 @@ class DeviceTable(Service):
 
     # What follows runs in the pool's threads.
 
-    def _open_pool(self, connection: Any) -> _Shape:
+    def _open_pool(self, connection: Any) -> TableShape:
         """Read the shape, and keep this thread busy until as many others as the pool needs have a connection too."""
         shape = self._read_shape(connection)
         meeting = self._warm_up_meeting = threading.Barrier(self._pool_size)
@@ -205,7 +189,7 @@ class DeviceTable(Service):
             cursor.execute("SELECT @@max_allowed_packet")
             self._most_bytes = cursor.fetchone()[0] - PACKET_RESERVE
 
-    def _read_shape(self, connection: Any) -> _Shape:
+    def _read_shape(self, connection: Any) -> TableShape:
         """:raises StoreMisconfigured: a column is missing, or may not be seen."""
         address = self._address
         with connection.cursor() as cursor:
@@ -228,7 +212,7 @@ class DeviceTable(Service):
         for name, wanted in (("uuid", columns["uuid"][1]), ("device_status", columns["device_status"][3])):
             if wanted is None:
                 raise StoreMisconfigured(f"column {name} of table {address.table} holds no text")
-        shape = _Shape(
+        shape = TableShape(
             uuid_charset=columns["uuid"][1],
             uuid_collation=columns["uuid"][2],
             has_json_type=columns["last_report_data"][0] == "json",
@@ -242,8 +226,8 @@ class DeviceTable(Service):
         shape = self._shape or self._read_shape(connection)
         unknown: set[str] = set()
         with connection.cursor() as cursor:
-            for part, rows in _split(updates, self._most_bytes):
-                matched = cursor.execute(_update_statement(self._address.table, shape, rows))
+            for part, statement in update_statements(self._address.table, shape, updates, self._most_bytes):
+                matched = cursor.execute(statement)
                 if matched < len(part):
                     missing = self._without_row(cursor, part)
                     if matched + len(missing) != len(part):  # rows came or went between the two statements
@@ -301,68 +285,3 @@ class DeviceTable(Service):
         if issubclass(kind, StoreMisconfigured | StoreUnavailable):
             self._shape = None
         raise kind(error_words(error)) from error
-
-
-def _split(updates: Sequence[DeviceUpdate], most_bytes: int) -> Iterator[tuple[list[DeviceUpdate], list[str]]]:
-    """Parts whose statements are of a good length, each with its rows as SQL.
-
-    :raises StoreRefused: one update alone does not fit into ``most_bytes``, or cannot be made into SQL.
-    """
-    part: list[DeviceUpdate] = []
-    rows: list[str] = []
-    size = 0
-    for update in updates:
-        try:
-            row = _row(update)
-        except ValueError as error:  # nothing that an update could hold should come to this
-            raise StoreRefused(repr(error)) from error
-        row_bytes = len(row.encode()) + len(" UNION ALL ")
-        if row_bytes > most_bytes:
-            if len(updates) > 1:
-                raise StoreRefused("one update alone is over max_allowed_packet")
-            raise StoreRefused(f"{row_bytes} bytes are over max_allowed_packet")
-        if part and size + row_bytes > min(most_bytes, MOST_STATEMENT):
-            yield part, rows
-            part, rows, size = [], [], 0
-        part.append(update)
-        rows.append(row)
-        size += row_bytes
-    if part:
-        yield part, rows
-
-
-def _row(update: DeviceUpdate) -> str:
-    """One update as a SELECT of literals. Names of devices and times hold nothing to escape, by their making."""
-    document = "NULL"
-    if update.document is not None:
-        # As escape_string, which also escapes what a literal may hold as it is: 0.6 against 15 µs for 1 KiB.
-        escaped = update.document.decode().replace("\\", "\\\\").replace("'", "\\'")
-        document = f"'{escaped}'"
-    status = "NULL" if update.status is None else f"'{escape_string(update.status)}'"
-    heartbeat = "NULL" if update.last_heartbeat is None else f"'{update.last_heartbeat}'"
-    online = 1 if update.is_online else 0
-    return f"SELECT '{update.uuid}',{document},{status},'{update.last_seen}',{heartbeat},{online}"
-
-
-def _update_statement(table: str, shape: _Shape, rows: Sequence[str]) -> str:
-    """One UPDATE for many devices, portable to MySQL 5.7 to 9 and MariaDB 10.5 to 11.
-
-    STRAIGHT_JOIN and FORCE INDEX, because with statistics from before a bulk load both servers may otherwise read the
-    whole table for each of the rows: a second for a thousand devices, and minutes for more. The literals are
-    converted to the column's own collation, because MySQL refuses to compare two implicit ones (1267); on their side
-    of the comparison, so that the column's index still serves. A document is cast where the column is of the JSON
-    type: COALESCE over a JSON and a text would rewrite the documents of rows that only had a heartbeat.
-    """
-    document = "CAST(v.document AS JSON)" if shape.has_json_type else "v.document"
-    index = "" if shape.uuid_index is None else f" FORCE INDEX (`{shape.uuid_index.replace('`', '``')}`)"
-    names = "SELECT '' uuid, '' document, '' status, '' seen, '' heartbeat, 0 online FROM DUAL WHERE FALSE"
-    return (
-        f"UPDATE ({names} UNION ALL {' UNION ALL '.join(rows)}) v"  # noqa: S608
-        f" STRAIGHT_JOIN `{table}` d{index} ON d.uuid = CONVERT(v.uuid USING {shape.uuid_charset})"
-        f" COLLATE {shape.uuid_collation}"
-        f" SET d.last_report_data = COALESCE({document}, d.last_report_data),"
-        " d.device_status = COALESCE(v.status, d.device_status),"
-        " d.last_seen = v.seen,"
-        " d.last_heartbeat = COALESCE(CAST(v.heartbeat AS DATETIME), d.last_heartbeat),"
-        " d.is_online = v.online"
-    )

@@ -22,7 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
@@ -229,7 +229,7 @@ class MqttConnection(Protocol):
         if self._is_paused:
             self._is_paused = False
             self._last_received = self._clock.seconds()
-            self._transport().resumeProducing()
+            cast(IPushProducer, self.transport).resumeProducing()
         identifiers = array("H", packet_ids)
         if byteorder == "little":
             identifiers.byteswap()
@@ -247,7 +247,7 @@ class MqttConnection(Protocol):
         """
         if self._alive and not self._is_paused:
             self._is_paused = True
-            self._transport().pauseProducing()
+            cast(IPushProducer, self.transport).pauseProducing()
 
     def disconnect(self) -> Deferred[str]:
         """DISCONNECT in order, the session stays; fires as ``closed`` does, once what was written is sent."""

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from aiot_mqtt import update_statement
 from aiot_mqtt.device_table import DatabaseAddress, DeviceTable
 from aiot_mqtt.memory_table import Row
 from aiot_mqtt.report import HEARTBEAT
@@ -424,5 +425,22 @@ class MariaDBTableTests(TableTests, TestCase):
 
 
 class MySQLTableTests(TableTests, TestCase):
+    flavour = "mysql"
+    skip = servers.unavailable("mysql")
+
+
+class JoinMixin(Mixin):
+    """Few updates in the form that otherwise only many have."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(update_statement, "FEW", 0)
+
+
+class MariaDBJoinTests(JoinMixin, TableTests, TestCase):
+    flavour = "mariadb"
+
+
+class MySQLJoinTests(JoinMixin, TableTests, TestCase):
     flavour = "mysql"
     skip = servers.unavailable("mysql")

@@ -46,11 +46,12 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         },
         {"twisted.application", "twisted.internet", "twisted.logger"},
     ),
-    # The only three that know PyMySQL, and one of them adbapi.
+    # The only four that know PyMySQL, and one of them adbapi.
+    "update_statement": ({"store"}, {"pymysql.converters"}),
     "database_errors": ({"store"}, {"pymysql"}),
     "connection_pool": ({"store"}, {"pymysql", "twisted.enterprise", "twisted.internet.defer"}),
     "device_table": (
-        {"connection_pool", "database_errors", "store"},
+        {"connection_pool", "database_errors", "store", "update_statement"},
         {"pymysql", "twisted.application.service", "twisted.internet.defer"},
     ),
     "listened_time": (set(), set()),
