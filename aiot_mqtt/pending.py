@@ -32,8 +32,8 @@ class Batch:
         self,
         updates: list[DeviceUpdate],
         acknowledger: Acknowledger | None = None,
-        packet_ids: Sequence[int] = (),
-        preceding: Sequence[int] = (),
+        packet_ids: list[int] | None = None,
+        preceding: list[int] | None = None,
         size: int = 0,
     ) -> None:
         """
@@ -42,9 +42,9 @@ class Batch:
         """
         self.updates = updates
         self.acknowledger = acknowledger
-        self.packet_ids = packet_ids
+        self.packet_ids = packet_ids or []
         self.size = size
-        self._preceding = list(preceding)
+        self._preceding = preceding or []
         self._acknowledged = 0
 
     @property
@@ -72,7 +72,8 @@ class Batch:
         self._acknowledge(len(self.packet_ids))
 
     def _acknowledge(self, count: int) -> None:
-        packet_ids, self.packet_ids = self.packet_ids[:count], self.packet_ids[count:]
+        packet_ids = self.packet_ids[:count]
+        del self.packet_ids[:count]
         self._acknowledged += len(packet_ids)
         if self.acknowledger is not None and packet_ids:
             self.acknowledger.acknowledge(packet_ids)

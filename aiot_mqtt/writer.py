@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 4 * 1024 * 1024  # of documents that are read from the spool at one time
 RETRY_DELAY = 1.0  # s after a fault of ours
+MOST_FILL_TIME = 0.002  # s that a broker gets to use up a small window again
 
 
 class Writer(Service):
@@ -68,6 +69,8 @@ class Writer(Service):
         self._refusals = refusals
         self._clock = clock
         self._spooler = spooler
+        self._window = window
+        self._filled: Deferred[None] | None = None
         self._backlog = Backlog(pending)
         self._overflow: Overflow | None = None
         if spooler is not None:
@@ -167,7 +170,10 @@ class Writer(Service):
     def wake(self) -> None:
         """There may be something to write."""
         self._backlog.came(self._clock.seconds())
-        self._peak = max(self._peak, self.unacknowledged)
+        unacknowledged = self.unacknowledged
+        self._peak = max(self._peak, unacknowledged)
+        if self._filled is not None and unacknowledged >= self._window():
+            self._filled.callback(None)
         if self._work is None and self.running and (self._pending or self._jobs):
             self._start_work()
         if self._overflow is not None:
@@ -238,12 +244,29 @@ class Writer(Service):
         jobs, self._jobs = self._jobs, []
         batch = self._backlog.take_off()
         await self._write(batch)
+        was_window_full = self.unacknowledged + len(batch.packet_ids) >= self._window()
         batch.acknowledge()
+        if was_window_full and self.unacknowledged < self._window() < CHUNK and self.running:
+            await self._fill_window()
         if not self._is_spool_empty:
             self._jobs = jobs + self._jobs  # they come after what went there meanwhile
             return
         for job, done in jobs:
             await _run_job(job, done)
+
+    async def _fill_window(self) -> None:
+        """Wait until the broker has used its window up again, or for a moment.
+
+        Without it a window splits into two halves that take turns, and each commit writes half of what it could.
+        """
+        filled = self._filled = Deferred()
+        timeout = self._clock.callLater(MOST_FILL_TIME, filled.callback, None)
+        try:
+            await filled
+        finally:
+            self._filled = None
+            if timeout.active():
+                timeout.cancel()
 
     async def _write_spooled(self, spooler: Spooler) -> None:
         updates = await spooler.read(CHUNK, CHUNK_BYTES)

@@ -23,7 +23,7 @@ from aiot_mqtt.store import (
     StoreUnavailable,
     TableDescription,
 )
-from aiot_mqtt.writer import Writer
+from aiot_mqtt.writer import MOST_FILL_TIME, Writer
 
 NOW = "2026-11-23 10:00:00"
 
@@ -53,7 +53,7 @@ class HeldTable(MemoryTable):
 
 
 class WriterTests(SynchronousTestCase):
-    def set_up(self, table: MemoryTable) -> None:
+    def set_up(self, table: MemoryTable, window: int = 65535) -> None:
         self.clock = Clock()
         self.table = table
         self.counters = Counters()
@@ -67,6 +67,7 @@ class WriterTests(SynchronousTestCase):
             self.counters,
             Refusals(self.counters, self.clock),
             self.clock,
+            window=lambda: window,
             database="db.example:3306/aiot_admin",
             table_described=self.descriptions.append,
             jitter=lambda: 0.0,
@@ -130,6 +131,48 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(sizes, [1000, 1000, 500])
         self.assertEqual(acknowledged, [0, 701 + 1000, 701 + 2000])
         self.assertEqual(self.connection.acknowledged, list(range(1, len(numbers) + 1)))
+
+    def test_a_small_window_is_filled_before_the_next_batch_so_that_it_does_not_split_in_two(self) -> None:
+        table = HeldTable("abcd")
+        self.set_up(table, window=4)
+        self.writer.startService()
+        for device in "abcd":
+            self.receive(device)
+        self.assertEqual([len(updates) for _, updates in table.held], [1])
+        table.release()
+        self.assertEqual((self.connection.acknowledged, table.held), ([1], []))
+        self.receive("a")
+        self.assertEqual([len(updates) for _, updates in table.held], [4])
+        table.release()
+        self.assertEqual((self.connection.acknowledged, self.writer.deliveries), ([1, 2, 3, 4, 5], 0))
+
+    def test_a_small_window_that_the_broker_does_not_use_up_is_waited_for_only_a_moment(self) -> None:
+        table = HeldTable("abcd")
+        self.set_up(table, window=4)
+        self.writer.startService()
+        for device in "abcd":
+            self.receive(device)
+        table.release()
+        self.clock.advance(MOST_FILL_TIME)
+        self.assertEqual([len(updates) for _, updates in table.held], [3])
+        table.release()
+        self.receive("a")
+        self.assertEqual([len(updates) for _, updates in table.held], [1])
+        table.release()
+        self.assertEqual(self.connection.acknowledged, [1, 2, 3, 4, 5])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopping_does_not_wait_for_a_window_to_fill(self) -> None:
+        table = HeldTable("ab")
+        self.set_up(table, window=2)
+        self.writer.startService()
+        for device in "ab":
+            self.receive(device)
+        stopping = self.writer.stopService()
+        table.release()
+        table.release()
+        self.successResultOf(stopping)
+        self.assertEqual(self.connection.acknowledged, [1, 2])
 
     def test_a_chunk_is_written_in_the_order_of_keys(self) -> None:
         table = HeldTable([])
