@@ -7,6 +7,8 @@ keep-alive: paho's closes twice when it fails (its issue 870), and in 2.1 ignore
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from twisted.python.failure import Failure
 
 from .packets import PUBLISH, PacketReader, ProtocolViolation, PublishReceiver
 from .pending import Acknowledger
+from .reason_codes import connack_reason, reason_name, v311_code
 
 CONNACK, PINGREQ, DISCONNECT = 2, 12, 14
 PINGREQ_PACKET = b"\xc0\x00"
@@ -36,16 +39,6 @@ PINGREQ_PACKET = b"\xc0\x00"
 # broker is there, and a PINGREQ costs two bytes.
 PING_INTERVAL = 1.0
 HEARD_LATELY = 3.0  # s
-
-# What a return code of MQTT 3.1.1 (section 3.2.2.3) is called, and which reason codes of MQTT 5 say the same.
-V311_REASONS = {
-    1: "unacceptable protocol version",
-    2: "identifier rejected",
-    3: "server unavailable",
-    4: "bad user name or password",
-    5: "not authorized",
-}
-V311_CODES = {0x84: 1, 0x85: 2, 0x88: 3, 0x86: 4, 0x87: 5}
 
 
 class MqttError(Exception):
@@ -63,7 +56,7 @@ class ConnectionRefused(MqttError):
     @property
     def v311_code(self) -> int | None:
         """The code as MQTT 3.1.1 numbers it; None where it has none."""
-        return self.code if self.code in V311_REASONS else V311_CODES.get(self.code)
+        return v311_code(self.code)
 
     @property
     def is_about_protocol(self) -> bool:
@@ -316,6 +309,7 @@ class MqttConnection(Protocol):
         if not self._alive:
             return
         self._last_received = self._clock.seconds()
+        _acknowledge_at_once(self.transport)
         try:
             if not self._has_received and data[0] >> 4 == PUBLISH:
                 raise ProtocolViolation("a packet before CONNACK")
@@ -398,21 +392,12 @@ class MqttConnection(Protocol):
         return cast(ITCPTransport, self.transport)
 
 
-def connack_reason(code: int, mqtt5: bool) -> str:
-    """Why a CONNECT was refused, in words."""
-    if code in V311_REASONS:
-        return V311_REASONS[code]
-    return reason_name(PacketTypes.CONNACK, code) if mqtt5 else f"return code {code}"
+def _acknowledge_at_once(transport: Any) -> None:
+    """Have the kernel send its TCP acknowledgement now, and not with our next PUBACK; it forgets, so after each read.
 
-
-def suback_reason(code: int) -> str:
-    """Why a subscription was denied, in words."""
-    return reason_name(PacketTypes.SUBACK, code)
-
-
-def reason_name(packet_type: int, code: int) -> str:
-    """An MQTT 5 reason code (section 2.4) in words."""
-    try:
-        return f"{ReasonCode(packet_type, identifier=code)!s} ({code})"
-    except Exception:  # paho knows the codes of the specification only
-        return f"reason code {code}"
+    Mosquitto leaves Nagle's algorithm on (its ``set_tcp_nodelay``): while a small packet is not acknowledged it sends
+    no other. So of a window of 20 messages one would come, and the others after its commit.
+    """
+    tcp = getattr(transport, "transport", transport)  # TLS has TCP beneath it
+    with contextlib.suppress(AttributeError, OSError):  # no socket in a test, no such option, or closed
+        tcp.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

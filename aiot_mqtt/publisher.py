@@ -22,7 +22,8 @@ from zope.interface import implementer
 
 from .fleet import Message
 from .packets import ProtocolViolation, variable_byte_integer
-from .paho_transport import ConnectionRefused, MqttError, connack_reason, reason_name
+from .paho_transport import ConnectionRefused, MqttError
+from .reason_codes import connack_reason, reason_name
 
 CONNACK, PUBACK, DISCONNECT = 2, 4, 14
 NO_SUBSCRIBER = 0x10  # the reason code of a PUBACK that is nevertheless an acknowledgement

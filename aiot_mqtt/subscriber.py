@@ -25,8 +25,8 @@ from .paho_transport import (
     ConnectOptions,
     MqttConnection,
     MqttError,
-    suback_reason,
 )
+from .reason_codes import suback_reason
 from .refusals import shorten
 from .report import KINDS
 

@@ -62,14 +62,15 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "memory_table": ({"store"}, {"twisted.internet.defer"}),
     "packets": (set(), set()),
-    "paho_transport": ({"packets", "pending"}, {"paho", "twisted.internet", "twisted.python.failure"}),
+    "reason_codes": (set(), {"paho.mqtt"}),
+    "paho_transport": ({"packets", "pending", "reason_codes"}, {"paho", "twisted.internet", "twisted.python.failure"}),
     "subscriber": (
-        {"ingest", "log_lines", "outage", "paho_transport", "refusals", "report"},
+        {"ingest", "log_lines", "outage", "paho_transport", "reason_codes", "refusals", "report"},
         {"twisted.application", "twisted.internet", "twisted.logger"},
     ),
     "fleet": (set(), set()),
     "publisher": (
-        {"fleet", "packets", "paho_transport"},
+        {"fleet", "packets", "paho_transport", "reason_codes"},
         {"paho", "twisted.internet", "twisted.python.failure", "zope.interface"},
     ),
     "simulation": ({"fleet", "paho_transport", "publisher"}, {"twisted.internet", "twisted.python.failure"}),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from random import Random
+from types import SimpleNamespace
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -19,9 +21,9 @@ from aiot_mqtt.paho_transport import (
     ConnectOptions,
     MqttConnection,
     MqttError,
-    suback_reason,
 )
 from aiot_mqtt.pending import Acknowledger
+from aiot_mqtt.reason_codes import suback_reason
 
 V5_CONNACK = b"\x20\x03\x00\x00\x00"
 V311_CONNACK = b"\x20\x02\x00\x00"
@@ -381,6 +383,29 @@ class AcknowledgeTests(ConnectionTestCase):
             self.written()
             connection.acknowledge([1, 2])
             self.assertEqual(self.written(), b"", end)
+
+
+class TcpAcknowledgementTests(ConnectionTestCase):
+    def options_set_by_reads(self, transport: object) -> list[tuple[int, int, int]]:
+        """What two reads set on the socket."""
+        connection = self.accepted()
+        options: list[tuple[int, int, int]] = []
+        tcp = SimpleNamespace(socket=SimpleNamespace(setsockopt=lambda *option: options.append(option)))
+        connection.transport = tcp if transport == "tcp" else SimpleNamespace(transport=tcp)  # type: ignore[assignment]
+        connection.dataReceived(publish(1))
+        connection.dataReceived(publish(2))
+        return options
+
+    def test_each_read_is_acknowledged_at_once(self) -> None:
+        at_once = (socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        for transport in ("tcp", "tls"):
+            self.assertEqual(self.options_set_by_reads(transport), [at_once, at_once], transport)
+
+    def test_a_system_without_that_option_is_served_too(self) -> None:
+        self.patch(socket, "TCP_QUICKACK", None)
+        del socket.TCP_QUICKACK
+        self.assertEqual(self.options_set_by_reads("tcp"), [])
+        self.assertEqual(len(self.receiver.calls), 4)
 
 
 class PauseTests(ConnectionTestCase):
