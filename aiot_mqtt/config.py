@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from .env_file import read_env_file
 
-OWN_PREFIXES = ("MQTT_", "DB_", "DEVICE_", "HEARTBEAT_", "HTTP_", "LOG_", "SPOOL_", "STATS_", "SHUTDOWN_")
+OWN_PREFIXES = ("MQTT_", "DB_", "DEVICE_", "HEARTBEAT_", "HTTP_", "LAST_SEEN_", "LOG_", "SPOOL_", "STATS_", "SHUTDOWN_")
 DEFAULT_ENV_FILE = ".env"
 
 
@@ -209,6 +209,7 @@ class Settings:
     db_pool_recycle: int = _setting(_number(1, 86400), "3600")
 
     device_status_values: frozenset[str] = _setting(_words, "", may_be_empty=True)
+    last_seen_resolution: int = _setting(_number(0, 86400), "0")
 
     spool_file: str = _setting(_new_file, "mqtt_service.spool", may_be_empty=True)
 
@@ -332,4 +333,7 @@ def _conflicts(values: Mapping[str, Any], invalid: set[str]) -> list[str]:
             mistakes.append(f"{names}: set, but {prefix.upper()}_TLS is not true, so nothing would be encrypted")
     if values.get("mqtt_password") and not values.get("mqtt_username") and "mqtt_username" not in invalid:
         mistakes.append("MQTT_PASSWORD: set, but MQTT_USERNAME is empty, and MQTT 3.1.1 allows no password without one")
+    resolution, timeout = values.get("last_seen_resolution", 0), values.get("heartbeat_timeout")
+    if timeout and resolution >= timeout:
+        mistakes.append(f"LAST_SEEN_RESOLUTION: must be less than HEARTBEAT_TIMEOUT, {timeout}; it is {resolution}")
     return mistakes

@@ -1,6 +1,7 @@
 """Figures about every delivery, so that none is ever lost without a trace.
 
-At any time ``received + recovered = stored + superseded + refused + retained + dropped + pending``.
+At any time ``received + recovered = stored + superseded + unchanged + refused + retained + dropped +
+pending``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Counters:
         "stored",
         "superseded",
         "sweep_failures",
+        "unchanged",
         "went_silent",
     )
 
@@ -38,6 +40,8 @@ class Counters:
         """Committed in the table."""
         self.superseded = 0
         """A newer one of the same device and kind was merged over it before its commit."""
+        self.unchanged = 0
+        """Heartbeats that would only have moved times, and by less than ``LAST_SEEN_RESOLUTION``: not written."""
         self.retained = 0
         """Came with the retain flag, so says nothing about now."""
         self.dropped = 0
@@ -64,6 +68,7 @@ class Counters:
             "recovered",
             "stored",
             "superseded",
+            "unchanged",
             "retained",
             "dropped",
             "status_ignored",

@@ -10,10 +10,11 @@ from datetime import datetime, tzinfo
 from twisted.logger import Logger
 
 from . import log_lines
+from .committed_times import CommittedTimes
 from .counters import Counters
 from .pending import Acknowledger, PendingUpdates
 from .refusals import Refusals, shorten
-from .report import ForeignTopic, Refused, ReportRules, UnknownDevice, decode
+from .report import HEARTBEAT, DeviceReport, ForeignTopic, Refused, ReportRules, UnknownDevice, decode
 from .store import TableDescription
 
 DEFAULT_PENDING_BOUND = 64 * 1024 * 1024  # bytes
@@ -37,6 +38,7 @@ class Ingest:
         wall_clock: Callable[[], float] = time.time,
         log_messages: bool = False,
         pending_bound: int = DEFAULT_PENDING_BOUND,
+        committed_times: CommittedTimes | None = None,
     ) -> None:
         """
         :param table_zone: the zone of the naive times in the table.
@@ -44,6 +46,7 @@ class Ingest:
         :param wall_clock: seconds since the epoch.
         :param log_messages: log each message at DEBUG; a call to a logger that then drops it costs 5 µs a message.
         :param pending_bound: bytes of pending state above which QoS 0 messages are dropped.
+        :param committed_times: says which heartbeats need no write; None: all need one.
         """
         self._rules = rules
         self._pending = pending
@@ -54,6 +57,7 @@ class Ingest:
         self._wall_clock = wall_clock
         self._log_messages = log_messages
         self._pending_bound = pending_bound
+        self._committed_times = committed_times
         self._second = -1
         self._now = ""
         self._taking = True
@@ -61,6 +65,8 @@ class Ingest:
         """Called with each topic that is none of ours."""
         self.window_exceeded: Callable[[], None] = lambda: None
         """Called when the broker has more unacknowledged than it may."""
+        self.heard_unchanged: Callable[[str], None] = lambda _device: None
+        """Called with each device whose heartbeat needs no write."""
 
     def table_described(self, description: TableDescription) -> None:
         """The table was seen: judge a status by the length its column really has."""
@@ -101,8 +107,13 @@ class Ingest:
                 return
             second = int(self._wall_clock())
             if second != self._second:
+                self._now = self._table_time(second)
+                if self._committed_times is not None:
+                    too_old = self._table_time(second - self._committed_times.resolution)
+                    self._committed_times.time_is(self._now, too_old)
                 self._second = second
-                self._now = datetime.fromtimestamp(second, self._table_zone).strftime("%Y-%m-%d %H:%M:%S")
+            if self._committed_times is not None and self._needs_no_write(report, self._committed_times):
+                return
             if self._pending.merge(report, self._now):
                 counters.superseded += 1
         except Refused as refused:
@@ -131,6 +142,18 @@ class Ingest:
             self._wake_writer()
         except Exception:
             self._tell_fault(b"")
+
+    def _needs_no_write(self, report: DeviceReport, committed_times: CommittedTimes) -> bool:
+        """Whether the row says it all already; then it is done with."""
+        if report.kind == HEARTBEAT and committed_times.are_recent(report.device):
+            self.heard_unchanged(report.device)
+            self._counters.unchanged += 1
+            return True
+        committed_times.unsettle(report.device)
+        return False
+
+    def _table_time(self, second: int) -> str:
+        return datetime.fromtimestamp(second, self._table_zone).strftime("%Y-%m-%d %H:%M:%S")
 
     def _refuse(self, refused: Refused, topic: bytes, payload: bytes) -> None:
         """Count and tell a refusal; where that fails, count it all the same."""

@@ -98,6 +98,10 @@ class PendingUpdates:
         """Devices with an update."""
         return len(self._updates)
 
+    def __contains__(self, key: object) -> bool:
+        """Whether there is an update of a device, by its ``DeviceUpdate.key``."""
+        return key in self._updates
+
     @property
     def unacknowledged(self) -> int:
         """PUBLISH packets that are owed an acknowledgement."""

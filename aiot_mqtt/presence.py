@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from functools import partial
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -62,6 +63,7 @@ class PresenceMonitor(Service):
         timeout: float,
         check_interval: float,
         table_zone: tzinfo,
+        resolution: float = 0,
         wall_clock: Callable[[], float] = time.time,
         log_devices: bool = False,
     ) -> None:
@@ -72,6 +74,7 @@ class PresenceMonitor(Service):
         :param timeout: seconds of silence, while we listened, after which a device is offline.
         :param check_interval: seconds between two sweeps.
         :param table_zone: the zone of the naive times in the table.
+        :param resolution: seconds by which a ``last_seen`` in the table may be older than what was heard.
         :param wall_clock: seconds since the epoch; the one that writes ``last_seen``.
         :param log_devices: log each device at DEBUG; a call to a logger that then drops it costs 5 µs.
         """
@@ -82,11 +85,12 @@ class PresenceMonitor(Service):
         self._is_subscribed = is_subscribed
         self._window = window
         self._timeout = timeout
+        self._most_silence = timeout + resolution  # by the table: whoever is over it was silent for the timeout
         self._table_zone = table_zone
         self._wall_clock = wall_clock
         self._log_devices = log_devices
         self._widest = 0
-        self._listened = ListenedTime(timeout)
+        self._listened = ListenedTime(self._most_silence)
         self._was_listening = False
         self._regularity = Regularity()
         self._silent: set[str] = set()
@@ -98,9 +102,13 @@ class PresenceMonitor(Service):
             (LoopingCall(self._tell_evidence), DAY),
         ]
         writer.devices_heard = self.devices_heard
+        self.goes_offline: Callable[[str], None] = lambda _device: None
+        """Called with each device whose row a sweep is about to set."""
 
     def startService(self) -> None:
-        """Begin to observe; the first sweep that can find anything comes after ``timeout`` seconds of listening."""
+        """Begin to observe; the first sweep that can find anything comes after ``timeout`` seconds of listening,
+        and ``resolution`` more.
+        """
         super().startService()
         self._listened.forget()
         for loop, interval in self._loops:
@@ -136,6 +144,10 @@ class PresenceMonitor(Service):
             returned = self._silent.intersection(update.uuid.lower() for update in updates if update.is_online)
             self._silent -= returned
             self._counters.came_back += len(returned)
+
+    def heard_unchanged(self, device: str) -> None:
+        """This one was heard, and its row need not change: learn from it."""
+        self._regularity.heard(device, self._clock.seconds())
 
     def session_lost(self) -> None:
         """What was published while we were away is lost: silence before and after that cannot be added up."""
@@ -175,7 +187,7 @@ class PresenceMonitor(Service):
 
     async def _set_silent_offline(self) -> None:
         self._observe()
-        cutoff = self._listened.cutoff(self._timeout)
+        cutoff = self._listened.cutoff(self._most_silence)
         if cutoff is None or not self.is_listening():
             return
         silence = Silence(self._table_time(cutoff), self._table_time(self._wall_clock() + FUTURE))
@@ -199,11 +211,8 @@ class PresenceMonitor(Service):
         todo = [candidates]  # a stack, the first part on top
         while todo:
             part = todo.pop()
-            ids = [device.id for device in part]
             try:
-                silent = await self._writer.between_batches(
-                    lambda ids=ids: self._table.set_offline(ids, silence)  # type: ignore[misc]
-                )
+                silent = await self._writer.between_batches(partial(self._set_rows_offline, part, silence))
             except (StoreRefused, StoreConflict) as error:
                 if len(part) > 1:
                     half = len(part) // 2
@@ -213,6 +222,11 @@ class PresenceMonitor(Service):
                 self._tell_reason(f"{part[0].uuid}: {error}")
             else:
                 self._note([device for device in part if device.id in silent], silence, sweep)
+
+    def _set_rows_offline(self, devices: list[SilentDevice], silence: Silence) -> Deferred[frozenset[int]]:
+        for device in devices:
+            self.goes_offline(device.uuid)
+        return self._table.set_offline([device.id for device in devices], silence)
 
     def _note(self, offline: list[SilentDevice], silence: Silence, sweep: _Sweep) -> None:
         self._counters.went_silent += len(offline)
@@ -258,7 +272,7 @@ class PresenceMonitor(Service):
             log_lines.REGULARITY,
             usual=evidence.usual,
             timeout=round(self._timeout),
-            late=max(0, round(self._timeout) - evidence.usual),
+            late=max(0, round(self._most_silence) - evidence.usual),
             intervals=evidence.intervals,
         )
         if evidence.flapping:

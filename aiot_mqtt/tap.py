@@ -32,6 +32,7 @@ from twisted.python.threadpool import ThreadPool
 from twisted.python.usage import Options as UsageOptions
 
 from . import __version__, log_lines
+from .committed_times import CommittedTimes
 from .config import ConfigError, Settings, load_settings
 from .counters import Counters
 from .device_table import DatabaseAddress, DeviceTable
@@ -211,6 +212,8 @@ class AiotMqttService(MultiService):
         )
         refusals = Refusals(self.counters, reactor)
         pending = PendingUpdates()
+        resolution = settings.last_seen_resolution
+        committed_times = CommittedTimes(resolution, pending.__contains__) if resolution else None
         self.ingest = Ingest(
             ReportRules(settings.mqtt_topic_prefix, settings.device_status_values),
             pending,
@@ -220,6 +223,7 @@ class AiotMqttService(MultiService):
             wake_writer=lambda: self.writer.wake(),  # noqa: PLW0108 the writer is made below
             wall_clock=wall_clock,
             log_messages=settings.log_level == "DEBUG",
+            committed_times=committed_times,
         )
         self._spool_threads: ThreadPool | None = None
         self._spooler: Spooler | None = None
@@ -237,6 +241,8 @@ class AiotMqttService(MultiService):
             database=str(table or address),
             table_described=self.ingest.table_described,
         )
+        if committed_times is not None:
+            self.writer.rows_committed = committed_times.committed
         self.subscriber = Subscriber(
             _broker_endpoint(settings, reactor),
             ConnectOptions(
@@ -267,10 +273,14 @@ class AiotMqttService(MultiService):
                 timeout=settings.heartbeat_timeout,
                 check_interval=settings.heartbeat_check_interval,
                 table_zone=settings.db_timezone,
+                resolution=resolution,
                 wall_clock=wall_clock,
                 log_devices=settings.log_level == "DEBUG",
             )
             self.subscriber.session_lost = presence.session_lost
+            self.ingest.heard_unchanged = presence.heard_unchanged
+            if committed_times is not None:
+                presence.goes_offline = committed_times.unsettle
             children.append(presence)
         if settings.stats_interval:
             statistics = TimerService(settings.stats_interval, self._log_statistics)

@@ -85,6 +85,8 @@ class Writer(Service):
         self._work: Deferred[None] | None = None
         self.devices_heard: Callable[[Sequence[DeviceUpdate]], None] = lambda _updates: None
         """Called with updates that were committed."""
+        self.rows_committed: Callable[[Sequence[DeviceUpdate]], None] = lambda _updates: None
+        """The same, before anybody else; an update without kinds is older than what the spool has of its device."""
 
     @property
     def spooled(self) -> int:
@@ -331,7 +333,9 @@ class Writer(Service):
                 else:
                     stored += update.kinds.bit_count() - refused  # as its deliveries, without a call
             self._counters.stored += stored
-            self.devices_heard([update for update in updates if update.uuid not in unknown])
+            committed = [update for update in updates if update.uuid not in unknown]
+            self.rows_committed(committed)
+            self.devices_heard(committed)
         except Exception:
             self._log.failure(log_lines.LISTENER_FAILED_UNEXPECTEDLY)
         finally:

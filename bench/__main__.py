@@ -32,6 +32,7 @@ ITEMS: dict[str, Callable[[Bench], Outcome]] = {
     "backlog": held_up.backlog,
     "distinct": held_up.distinct,
     "memory": held_up.memory,
+    "resolution": held_up.resolution,
 }
 
 EXIT_INTERRUPTED = 130

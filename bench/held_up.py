@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator
 from statistics import median
@@ -15,11 +16,13 @@ from .figures import Figure, Outcome, quantile, ratios
 from .items import Bench
 from .messages import Plan
 from .runs import Run, cpu_seconds, load, measure, peak_memory
-from .stage import RunFailed, dropped
+from .stage import RunFailed, Stage, dropped
 from .subjects import ALL, PAHO_5, SERVICE, running, service
 from .witness import Witness
 
 RATE = 1000.0  # messages a second
+FLEET_RATE = 2000.0  # messages a second; a device's next one then comes seconds after the last was written
+RESOLUTION = 60  # s
 MILLI = 1000
 MEGABYTE = 1_000_000
 AT_QOS_1 = 65_000  # of what is to be pending: the window holds no more, so the others come at QoS 0
@@ -145,6 +148,40 @@ def distinct(bench: Bench) -> Outcome:
         ),
         Figure("5", "the same from a backlog, with nobody publishing", ratios(outcome, BACKLOG, BARE, "rate"), "×"),
     ]
+    return outcome
+
+
+def resolution(bench: Bench) -> Outcome:
+    """Binary log and rows with ``LAST_SEEN_RESOLUTION``, beside none, in the usual mix and with heartbeats only.
+
+    Each device sends ten messages: what is written is what a fleet writes in one resolution in which each device does.
+    """
+    scale, flavour = bench.scale, bench.stage.database.flavour
+    # A server of its own, because MariaDB has no binary log by default.
+    stage = Stage(flavour, bench.stage.broker_version, ["--log-bin"])
+    try:
+        stage.fill(scale.resolution_devices)
+        mixes = {"": False, ", heartbeats only": True}
+
+        def step(only_heartbeats: bool, seconds: int) -> Run:
+            plan = stage.plan(scale.resolution_messages, rate=FLEET_RATE, only_heartbeats=only_heartbeats)
+            return measure(stage, functools.partial(service, LAST_SEEN_RESOLUTION=str(seconds)), plan)
+
+        outcome = bench.rounds(
+            "resolution",
+            {
+                f"LAST_SEEN_RESOLUTION={seconds}{mix}": functools.partial(step, only_heartbeats, seconds)
+                for mix, only_heartbeats in mixes.items()
+                for seconds in (0, RESOLUTION)
+            },
+        )
+    finally:
+        stage.close()
+    for mix in mixes:
+        without, coarse = (f"LAST_SEEN_RESOLUTION={seconds}{mix}" for seconds in (0, RESOLUTION))
+        for name, title in (("binlog_bytes", "binlog bytes"), ("rows", "rows")):
+            of = ratios(outcome, coarse, without, name)
+            outcome.figures.append(Figure("10", f"{title} at {coarse}, of those at 0", of, "×"))
     return outcome
 
 

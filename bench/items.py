@@ -31,6 +31,8 @@ class Scale:
     frozen_seconds: float = 10.0
     backlog: int = 1_000_000
     paced_messages: int = 10_000
+    resolution_devices: int = 4_000
+    resolution_messages: int = 40_000
     mqtt311_messages: int = 20_000
     profile_messages: int = 300_000
     profile_seconds: int = 4
@@ -46,6 +48,8 @@ QUICK = Scale(
     frozen_seconds=3.0,
     backlog=100_000,
     paced_messages=2_000,
+    resolution_devices=2_000,
+    resolution_messages=8_000,
     mqtt311_messages=4_000,
     profile_messages=100_000,
     profile_seconds=1,

@@ -28,6 +28,8 @@ class Plan:
     """Messages a second; 0 for as fast as the broker takes them."""
     window: int = 20_000
     """PUBLISH packets that may wait for the broker's acknowledgement."""
+    only_heartbeats: bool = False
+    """Save the last message."""
     at_qos_1: int = 2**62
     """How many messages are published at QoS 1; those behind them go at QoS 0."""
 
@@ -66,6 +68,8 @@ def last_reports(plan: Plan) -> dict[str, int]:
 
 
 def _kind(plan: Plan, index: int) -> str:
+    if plan.only_heartbeats:
+        return "heartbeat"
     return KINDS[(index + index // plan.devices * 3) % len(KINDS)]
 
 

@@ -13,6 +13,7 @@ TITLES = {
     "large": "Payloads of 1 KiB",
     "distinct": "Every message of another device",
     "backlog": "A backlog",
+    "resolution": "A binary log, and heartbeats that need no write",
 }
 
 

@@ -109,7 +109,7 @@ def _run(run: Run) -> Record:
 def figures(results: Record) -> list[Record]:
     """Every figure, in the order of their numbers."""
     every = [figure for item in results["items"].values() for figure in item["figures"]]
-    return sorted(every, key=lambda figure: str(figure["number"]))
+    return sorted(every, key=lambda figure: int(figure["number"]))
 
 
 HEADINGS = ("messages", "messages/s", "µs of CPU each", "rows each", "binlog bytes each", "rows out of date")

@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pymysql
@@ -40,13 +40,14 @@ class RunFailed(Exception):
 class Stage:
     """A database with devices that have all reported before."""
 
-    def __init__(self, flavour: str, broker_version: str) -> None:
+    def __init__(self, flavour: str, broker_version: str, settings: Sequence[str] = ()) -> None:
         """
         :param flavour: "mariadb" or "mysql".
         :param broker_version: "2.0" or "2.1".
+        :param settings: further command line options of the database server.
         """
         make = MariaDB if flavour == "mariadb" else MySQL
-        self.database: Database = make(settings=BUFFERS[flavour])
+        self.database: Database = make(settings=[*BUFFERS[flavour], *settings])
         self.database.start()
         self.database.create_device_table()
         self.database.grant()

@@ -51,6 +51,7 @@ class Ledger:
         parts = {
             "stored": counters.stored,
             "superseded": counters.superseded,
+            "unchanged": counters.unchanged,
             "refused": refused,
             "retained": counters.retained,
             "dropped": counters.dropped,

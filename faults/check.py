@@ -69,13 +69,16 @@ def wrong_values(device: Acknowledged, row: Row | None, zone: tzinfo) -> list[st
     return wrong
 
 
+_PARTS = ("stored", "superseded", "unchanged", "retained", "dropped", "pending")
+
+
 def wrong_sum(figures: Mapping[str, int]) -> str | None:
     """Why the figures of a service that has stopped do not add up; None when they do."""
     if not figures:
         return "the service told no figures"
     refused = sum(count for name, count in figures.items() if name.startswith("refused_"))
     came = figures["received"] + figures.get("recovered", 0)
-    went = sum(figures[name] for name in ("stored", "superseded", "retained", "dropped", "pending")) + refused
+    went = sum(figures[name] for name in _PARTS) + refused
     if came != went:
         return f"received + recovered is {came}, all the others are {went}: {dict(figures)}"
     if figures["pending"]:

@@ -18,7 +18,10 @@ from tests import servers
 
 FIGURES = "📊 Figures: "
 STARTED = "🚀 MQTT service started"
-_OWN_PREFIXES = ("MQTT_", "DB_", "LOG_", "DEVICE_", "STATS_", "SHUTDOWN_", "HEARTBEAT_", "SPOOL_", "STATE_", "FAULTS")
+_OWN_PREFIXES = (
+    *("MQTT_", "DB_", "LOG_", "DEVICE_", "STATS_", "SHUTDOWN_", "HEARTBEAT_", "LAST_SEEN_", "SPOOL_", "STATE_"),
+    "FAULTS",
+)
 
 
 class ServiceProcess(ProcessProtocol):

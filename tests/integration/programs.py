@@ -50,7 +50,10 @@ class Program:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(
-                ("MQTT_", "DB_", "LOG_", "DEVICE_", "HEARTBEAT_", "SPOOL_", "STATS_", "SHUTDOWN_", "STATE_DIRECTORY")
+                (
+                    *("MQTT_", "DB_", "LOG_", "DEVICE_", "HEARTBEAT_", "LAST_SEEN_", "SPOOL_", "STATS_", "SHUTDOWN_"),
+                    "STATE_DIRECTORY",
+                )
             )
         }
         self.lines: list[str] = []

@@ -26,7 +26,8 @@ from bench.witness import PUBACK, PUBLISH_AT_QOS_1, Direction, Sightings
 
 class MessageTests(SynchronousTestCase):
     def test_the_last_reports_are_those_that_were_published_last(self) -> None:
-        for plan in (Plan(1000, 30), Plan(1000, 300, first=7000), Plan(50, 300), Plan(1, 10)):
+        plans = (Plan(1000, 30), Plan(1000, 300, first=7000), Plan(50, 300), Plan(1, 10))
+        for plan in (*plans, Plan(100, 30, only_heartbeats=True)):
             seen: dict[str, int] = {}
             for topic, payload in messages(plan):
                 _, uuid, kind = topic.decode().split("/")
@@ -39,6 +40,10 @@ class MessageTests(SynchronousTestCase):
         topics = [topic.decode().split("/") for topic, _ in messages(Plan(10_001, 100))][:-1]
         self.assertEqual(Counter(kind for _, _, kind in topics), {"data": 5000, "status": 1000, "heartbeat": 4000})
         self.assertEqual(len({(uuid, kind) for _, uuid, kind in topics}), 300)
+
+    def test_heartbeats_only(self) -> None:
+        kinds = [topic.rpartition(b"/")[2] for topic, _ in messages(Plan(100, 30, only_heartbeats=True))]
+        self.assertEqual(Counter(kinds), {b"heartbeat": 99, b"data": 1})
 
     def test_the_service_takes_every_message(self) -> None:
         for topic, payload in messages(Plan(100, 10, payload_bytes=1024)):
@@ -128,6 +133,11 @@ class ResultTests(SynchronousTestCase):
         self.assertTrue(is_right(read))
         read["items"]["throughput"]["failures"].append("lost")
         self.assertFalse(is_right(read))
+
+    def test_figures_come_in_the_order_of_their_numbers(self) -> None:
+        item = self.results["items"]["throughput"]  # type: ignore[index]
+        item["figures"] = [{"number": number} for number in ("10", "2", "1")]
+        self.assertEqual([figure["number"] for figure in figures(self.results)], ["1", "2", "10"])
 
     def test_the_chart_is_a_picture_that_says_what_it_shows(self) -> None:
         root = ElementTree.fromstring(chart(self.results))

@@ -67,6 +67,7 @@ VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
     (("DB_POOL_SIZE",), {"1": 1, "100": 100}, ["0", "101"], "must be a whole number from 1 to 100"),
     (("DB_MAX_OVERFLOW",), {"0": 0, "100": 100}, ["-1", "101"], "must be a whole number from 0 to 100"),
     (("DB_POOL_RECYCLE",), {"1": 1, "86400": 86400}, ["0", "86401"], "must be a whole number from 1 to 86400"),
+    (("LAST_SEEN_RESOLUTION",), {"0": 0, "60": 60}, ["-1", "86401", "1.5"], "must be a whole number from 0 to 86400"),
     (("STATS_INTERVAL",), {"0": 0, "86400": 86400}, ["-1", "86401"], "must be a whole number from 0 to 86400"),
     (("SHUTDOWN_TIMEOUT",), {"1": 1, "3600": 3600}, ["0", "3601"], "must be a whole number from 1 to 3600"),
     (
@@ -219,6 +220,7 @@ class ValidationTests(ConfigTestCase):
             ("db_max_overflow", 10),
             ("db_pool_recycle", 3600),
             ("device_status_values", frozenset()),
+            ("last_seen_resolution", 0),
             ("stats_interval", 300),
             ("shutdown_timeout", 10),
             ("log_level", "INFO"),
@@ -289,6 +291,24 @@ class FileSettingTests(ConfigTestCase):
         )
         self.assertEqual(
             self.mistakes({"DB_TLS": "yess", "DB_CA_FILE": path}), ["DB_TLS: must be true or false; it is 'yess'"]
+        )
+
+    def test_times_coarser_than_the_timeout_are_a_mistake(self) -> None:
+        for resolution in ("300", "86400"):
+            self.assertEqual(
+                self.mistakes({"LAST_SEEN_RESOLUTION": resolution, "DB_PORT": "x"}),
+                [
+                    "DB_PORT: must be a whole number from 1 to 65535; it is 'x'",
+                    f"LAST_SEEN_RESOLUTION: must be less than HEARTBEAT_TIMEOUT, 300; it is {resolution}",
+                ],
+            )
+        for timeout in ("301", "0"):  # 0: nobody is set offline
+            self.assertEqual(
+                load_settings({"LAST_SEEN_RESOLUTION": "300", "HEARTBEAT_TIMEOUT": timeout}).last_seen_resolution, 300
+            )
+        self.assertEqual(
+            self.mistakes({"LAST_SEEN_RESOLUTION": "300", "HEARTBEAT_TIMEOUT": "x"}),
+            ["HEARTBEAT_TIMEOUT: must be a whole number from 0 to 31536000; it is 'x'"],
         )
 
 

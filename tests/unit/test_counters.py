@@ -16,6 +16,7 @@ class CountersTests(SynchronousTestCase):
                 "recovered": 0,
                 "stored": 0,
                 "superseded": 0,
+                "unchanged": 0,
                 "retained": 0,
                 "dropped": 0,
                 "status_ignored": 0,
@@ -30,6 +31,7 @@ class CountersTests(SynchronousTestCase):
         counters = Counters()
         counters.received, counters.stored, counters.superseded = 1, 2, 3
         counters.retained, counters.dropped, counters.status_ignored = 4, 5, 6
+        counters.unchanged = 14
         counters.went_silent, counters.came_back = 10, 11
         counters.odd_last_seen, counters.sweep_failures = 12, 13
         counters.refused["too_deep"] += 7
@@ -42,6 +44,7 @@ class CountersTests(SynchronousTestCase):
                 ("recovered", 0),
                 ("stored", 2),
                 ("superseded", 3),
+                ("unchanged", 14),
                 ("retained", 4),
                 ("dropped", 5),
                 ("status_ignored", 6),

@@ -26,7 +26,11 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "pending": ({"report", "store"}, set()),
     "outage": (set(), {"twisted.internet.interfaces", "twisted.logger"}),
     "refusals": ({"counters", "log_lines"}, {"twisted.internet.interfaces", "twisted.logger"}),
-    "ingest": ({"counters", "log_lines", "pending", "refusals", "report", "store"}, {"twisted.logger"}),
+    "committed_times": ({"store"}, set()),
+    "ingest": (
+        {"committed_times", "counters", "log_lines", "pending", "refusals", "report", "store"},
+        {"twisted.logger"},
+    ),
     "isolation": ({"report", "store"}, set()),
     "attempts": (
         {"counters", "log_lines", "outage", "store"},

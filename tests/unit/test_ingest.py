@@ -13,6 +13,7 @@ from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt import log_lines
+from aiot_mqtt.committed_times import CommittedTimes
 from aiot_mqtt.counters import Counters
 from aiot_mqtt.ingest import Ingest
 from aiot_mqtt.pending import UPDATE_BYTES, PendingUpdates
@@ -50,9 +51,11 @@ class IngestTestCase(SynchronousTestCase):
         zone: tzinfo = SHANGHAI,
         log_messages: bool = False,
         pending_bound: int = 1_000_000,
+        resolution: int = 0,
     ) -> None:
         self.counters = Counters()
         self.pending = PendingUpdates()
+        self.committed_times = CommittedTimes(resolution, self.pending.__contains__) if resolution else None
         self.refusals = Refusals(self.counters, Clock())
         self.ingest = Ingest(
             rules or ReportRules(),
@@ -64,6 +67,7 @@ class IngestTestCase(SynchronousTestCase):
             wall_clock=lambda: self.wall,
             log_messages=log_messages,
             pending_bound=pending_bound,
+            committed_times=self.committed_times,
         )
         self.ingest.connection_started(self.connection)
 
@@ -80,6 +84,7 @@ class IngestTestCase(SynchronousTestCase):
         return (
             counters.stored
             + counters.superseded
+            + counters.unchanged
             + sum(counters.refused.values())
             + counters.retained
             + counters.dropped
@@ -275,6 +280,79 @@ class BoundTests(IngestTestCase):
             self.publish(packet_id=0)
         self.assertEqual([event["log_level"] for event in self.events], [LogLevel.warn])
         self.assertEqual(self.lines(), [log_lines.MESSAGES_DROPPED])
+
+
+class ResolutionTests(IngestTestCase):
+    """Heartbeats whose row says it all already."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.make(resolution=60)
+        self.heard: list[str] = []
+        self.ingest.heard_unchanged = self.heard.append
+        self.publish("devices/d1/heartbeat")
+        self.commit()
+
+    def commit(self) -> None:
+        """What the writer does, with a table that takes all."""
+        batch = self.pending.take()
+        self.counters.stored += batch.deliveries
+        assert self.committed_times is not None
+        self.committed_times.committed(batch.updates)
+        batch.acknowledge()
+
+    def test_it_needs_no_row_counts_once_and_is_acknowledged_in_its_turn(self) -> None:
+        for packet_id, topic in ((2, "devices/d2/data"), (3, "devices/D1/heartbeat"), (4, "devices/d3/data")):
+            self.publish(topic, packet_id=packet_id)
+        self.assertEqual(self.figures(), {"received": 4, "stored": 1, "unchanged": 1, "pending": 2})
+        self.assertEqual((self.accounted(), self.heard), (4, ["D1"]))
+        self.commit()
+        self.assertEqual(self.connection.acknowledged, [1, 2, 3, 4])
+
+    def test_it_is_written_once_times_have_moved_by_the_resolution(self) -> None:
+        self.wall += 59.9
+        self.publish("devices/d1/heartbeat")
+        self.assertEqual(self.pending.take().updates, [])
+        self.wall += 0.1
+        self.publish("devices/d1/heartbeat")
+        self.assertEqual([update.last_seen for update in self.pending.take().updates], ["2026-11-23 10:01:00"])
+
+    def test_it_is_written_when_the_clock_was_set(self) -> None:
+        for step in (-1, 3600):
+            self.wall = START + step
+            self.publish("devices/d1/heartbeat")
+            self.assertEqual(self.pending.deliveries, 1, step)
+            self.commit()
+
+    def test_whatever_else_the_device_says_is_written(self) -> None:
+        for topic in ("devices/d1/data", "devices/d1/status"):
+            self.publish(topic)
+            self.assertEqual(self.pending.deliveries, 1, topic)
+            self.commit()
+        self.assertEqual(self.counters.unchanged, 0)
+
+    def test_until_what_it_said_is_committed_its_heartbeats_are_merged_and_written(self) -> None:
+        self.publish("devices/d1/data", packet_id=2)
+        in_flight = self.pending.take()
+        self.publish("devices/d1/heartbeat", packet_id=3)
+        self.publish("devices/d1/heartbeat", packet_id=4)
+        assert self.committed_times is not None
+        self.committed_times.committed(in_flight.updates)
+        self.publish("devices/d1/heartbeat", packet_id=5)
+        self.assertEqual(self.figures(), {"received": 5, "stored": 1, "superseded": 2, "pending": 1})
+        self.commit()
+        self.publish("devices/d1/heartbeat", packet_id=6)
+        self.assertEqual(self.counters.unchanged, 1)
+
+    def test_a_listener_that_raises_costs_neither_connection_nor_count(self) -> None:
+        def broken(_device: str) -> None:
+            raise IndexError("broken listener")
+
+        self.ingest.heard_unchanged = broken
+        self.publish("devices/d1/heartbeat", packet_id=2)
+        self.assertEqual(self.figures(), {"received": 2, "stored": 1, "refused_internal_error": 1})
+        self.assertEqual(self.pending.take().packet_ids, [2])
+        self.flushLoggedErrors(IndexError)
 
 
 class LogMessagesTests(IngestTestCase):

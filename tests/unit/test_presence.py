@@ -11,6 +11,7 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt import log_lines
+from aiot_mqtt.committed_times import CommittedTimes
 from aiot_mqtt.counters import Counters
 from aiot_mqtt.ingest import Ingest
 from aiot_mqtt.memory_table import MemoryTable, Row
@@ -60,7 +61,7 @@ class SlowTable(MemoryTable):
         self.held.pop(0).callback(None)
 
 
-class PresenceTests(SynchronousTestCase):
+class PresenceTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.events = collect_events(self)
         self.clock = Clock()
@@ -68,10 +69,11 @@ class PresenceTests(SynchronousTestCase):
         self.subscribed = True
         self.window = 65535
 
-    def start(self, table: MemoryTable, timeout: float = 300, check_interval: float = 30) -> None:
+    def start(self, table: MemoryTable, timeout: float = 300, check_interval: float = 30, resolution: int = 0) -> None:
         self.table = table
         self.counters = Counters()
         self.pending = PendingUpdates()
+        committed_times = CommittedTimes(resolution, self.pending.__contains__) if resolution else None
         refusals = Refusals(self.counters, self.clock)
         self.writer = Writer(table, self.pending, self.counters, refusals, self.clock, jitter=lambda: 0.0)
         self.ingest = Ingest(
@@ -82,6 +84,7 @@ class PresenceTests(SynchronousTestCase):
             table_zone=ZONE,
             wake_writer=self.writer.wake,
             wall_clock=self.wall,
+            committed_times=committed_times,
         )
         self.presence = PresenceMonitor(
             table,
@@ -93,9 +96,14 @@ class PresenceTests(SynchronousTestCase):
             timeout=timeout,
             check_interval=check_interval,
             table_zone=ZONE,
+            resolution=resolution,
             wall_clock=self.wall,
             log_devices=True,
         )
+        self.ingest.heard_unchanged = self.presence.heard_unchanged
+        if committed_times is not None:
+            self.writer.rows_committed = committed_times.committed
+            self.presence.goes_offline = committed_times.unsettle
         self.writer.startService()
         self.presence.startService()
 
@@ -117,6 +125,8 @@ class PresenceTests(SynchronousTestCase):
     def said(self, line: str) -> int:
         return sum(event["log_format"] == line for event in self.events)
 
+
+class PresenceTests(PresenceTestCase):
     def test_a_silent_device_goes_offline_after_timeout_and_at_most_one_interval(self) -> None:
         self.start(MemoryTable(["dead", "alive"]))
         self.run_for(100)
@@ -390,3 +400,56 @@ class PresenceTests(SynchronousTestCase):
         self.assertEqual((event["usual"], event["timeout"], event["late"]), (300, 300, 0))
         (event,) = [event for event in self.events if event["log_format"] == log_lines.FLAPPING]
         self.assertEqual((event["count"], event["interval"], event["timeout"]), (1, 300, 300))
+
+
+class ResolutionTests(PresenceTestCase):
+    """With rows whose times may lag behind what was heard."""
+
+    def test_a_device_that_is_heard_within_the_timeout_stays_online_and_a_dead_one_does_not(self) -> None:
+        self.start(MemoryTable(["dead", "alive"]), timeout=100, check_interval=1, resolution=60)
+        gone_at = 0
+        for second in range(1600):
+            if second % 158 in (0, 59):  # every other is not written, and then comes the longest silence that is none
+                self.hear("alive")
+                if second < 640:
+                    self.hear("dead")
+            self.run_for(1)
+            self.assertIn("alive", self.online(), second)
+            if "dead" not in self.online() and not gone_at:
+                gone_at = second
+        self.assertTrue(632 + 100 < gone_at <= 632 + 100 + 60 + 1, gone_at)
+        self.assertGreater(self.counters.unchanged, 10)
+
+    def test_at_the_edge_it_is_the_timeout_since_it_was_heard(self) -> None:
+        self.start(MemoryTable(["a"]), timeout=100, check_interval=1, resolution=60)
+        self.run_for(300)
+        self.hear("a")
+        self.run_for(59)
+        self.hear("a")  # its row lags by 59 s
+        self.assertEqual(self.counters.unchanged, 1)
+        self.run_for(101)
+        self.assertEqual(self.online(), {"a"})
+        self.run_for(1)
+        self.assertEqual(self.online(), set())
+
+    def test_after_a_sweep_the_next_heartbeat_is_written(self) -> None:
+        self.start(MemoryTable(["a"]), timeout=100, check_interval=1, resolution=60)
+        self.run_for(200)
+        self.hear("a")
+        # Another program puts the row's time back: the sweep believes the row, and we must not believe ourselves.
+        self.table.rows["a"] = Row(is_online=True, last_seen="2020-01-01 00:00:00")
+        self.run_for(1)
+        self.assertEqual(self.online(), set())
+        self.hear("a")
+        self.assertEqual(self.online(), {"a"})
+        self.assertEqual((self.counters.unchanged, self.counters.came_back), (0, 1))
+
+    def test_heartbeats_that_are_not_written_are_evidence_too(self) -> None:
+        self.start(MemoryTable(["a"]), timeout=300, check_interval=3600, resolution=60)
+        for second in range(0, 86400, 10):
+            if second % 20 == 0:
+                self.hear("a")
+            self.clock.pump([2.0] * 5)
+        (event,) = [event for event in self.events if event["log_format"] == log_lines.REGULARITY]
+        self.assertEqual((event["usual"], event["timeout"], event["late"]), (20, 300, 340))
+        self.assertGreater(event["intervals"], 4000)

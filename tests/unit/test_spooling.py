@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt import log_lines, overflow, writer
 from aiot_mqtt import spool as spool_module
+from aiot_mqtt.committed_times import CommittedTimes
 from aiot_mqtt.counters import Counters
 from aiot_mqtt.memory_table import MemoryTable
 from aiot_mqtt.overflow import MOST_IN_MEMORY
@@ -81,7 +83,7 @@ class Connection:
 class Process:
     """One life of the service's data path."""
 
-    def __init__(self, table: HeldTable, path: Path, clock: Clock) -> None:
+    def __init__(self, table: HeldTable, path: Path, clock: Clock, resolution: int = 0) -> None:
         self.table = table
         self.disk = Held()
         self.clock = clock
@@ -102,6 +104,10 @@ class Process:
             window=lambda: self.window,
             jitter=lambda: 0.0,
         )
+        self.committed_times: CommittedTimes | None = None
+        if resolution:
+            self.committed_times = CommittedTimes(resolution, self.pending.__contains__)
+            self.writer.rows_committed = self.committed_times.committed
         self.packet_id = 0
         self.window = 65535
 
@@ -115,18 +121,35 @@ class Process:
         self.pending.start_connection(self.connection)
         self.packet_id = 0
 
-    def receive(self, device: str, kind: int, document: bytes | None, status: str | None = None) -> None:
+    def receive(
+        self,
+        device: str,
+        kind: int,
+        document: bytes | None,
+        status: str | None = None,
+        is_online: bool = True,
+        *,
+        now: str = NOW,
+    ) -> None:
+        """As ingest does it."""
         self.packet_id += 1
         self.counters.received += 1
         self.connection.received.append(self.packet_id)
         self.pending.owe_acknowledgement(self.packet_id)
-        self.counters.superseded += self.pending.merge(DeviceReport(device, kind, document, status), NOW)
+        times = self.committed_times
+        if times is not None and kind == HEARTBEAT and times.are_recent(device):
+            self.counters.unchanged += 1
+        else:
+            if times is not None:
+                times.unsettle(device)
+            self.counters.superseded += self.pending.merge(DeviceReport(device, kind, document, status, is_online), now)
         self.writer.wake()
 
     @property
     def imbalance(self) -> int:
         counters = self.counters
-        accounted = counters.stored + counters.superseded + counters.refused.total() + self.writer.deliveries
+        accounted = counters.stored + counters.superseded + counters.unchanged + counters.refused.total()
+        accounted += self.writer.deliveries
         return counters.received + counters.recovered - accounted
 
     def kill(self) -> None:
@@ -505,30 +528,44 @@ class AnyOrderTests(UnsyncedTestCase):
     """Whatever happens in whatever order, what was acknowledged gets into the table, and nothing older after it."""
 
     def test_random_courses_of_events(self) -> None:
+        self.run_courses(0)
+
+    def test_random_courses_in_which_not_every_heartbeat_is_written(self) -> None:
+        for resolution in (3, 60):
+            self.assertGreater(self.run_courses(resolution), 100)
+
+    def run_courses(self, resolution: int) -> int:
+        """Run some; returns how many heartbeats were not written."""
         self.courses = []
         for seed in range(300):
             for module in (overflow, writer):
                 self.patch(module, "CHUNK", (1, 2, 3, 1000)[seed % 4])
-            self.courses.append(course := Course(seed, Path(self.mktemp())))
+            self.courses.append(course := Course(seed, Path(self.mktemp()), resolution))
             try:
                 course.run()
             except Exception as error:
                 raise AssertionError(f"seed {seed}: {error!r}") from error
+        return sum(course.unchanged for course in self.courses)
 
 
 class Course:
     """One random course of events, repeated by its seed."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, resolution: int) -> None:
         folder.mkdir()
+        self.resolution = resolution
+        self.unchanged = 0
+        self.wall = datetime(2026, 11, 23, 10)
         self.random = Random(seed)
         self.path = folder / "spool"
         self.database = Held()
         self.database.is_holding = True
         self.devices = "abcde"[: self.random.randrange(1, 6)]
         self.table = HeldTable(self.devices, self.database)
-        self.unacknowledged: list[tuple[str, int, bytes | None, str | None]] = []
-        self.expected: dict[str, dict[str, str]] = {device: {} for device in self.devices}
+        self.unacknowledged: list[tuple[str, int, bytes | None, str | None, bool]] = []
+        self.expected: dict[str, dict[str, object]] = {device: {} for device in self.devices}
+        self.heard_at: dict[str, datetime] = {}
+        self.heartbeat_at: dict[str, datetime] = {}
         self.number = 0
         self.order: dict[str, int] = {}
         self.dead: list[object] = []
@@ -536,7 +573,7 @@ class Course:
 
     def start(self) -> None:
         self.clock = Clock()  # so that nothing of a process that was killed goes on
-        self.process = Process(self.table, self.path, self.clock)
+        self.process = Process(self.table, self.path, self.clock, self.resolution)
         self.process.disk.is_holding = True
         self.process.writer.startService()
         self.deliver_again()
@@ -548,11 +585,17 @@ class Course:
         for message in self.unacknowledged:
             self.deliver(message)
 
-    def deliver(self, message: tuple[str, int, bytes | None, str | None]) -> None:
+    def deliver(self, message: tuple[str, int, bytes | None, str | None, bool]) -> None:
         self.number += 1
         if message[2]:
             self.order[message[2].decode()] = self.number
-        self.process.receive(*message)
+        self.heard_at[message[0]] = self.wall
+        if message[1] == HEARTBEAT:
+            self.heartbeat_at[message[0]] = self.wall
+        if self.process.committed_times is not None:
+            too_old = self.wall - timedelta(seconds=self.resolution)
+            self.process.committed_times.time_is(self.wall.isoformat(" "), too_old.isoformat(" "))
+        self.process.receive(*message, now=self.wall.isoformat(" "))
 
     def publish(self) -> None:
         device, kind = self.random.choice(self.devices), self.random.choice([DATA, STATUS, HEARTBEAT])
@@ -563,7 +606,9 @@ class Course:
             self.expected[device]["last_report_data"] = document.decode()
         if status:
             self.expected[device]["device_status"] = status
-        message = (device, kind, document, status)
+        is_online = kind != STATUS or self.random.random() < 0.5
+        self.expected[device]["is_online"] = is_online
+        message = (device, kind, document, status, is_online)
         self.unacknowledged.append(message)
         self.deliver(message)
 
@@ -591,6 +636,26 @@ class Course:
                 self.newest[device] = self.order[document]
             self.seen[device] = document
 
+    def answer_all(self) -> None:
+        while self.database.calls or self.process.disk.calls:
+            held = self.database if self.database.calls else self.process.disk
+            held.release()
+        self.check_order()
+        self.note_acknowledged()
+        if not self.unacknowledged and not self.process.writer.deliveries:
+            self.check_rows()
+
+    def check_rows(self) -> None:
+        """Every row holds what was published last."""
+        for device, columns in self.expected.items():
+            row = self.table.rows[device]
+            for name, value in columns.items():
+                assert getattr(row, name) == value, f"{device}.{name} is {getattr(row, name)}, not {value}"
+            for name, times in (("last_seen", self.heard_at), ("last_heartbeat", self.heartbeat_at)):
+                if device in times:
+                    lag = (times[device] - datetime.fromisoformat(getattr(row, name))).total_seconds()
+                    assert 0 <= lag < max(1, self.resolution), f"{device}.{name} lags by {lag} s"
+
     def answer_disk(self) -> None:
         if self.process.disk.calls:
             self.process.disk.release(SpoolError("full") if self.random.random() < 0.2 else None)
@@ -606,6 +671,7 @@ class Course:
                 else:
                     held.calls.pop(0)
         self.process.kill()
+        self.unchanged += self.process.counters.unchanged
         self.start()
 
     def reconnect(self) -> None:
@@ -613,31 +679,35 @@ class Course:
         self.process.reconnect()
         self.deliver_again()
 
+    def pass_time(self) -> None:
+        seconds = self.random.choice([0.1, 0.6, 2.0, 6.0])
+        self.clock.advance(seconds)
+        step = self.random.choice([-100, -2, 2, 100]) if self.random.random() < 0.1 else 0
+        self.wall += timedelta(seconds=round(seconds) + step)
+
     def run(self) -> None:
         steps: list[Callable[[], None]] = [
             *[self.publish] * 6,
             *[self.answer_database] * 4,
             *[self.answer_disk] * 6,
-            *[lambda: self.clock.advance(self.random.choice([0.1, 0.6, 2.0, 6.0]))] * 5,
+            *[self.pass_time] * 5,
         ]
         if self.random.random() < 0.7:
             steps += [self.kill, self.reconnect]
+        if self.resolution:  # else there is hardly ever a row of which nothing is on its way
+            steps += [self.answer_all] * 3
         for _ in range(self.random.randrange(20, 120)):
             self.random.choice(steps)()
             self.note_acknowledged()
             assert not self.process.imbalance, self.process.counters.as_dict()
         self.database.is_holding = self.process.disk.is_holding = False
         for _ in range(400):
-            while self.database.calls or self.process.disk.calls:
-                held = self.database if self.database.calls else self.process.disk
-                held.release()
+            self.answer_all()
             self.clock.advance(0.5)
         self.note_acknowledged()
         assert not self.unacknowledged, f"never acknowledged: {self.unacknowledged}"
         assert not self.process.writer.deliveries and not self.process.imbalance, self.process.counters.as_dict()
-        for device, columns in self.expected.items():
-            row = self.table.rows[device]
-            for name, value in columns.items():
-                assert getattr(row, name) == value, f"{device}.{name} is {getattr(row, name)}, not {value}"
+        self.check_rows()
         assert not self.path.exists()
         self.process.kill()
+        self.unchanged += self.process.counters.unchanged

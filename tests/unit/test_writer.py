@@ -20,6 +20,7 @@ from aiot_mqtt.store import (
     StoreConflict,
     StoreLoginRefused,
     StoreMisconfigured,
+    StoreRefused,
     StoreUnavailable,
     TableDescription,
 )
@@ -358,6 +359,32 @@ class WriterTests(SynchronousTestCase):
         self.receive("a")
         self.assertEqual(self.connection.acknowledged, [1, 2])
         self.assertEqual(len(self.flushLoggedErrors(IndexError)), 2)
+
+    def test_what_was_committed_is_told_first_and_without_those_that_have_no_row(self) -> None:
+        self.set_up(MemoryTable(["a", "b"]))
+        told: list[tuple[str, list[str]]] = []
+        self.writer.rows_committed = lambda updates: told.append(("committed", [each.uuid for each in updates]))
+        self.writer.devices_heard = lambda updates: told.append(("heard", [each.uuid for each in updates]))
+        self.writer.startService()
+        self.table.failures = [StoreUnavailable("collect")]
+        for device in ("a", "ghost", "b"):
+            self.receive(device)
+        self.assertEqual(told, [])
+        self.clock.advance(1)
+        self.assertEqual(told[:2], [("committed", ["a"]), ("heard", ["a"])])
+        self.assertEqual(told[2:], [("committed", ["b"]), ("heard", ["b"])])
+
+    def test_a_row_that_is_refused_is_not_told_as_committed(self) -> None:
+        class Refusing(MemoryTable):
+            def _write(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
+                raise StoreRefused("a trigger says no")
+
+        self.set_up(Refusing(["a"]))
+        told: list[Sequence[DeviceUpdate]] = []
+        self.writer.rows_committed = told.append
+        self.writer.startService()
+        self.receive("a", HEARTBEAT)
+        self.assertEqual((told, self.counters.refused), ([], {"refused_by_database": 1}))
 
     def test_a_job_runs_after_what_was_pending_and_before_what_comes_then(self) -> None:
         table = HeldTable(["a", "b"])
