@@ -32,8 +32,8 @@ class Scale:
     backlog: int = 1_000_000
     paced_messages: int = 10_000
     mqtt311_messages: int = 20_000
-    profile_messages: int = 300_000
-    profile_seconds: int = 4
+    profile_messages: int = 400_000
+    profile_seconds: int = 6
 
 
 QUICK = Scale(

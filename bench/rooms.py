@@ -1,4 +1,4 @@
-"""Where the service's time goes: a sampling profile, added up by the rooms of the house."""
+"""Where the service's time goes: a sampling profile, added up by the rooms of the house and by a message's steps."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from tests import servers
 
 from .stage import RunFailed
+from .steps import step_of
 
 RATE = 250  # samples a second
 # Which part of a file's path says whose it is; the innermost frame that is anybody's counts.
@@ -25,8 +27,9 @@ OWNERS = (
 WAITS = re.compile(r"^(\w+\.)?(wait \(.*/threading\.py|doPoll \(|readinto \()")
 
 
-def profile(pid: int, seconds: int) -> dict[str, float]:
-    """The share of its busy time, 0 to 1, that a process spends in each room.
+def sample(pid: int, seconds: int) -> str:
+    """What a process was found doing, as py-spy writes it ``raw``: a stack a line, outermost frame first, and how often
+    it was seen.
 
     :raises RunFailed: it cannot be sampled here.
     """
@@ -42,21 +45,30 @@ def profile(pid: int, seconds: int) -> dict[str, float]:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode or not path.exists():
             raise RunFailed(f"py-spy: {(done.stdout + done.stderr).strip()[-500:]}")
-        return by_room(path.read_text())
+        return path.read_text()
     finally:
         servers.remove_folder(folder)
 
 
 def by_room(stacks: str) -> dict[str, float]:
-    """Shares of what py-spy writes as ``raw``: a stack a line, outermost frame first, and how often it was seen."""
+    """The share of the busy samples, 0 to 1, in each room."""
+    return _shares(stacks, _room)
+
+
+def by_step(stacks: str) -> dict[str, float]:
+    """The share of the busy samples, 0 to 1, in each step of a message, and, in brackets, in rooms outside of them."""
+    return _shares(stacks, lambda frames: step_of(frames) or f"({_room(frames)})")
+
+
+def _shares(stacks: str, owner: Callable[[list[str]], str]) -> dict[str, float]:
     counted: Counter[str] = Counter()
     for line in stacks.splitlines():
         frames, _, count = line.rpartition(" ")
         stack = frames.split(";")
         if not WAITS.match(stack[-1]):
-            counted[_room(stack)] += int(count)
+            counted[owner(stack)] += int(count)
     total = counted.total()
-    return {room: count / total for room, count in counted.items()}
+    return {name: count / total for name, count in counted.items()}
 
 
 def _room(frames: list[str]) -> str:

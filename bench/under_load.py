@@ -16,9 +16,9 @@ from tests.integration.programs import Program
 from tests.servers import unavailable
 
 from .bare import BareLoop
-from .figures import Figure, Outcome, quantile, ratios
+from .figures import Figure, Outcome, by_name, quantile, ratios
 from .items import Bench
-from .rooms import profile
+from .rooms import by_room, by_step, sample
 from .runs import Run, measure
 from .stage import RunFailed
 from .subjects import ALL, CEILINGS, PAHO_5, SERVICE, SUB, Make, missing, service
@@ -153,19 +153,25 @@ def _gaps(path: Path, run: Run) -> list[float]:
 
 
 def where_time_goes(bench: Bench) -> Outcome:
-    """A sampling profile of the service, by room."""
+    """A sampling profile of the service, by room and by step of a message."""
     stage = bench.stage
     stage.fill(bench.scale.devices)
     shares: list[dict[str, float]] = []
+    micros: list[dict[str, float]] = []
 
-    def sample(program: Program) -> None:
-        shares.append(profile(program.process.pid, bench.scale.profile_seconds))
+    def step() -> Run:
+        stacks: list[str] = []
 
-    outcome = bench.rounds(
-        "profile",
-        {SERVICE: lambda: measure(stage, service, stage.plan(bench.scale.profile_messages), meanwhile=sample)},
-    )
-    rooms = sorted({room for share in shares for room in share})
-    medians = {room: median(share.get(room, 0.0) for share in shares) for room in rooms}
+        def look(program: Program) -> None:
+            stacks.append(sample(program.process.pid, bench.scale.profile_seconds))
+
+        run = measure(stage, service, stage.plan(bench.scale.profile_messages), meanwhile=look)
+        shares.append(by_room(stacks[0]))
+        micros.append({name: share * run.cpu_micros for name, share in by_step(stacks[0]).items()})
+        return run
+
+    outcome = bench.rounds("profile", {SERVICE: step})
+    medians = {room: median(values) for room, values in by_name(shares).items()}
     outcome.notes["rooms"] = dict(sorted(medians.items(), key=lambda item: -item[1]))
+    outcome.notes["step_micros"] = by_name(micros)
     return outcome

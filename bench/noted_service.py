@@ -1,0 +1,108 @@
+"""The service, with notes of when messages came and how long each batch of them spent where.
+
+    python -m bench.noted_service FILE
+
+As ``twistd -n aiot-mqtt``; when it ends, it writes ``Notes`` to ``FILE`` as JSON. Only what is done once for a read, a
+batch or a statement is noted, so messages cost what they always cost.
+"""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.scripts import twistd
+
+from aiot_mqtt.ingest import Ingest
+
+from .steps import STEPS
+
+MILLI = 1000
+
+
+class Notes:
+    """Times in seconds of the machine's monotonic clock."""
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[float, int]] = []
+        """When each read was through, and how many messages were pending then."""
+        self.spans: list[tuple[str, float, float]] = []
+        """Of which step, from when, until when."""
+
+    def install(self) -> None:
+        """Note whatever this process does from now on."""
+        for name, step in STEPS.items():
+            if step.timed:
+                self._wrap(step.timed, name)
+        reads, read_finished = self.reads, Ingest.read_finished
+
+        def noting(self: Ingest) -> None:
+            reads.append((time.monotonic(), self._pending.unacknowledged))
+            read_finished(self)
+
+        Ingest.read_finished = noting  # type: ignore[method-assign]
+
+    def _wrap(self, method: str, step: str) -> None:
+        owner, _, name = method.rpartition(".")
+        holder: Any = pkgutil.resolve_name(owner)
+        original: Callable[..., Any] = getattr(holder, name)
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.monotonic()
+            try:
+                return original(*arguments, **named)
+            finally:
+                self.spans.append((step, began, time.monotonic()))
+
+        setattr(holder, name, timed)
+
+
+def mean_waits(reads: list[tuple[float, int]], spans: list[tuple[str, float, float]]) -> dict[str, float]:
+    """Milliseconds that the mean message spends in each step, from the end of its read to its PUBACK.
+
+    One batch is in flight at a time, so whatever is between a ``take`` and the ``puback`` behind it is of that batch,
+    and what no span covers is the way to the thread and back.
+    """
+    total: defaultdict[str, float] = defaultdict(float)
+    batch: defaultdict[str, float] = defaultdict(float)
+    messages = in_batch = at = 0
+    taken = 0.0
+    for step, began, ended in sorted(spans, key=lambda span: span[1]):
+        if step == "take":
+            batch, taken, in_batch = defaultdict(float), ended, 0
+            while at < len(reads) and reads[at][0] <= began:
+                came, pending = reads[at]
+                total["take"] += (pending - in_batch) * (ended - came)
+                in_batch, at = pending, at + 1
+            continue
+        batch[step] += ended - began
+        if step == "update":
+            batch["sql"] -= ended - began  # which is timed around it
+        if step == "puback":
+            batch["hand_over"] = ended - taken - sum(batch.values())
+            for name, seconds in batch.items():
+                total[name] += in_batch * seconds
+            messages += in_batch
+    return {name: MILLI * seconds / messages for name, seconds in total.items()}
+
+
+def main() -> None:
+    """See the module."""
+    from twisted.internet import reactor  # noqa: PLC0415 whoever only reads notes needs none
+
+    path, notes = Path(sys.argv[1]), Notes()
+    notes.install()
+    loop: Any = reactor
+    loop.addSystemEventTrigger("after", "shutdown", lambda: path.write_text(json.dumps(vars(notes))))
+    sys.argv = ["twistd", "--nodaemon", "--pidfile=", "aiot-mqtt"]
+    twistd.run()
+
+
+if __name__ == "__main__":
+    main()
