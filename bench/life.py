@@ -15,6 +15,7 @@ from .subjects import SERVICE
 WIDTH, LEFT, RIGHT = 900, 230, 70
 HEAD, ROW, BAR = 46, 21, 14
 LEGEND = (("ours", "in the reactor's thread"), ("peer", "in a thread of the pool"), ("rest", "no step of a message"))
+REST = {"(other)": "the reactor's thread, elsewhere", "(other threads)": "the threads of the pool"}
 
 
 def texts(results: Record) -> dict[str, str]:
@@ -48,8 +49,7 @@ def _waits(results: Record) -> dict[str, dict[str, list[float]]]:
 def _title(name: str) -> str:
     if name in STEPS:
         return STEPS[name].title
-    room = name.strip("()")
-    return "rest: outside of any room" if room == "other" else f"rest: {room}"
+    return f"rest: {REST.get(name, name.strip('()'))}"
 
 
 def _middle(values: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""The service, with notes of when messages came and how long each batch of them spent where.
+"""The service, with notes of when messages came and what each batch of them cost where.
 
     python -m bench.noted_service FILE
 
@@ -13,7 +13,7 @@ import pkgutil
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,19 @@ from .steps import STEPS
 
 MILLI = 1000
 
+Read = tuple[float, float, int]
+"""When one was through, in seconds of the machine's monotonic clock and of CPU of the reactor's thread; and how many
+messages were pending then."""
+Span = tuple[str, float, float, float, float]
+"""Of which step; from when until when, in seconds of the clock, and in seconds of CPU of the thread it was in."""
+
 
 class Notes:
-    """Times in seconds of the machine's monotonic clock."""
+    """What is noted."""
 
     def __init__(self) -> None:
-        self.reads: list[tuple[float, int]] = []
-        """When each read was through, and how many messages were pending then."""
-        self.spans: list[tuple[str, float, float]] = []
-        """Of which step, from when, until when."""
+        self.reads: list[Read] = []
+        self.spans: list[Span] = []
 
     def install(self) -> None:
         """Note whatever this process does from now on."""
@@ -43,7 +47,7 @@ class Notes:
         reads, read_finished = self.reads, Ingest.read_finished
 
         def noting(self: Ingest) -> None:
-            reads.append((time.monotonic(), self._pending.unacknowledged))
+            reads.append((time.monotonic(), time.thread_time(), self._pending.unacknowledged))
             read_finished(self)
 
         Ingest.read_finished = noting  # type: ignore[method-assign]
@@ -54,16 +58,31 @@ class Notes:
         original: Callable[..., Any] = getattr(holder, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
-            began = time.monotonic()
+            began, cpu_began = time.monotonic(), time.thread_time()
             try:
                 return original(*arguments, **named)
             finally:
-                self.spans.append((step, began, time.monotonic()))
+                self.spans.append((step, began, time.monotonic(), cpu_began, time.thread_time()))
 
         setattr(holder, name, timed)
 
 
-def mean_waits(reads: list[tuple[float, int]], spans: list[tuple[str, float, float]]) -> dict[str, float]:
+def cpu_seconds_by_step(reads: Sequence[Read], spans: Sequence[Span]) -> tuple[dict[str, float], float]:
+    """CPU that was used in each step that is timed, and by the reactor's thread in all, since the first read."""
+    since, reactor_since, _ = reads[0]
+    used: defaultdict[str, float] = defaultdict(float)
+    reactor_until = reactor_since
+    for step, began, _, cpu_began, cpu_ended in spans:
+        if began >= since:
+            used[step] += cpu_ended - cpu_began
+            if step == "update":
+                used["sql"] -= cpu_ended - cpu_began  # which is timed around it
+            if step == "puback":
+                reactor_until = cpu_ended
+    return dict(used), reactor_until - reactor_since
+
+
+def mean_waits(reads: Sequence[Read], spans: Sequence[Span]) -> dict[str, float]:
     """Milliseconds that the mean message spends in each step, from the end of its read to its PUBACK.
 
     One batch is in flight at a time, so whatever is between a ``take`` and the ``puback`` behind it is of that batch,
@@ -73,11 +92,11 @@ def mean_waits(reads: list[tuple[float, int]], spans: list[tuple[str, float, flo
     batch: defaultdict[str, float] = defaultdict(float)
     messages = in_batch = at = 0
     taken = 0.0
-    for step, began, ended in sorted(spans, key=lambda span: span[1]):
+    for step, began, ended, _, _ in sorted(spans, key=lambda span: span[1]):
         if step == "take":
             batch, taken, in_batch = defaultdict(float), ended, 0
             while at < len(reads) and reads[at][0] <= began:
-                came, pending = reads[at]
+                came, _, pending = reads[at]
                 total["take"] += (pending - in_batch) * (ended - came)
                 in_batch, at = pending, at + 1
             continue

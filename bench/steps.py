@@ -16,7 +16,7 @@ class Step:
     """Where it happens, the best place to begin reading first. What they call is part of it, unless it is another
     step's."""
     timed: str = ""
-    """The method that lasts as long as the messages of a batch wait in this step."""
+    """The method that lasts as long as the messages of a batch wait in this step, and that does its work."""
     in_thread: bool = False
     """Whether it runs beside the reactor, in a thread of the connection pool."""
 
@@ -55,7 +55,7 @@ STEPS = {
     "settle": Step("count it as stored", ("aiot_mqtt.writer:Writer._settle",), "aiot_mqtt.writer:Writer._count"),
     "puback": Step(
         "acknowledge",
-        ("aiot_mqtt.paho_transport:MqttConnection.acknowledge", "twisted.internet.abstract:FileDescriptor.doWrite"),
+        ("aiot_mqtt.paho_transport:MqttConnection.acknowledge",),
         "aiot_mqtt.pending:Batch.acknowledge",
     ),
 }

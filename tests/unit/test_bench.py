@@ -19,10 +19,10 @@ from bench.items import Scale
 from bench.life import picture, texts
 from bench.load import encode
 from bench.messages import LAST_UUID, Plan, last_reports, messages
-from bench.noted_service import mean_waits
+from bench.noted_service import cpu_seconds_by_step, mean_waits
 from bench.page import BEGIN, END, fill_in, results_as_markdown
 from bench.results import _item, figures, is_right, spread
-from bench.rooms import by_room, by_step
+from bench.rooms import by_room, by_step, micros_by_step
 from bench.runs import Run
 from bench.witness import PUBACK, PUBLISH_AT_QOS_1, Direction, Sightings
 from tests import servers
@@ -121,35 +121,45 @@ class ProfileTests(SynchronousTestCase):
         self.assertEqual(by_room(stacks), {"packets": 0.75, "PyMySQL": 0.25})
 
     def test_the_innermost_function_of_a_step_takes_what_it_calls(self) -> None:
-        loop = "run (/x/twisted/internet/base.py:1)"
+        loop = "thread (1): MainThread;run (/x/twisted/internet/base.py:1)"
         cut = f"{loop};dataReceived (/x/aiot_mqtt/paho_transport.py:2);PacketReader._parse (/x/aiot_mqtt/packets.py:3)"
+        thread = "thread (2): PoolThread-1;work (/x/twisted/_threads.py:1)"
         stacks = (
             f"{cut};PacketReader._refuse_oversized (/x/aiot_mqtt/packets.py:4) 40\n"
             f"{cut};publish_received (/x/aiot_mqtt/ingest.py:5);decode (/x/aiot_mqtt/report.py:6);f (/x/enum.py:7) 30\n"
-            "work (/x/twisted/_threads.py:1);_runWithConnection (/aiot_mqtt/aiot_mqtt/connection_pool.py:2);"
-            "_write (/x/aiot_mqtt/device_table.py:3);execute (/x/pymysql/cursors.py:4) 20\n"
-            f"{loop};doPoll_all (/x/twisted/internet/epollreactor.py:8) 10\n"
+            f"{thread};_runWithConnection (/aiot_mqtt/aiot_mqtt/connection_pool.py:2) 900\n"
+            f"{loop};acknowledge (/aiot_mqtt/aiot_mqtt/paho_transport.py:2) 900\n"  # which is timed
+            f"{loop};doPoll_all (/x/twisted/internet/epollreactor.py:8) 30\n"
         )
-        self.assertEqual(by_step(stacks), {"cut": 0.4, "decode": 0.3, "update": 0.2, "(Twisted)": 0.1})
+        self.assertEqual({*by_step(stacks)}, {"cut", "decode", "(Twisted)"})
+        timed = {"puback": 1.0, "commit": 2.0}
+        micros = micros_by_step(stacks, timed, reactor_seconds=11.0, cpu_seconds=15.0, messages=1_000_000)
+        expected = {**timed, "cut": 4.0, "decode": 3.0, "(Twisted)": 3.0, "(other threads)": 2.0}
+        self.assertEqual({name: round(each, 6) for name, each in micros.items()}, expected)
 
 
 class WaitTests(SynchronousTestCase):
     def test_a_message_waits_for_the_batch_before_and_then_with_its_own(self) -> None:
-        reads = [(10.0, 1), (10.5, 2), (11.0, 3)]  # one message alone; then two, and one more, while it is written
+        # One message alone; while it is written two, and then one more.
+        reads = [(10.0, 3.0, 1), (10.5, 3.1, 2), (11.0, 3.2, 3)]
         spans = [
-            ("commit", 1.0, 2.0),  # of somebody who looked at the table first
-            ("take", 10.0, 10.0),
-            ("sql", 10.2, 10.8),
-            ("update", 10.3, 10.7),
-            ("commit", 10.8, 11.0),
-            ("puback", 11.5, 11.5),
-            ("take", 11.5, 11.5),
-            ("puback", 11.5, 11.5),
+            ("commit", 1.0, 2.0, 0.0, 0.1),  # of somebody who looked at the table first
+            ("take", 10.0, 10.0, 3.0, 3.0),
+            ("sql", 10.2, 10.8, 0.1, 0.3),
+            ("update", 10.3, 10.7, 0.15, 0.2),
+            ("commit", 10.8, 11.0, 0.3, 0.31),
+            ("puback", 11.5, 11.5, 3.3, 3.4),
+            ("take", 11.5, 11.5, 3.5, 3.6),
+            ("puback", 11.5, 11.5, 3.6, 3.7),
         ]
         waits = mean_waits(reads, spans)
         expected = {"take": (2 * 1.0 + 0.5) / 4, "sql": 0.05, "update": 0.1, "commit": 0.05, "hand_over": 0.175}
         for step, seconds in expected.items():
             self.assertAlmostEqual(waits[step], 1000 * seconds, msg=step)
+        used, reactor = cpu_seconds_by_step(reads, spans)
+        self.assertAlmostEqual(reactor, 0.7)
+        for step, seconds in {"sql": 0.15, "update": 0.05, "commit": 0.01, "take": 0.1, "puback": 0.2}.items():
+            self.assertAlmostEqual(used[step], seconds, msg=step)
 
 
 class LifeTests(SynchronousTestCase):
