@@ -76,7 +76,7 @@ def _sum(results: Record) -> str:
     body.append(["**the whole process**", f"**{spread(whole)}**", *(f"**{total}**" for total in totals)])
     told = [
         table(["", "µs of CPU a message", *(f"ms, {when}" for when in waits)], body),
-        f"Without the sampler beside it, the process took {spread(unsampled)} µs a message.",
+        f"In the runs for the waits, without the sampler, the process took {spread(unsampled)} µs a message.",
         conditions(results, results["scale"]["profile_messages"]),
     ]
     return "\n\n".join(told)
