@@ -16,7 +16,8 @@ from .chart import chart
 from .display import Display
 from .figures import Outcome
 from .items import QUICK, Bench, Scale
-from .page import fill_in
+from .life import picture, texts
+from .page import fill_in, results_as_markdown
 from .results import Record, is_right, record
 from .stage import Stage
 
@@ -27,6 +28,7 @@ ITEMS: dict[str, Callable[[Bench], Outcome]] = {
     "waiting": under_load.waiting,
     "turns": under_load.turns,
     "profile": under_load.where_time_goes,
+    "waits": held_up.waits,
     "latency": held_up.latency,
     "mqtt311": under_load.mqtt311,
     "backlog": held_up.backlog,
@@ -52,6 +54,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results")
     parser.add_argument("--from", type=Path, dest="source", metavar="FILE", help="measure nothing, show such a file")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the results in docs/performance.md")
+    parser.add_argument(
+        "--life", type=Path, metavar="FILE", help="put what each step costs in docs/life-of-a-message.md, and draw it"
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the throughput")
     options = parser.parse_args()
     options.items = options.only.split(",") if options.only else list(ITEMS)
@@ -99,7 +104,10 @@ def main() -> None:
     if options.svg:
         options.svg.write_text(chart(results), encoding="utf-8")
     if options.markdown:
-        fill_in(options.markdown, results)
+        fill_in(options.markdown, {"results": results_as_markdown(results)})
+    if options.life:
+        fill_in(options.life, texts(results))
+        options.life.with_suffix(".svg").write_text(picture(results), encoding="utf-8")
     display.finish(results)
     sys.exit(0 if is_right(results) else 1)
 

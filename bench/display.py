@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from statistics import median
 
 from rich import box
 from rich.console import Console
@@ -48,6 +50,10 @@ class Display:
         if found := rooms(results):
             shares = ", ".join(f"{room} {share:.0%}" for room, share in found.items())
             self._tables.print(f"where the service's time goes: {shares}\n")
+        if steps := results["items"].get("profile", {}).get("notes", {}).get("step_micros"):
+            self._tables.print(f"a message's work in µs of CPU: {_medians(steps)}\n")
+        for when, steps in results["items"].get("waits", {}).get("notes", {}).get("step_milliseconds", {}).items():
+            self._tables.print(f"a message's waiting {when} in ms: {_medians(steps)}\n")
         self._tables.print(self._figures(results))
         for name, item in results["items"].items():
             for failure in item["failures"]:
@@ -77,3 +83,7 @@ class Display:
                 figure["number"], figure["name"], spread(figure["values"], figure["unit"]), wanted(figure), verdict
             )
         return table
+
+
+def _medians(steps: Mapping[str, Sequence[float]]) -> str:
+    return ", ".join(f"{name} {spread([median(values)])}" for name, values in steps.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -65,3 +65,9 @@ def ratios(outcome: Outcome, numerator: str, denominator: str, name: str) -> tup
     """Of a property of two runs of one round, for each round that has both."""
     both = [done for done in outcome.rounds if numerator in done and denominator in done]
     return tuple(getattr(done[numerator], name) / getattr(done[denominator], name) for done in both)
+
+
+def by_name(rounds: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """The values of each name in all rounds; 0 in one that has none."""
+    names = sorted({name for each in rounds for name in each})
+    return {name: [each.get(name, 0.0) for each in rounds] for name in names}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
+import sys
 import time
 from collections.abc import Iterator
 from statistics import median
 
+from tests import servers
 from tests.integration.programs import Program
 from tests.servers import Mosquitto
 
 from .bare import BareLoop
-from .figures import Figure, Outcome, quantile, ratios
+from .figures import Figure, Outcome, by_name, quantile, ratios
 from .items import Bench
 from .messages import Plan
+from .noted_service import mean_waits
 from .runs import Run, cpu_seconds, load, measure, peak_memory
 from .stage import RunFailed, Stage, dropped
 from .subjects import ALL, PAHO_5, SERVICE, running, service
@@ -27,6 +31,7 @@ MILLI = 1000
 MEGABYTE = 1_000_000
 AT_QOS_1 = 65_000  # of what is to be pending: the window holds no more, so the others come at QoS 0
 BACKLOG, BARE = "aiot-mqtt, from a backlog", "bare PyMySQL loop"
+FULL_LOAD, STEADY = "at full load", "at 1,000/s"
 CONNECTED = "🎉 MQTT连接成功"
 SIGNS_OF_TROUBLE = ("❌", "📴", "⚠️")
 
@@ -63,6 +68,31 @@ def latency(bench: Bench) -> Outcome:
         of = tuple(a[name] / b[name] for a, b in zip(ours, bare_ones, strict=True))
         title = f"PUBLISH to PUBACK at {RATE:,.0f}/s, {name}, of a bare UPDATE's"
         outcome.figures.append(Figure("4", title, of, "×", at_most=3))
+    return outcome
+
+
+def waits(bench: Bench) -> Outcome:
+    """What a message waits for between its read and its PUBACK, under full load and at a steady rate."""
+    stage, scale = bench.stage, bench.scale
+    stage.fill(scale.devices)
+    path = servers.private_folder() / "notes"
+    milliseconds: dict[str, list[dict[str, float]]] = {FULL_LOAD: [], STEADY: []}
+
+    def step(name: str, count: int, rate: float) -> Run:
+        argv = [sys.executable, "-m", "bench.noted_service", str(path)]
+        run = measure(stage, functools.partial(service, argv=argv), stage.plan(count, rate=rate))
+        milliseconds[name].append(mean_waits(**json.loads(path.read_text())))
+        return run
+
+    outcome = bench.rounds(
+        "waits",
+        {
+            FULL_LOAD: functools.partial(step, FULL_LOAD, scale.messages, 0.0),
+            STEADY: functools.partial(step, STEADY, scale.paced_messages, RATE),
+        },
+    )
+    servers.remove_folder(path.parent)
+    outcome.notes["step_milliseconds"] = {name: by_name(rounds) for name, rounds in milliseconds.items()}
     return outcome
 
 

@@ -34,8 +34,8 @@ class Scale:
     resolution_devices: int = 4_000
     resolution_messages: int = 40_000
     mqtt311_messages: int = 20_000
-    profile_messages: int = 300_000
-    profile_seconds: int = 4
+    profile_messages: int = 400_000
+    profile_seconds: int = 6
 
 
 QUICK = Scale(

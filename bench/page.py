@@ -1,13 +1,13 @@
-"""Puts results into docs/performance.md, between two marks; what stands around them is written by hand."""
+"""Puts results into documents, between marks; what stands around them is written by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .results import HEADINGS, Record, figures, rooms, spread, subject_cells, wanted
 
-BEGIN, END = "<!-- results: written by scripts/bench -->", "<!-- end of results -->"
+BEGIN, END = "<!-- {}: written by scripts/bench -->", "<!-- end of {} -->"
 TITLES = {
     "throughput": "Payloads of about 40 bytes",
     "large": "Payloads of 1 KiB",
@@ -17,22 +17,24 @@ TITLES = {
 }
 
 
-def fill_in(path: Path, results: Record) -> None:
-    """Put the results in the place of older ones.
+def fill_in(path: Path, texts: Mapping[str, str]) -> None:
+    """Put each text in the place of the older one between the marks of its name.
 
-    :raises ValueError: the marks are missing.
+    :raises ValueError: marks are missing.
     """
-    text = path.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{path} has no place for results: {BEGIN}")
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    path.write_text(f"{before}{BEGIN}\n{results_as_markdown(results)}\n{END}{after}", encoding="utf-8")
+    document = path.read_text(encoding="utf-8")
+    for name, text in texts.items():
+        begin, end = BEGIN.format(name), END.format(name)
+        if begin not in document or end not in document:
+            raise ValueError(f"{path} has no place for {name}: {begin}")
+        before, _, rest = document.partition(begin)
+        document = f"{before}{begin}{text}{end}{rest.partition(end)[2]}"
+    path.write_text(document, encoding="utf-8")
 
 
 def results_as_markdown(results: Record) -> str:
     """All that was measured, as tables."""
-    parts = [_conditions(results)]
+    parts = [conditions(results, results["scale"]["messages"])]
     if "throughput" in results["items"]:
         parts.append("![Messages a second of each subject; the tables below hold the numbers](performance.svg)")
     parts.append(_figures(results))
@@ -41,22 +43,23 @@ def results_as_markdown(results: Record) -> str:
             parts.append(f"**{title}**\n\n{_subjects(item)}")
     if notes := results["items"].get("latency", {}).get("notes", {}).get("milliseconds"):
         body = [[who, f"{each['p50']:.2f}", f"{each['p99']:.2f}"] for who, each in notes.items()]
-        parts.append(f"**At 1,000 messages/s**, in ms\n\n{_table(['', 'p50', 'p99'], body)}")
+        parts.append(f"**At 1,000 messages/s**, in ms\n\n{table(['', 'p50', 'p99'], body)}")
     if found := rooms(results):
         shown = [[f"`{name}`" if name.islower() else name, f"{share:.0%}"] for name, share in found.items()]
         few = [row for row in shown if row[1] != "0%"]
-        parts.append(f"**Where the service's time goes**\n\n{_table(['', 'share'], few)}")
-    return "\n\n".join(parts)
+        parts.append(f"**Where the service's time goes**\n\n{table(['', 'share'], few)}")
+    return "\n" + "\n\n".join(parts) + "\n"
 
 
-def _conditions(results: Record) -> str:
+def conditions(results: Record, messages: int) -> str:
+    """Where and how it was measured, with so many messages in each round."""
     machine, versions, scale = results["machine"], results["versions"], results["scale"]
     return (
         f"{results['date']}. {machine['cores']} cores of {machine['processor']}, {machine['memory_gib']} GiB, "
         f"Linux {machine['kernel']}; the disk answers an `fdatasync` in {machine['sync_micros']} µs (median); "
         "everything on this one machine. "
         f"{', '.join(f'{name} {version}' for name, version in versions.items())}. "
-        f"{scale['rounds']} rounds; {scale['messages']:,} messages from {scale['devices']:,} devices in each. "
+        f"{scale['rounds']} rounds; {messages:,} messages from {scale['devices']:,} devices in each. "
         "Medians, in brackets the lowest and the highest."
     )
 
@@ -72,16 +75,17 @@ def _figures(results: Record) -> str:
         ]
         for figure in figures(results)
     ]
-    return _table(["", "", "measured", "wanted", ""], body)
+    return table(["", "", "measured", "wanted", ""], body)
 
 
 def _subjects(item: Record) -> str:
     cells = {subject: subject_cells(runs) for subject, runs in item["subjects"].items()}
     shown = [number for number, _ in enumerate(HEADINGS) if any(row[number] for row in cells.values())]
     head = ["", *(HEADINGS[number] for number in shown)]
-    return _table(head, [[subject, *(row[number] for number in shown)] for subject, row in cells.items()])
+    return table(head, [[subject, *(row[number] for number in shown)] for subject, row in cells.items()])
 
 
-def _table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import json
 import sys
 from array import array
 from collections.abc import Callable, Mapping
@@ -17,9 +18,10 @@ from tests.integration.programs import Program
 from tests.servers import unavailable
 
 from .bare import BareLoop
-from .figures import Figure, Outcome, quantile, ratios
+from .figures import Figure, Outcome, by_name, quantile, ratios
 from .items import Bench
-from .rooms import profile
+from .noted_service import cpu_seconds_by_step
+from .rooms import by_room, micros_by_step, sample
 from .runs import Run, measure
 from .stage import RunFailed
 from .subjects import ALL, CEILINGS, PAHO_5, SERVICE, SUB, Make, missing, service
@@ -154,19 +156,30 @@ def _gaps(path: Path, run: Run) -> list[float]:
 
 
 def where_time_goes(bench: Bench) -> Outcome:
-    """A sampling profile of the service, by room."""
+    """A sampling profile of the service, by room and by step of a message."""
     stage = bench.stage
     stage.fill(bench.scale.devices)
     shares: list[dict[str, float]] = []
+    micros: list[dict[str, float]] = []
+    path = servers.private_folder() / "notes"
 
-    def sample(program: Program) -> None:
-        shares.append(profile(program.process.pid, bench.scale.profile_seconds))
+    def step() -> Run:
+        stacks: list[str] = []
+        argv = [sys.executable, "-m", "bench.noted_service", str(path)]
 
-    outcome = bench.rounds(
-        "profile",
-        {SERVICE: lambda: measure(stage, service, stage.plan(bench.scale.profile_messages), meanwhile=sample)},
-    )
-    rooms = sorted({room for share in shares for room in share})
-    medians = {room: median(share.get(room, 0.0) for share in shares) for room in rooms}
+        def look(program: Program) -> None:
+            stacks.append(sample(program.process.pid, bench.scale.profile_seconds))
+
+        plan = stage.plan(bench.scale.profile_messages)
+        run = measure(stage, functools.partial(service, argv=argv), plan, meanwhile=look)
+        timed, reactor = cpu_seconds_by_step(**json.loads(path.read_text()))
+        shares.append(by_room(stacks[0]))
+        micros.append(micros_by_step(stacks[0], timed, reactor, run.cpu_seconds, run.messages))
+        return run
+
+    outcome = bench.rounds("profile", {SERVICE: step})
+    servers.remove_folder(path.parent)
+    medians = {room: median(values) for room, values in by_name(shares).items()}
     outcome.notes["rooms"] = dict(sorted(medians.items(), key=lambda item: -item[1]))
+    outcome.notes["step_micros"] = by_name(micros)
     return outcome
