@@ -148,22 +148,26 @@ class WaitTests(SynchronousTestCase):
         # One message alone; while it is written two, and then one more.
         reads = [(10.0, 3.0, 1), (10.5, 3.1, 2), (11.0, 3.2, 3)]
         spans = [
-            ("commit", 1.0, 2.0, 0.0, 0.1),  # of somebody who looked at the table first
-            ("take", 10.0, 10.0, 3.0, 3.0),
-            ("sql", 10.2, 10.8, 0.1, 0.3),
-            ("update", 10.3, 10.7, 0.15, 0.2),
-            ("commit", 10.8, 11.0, 0.3, 0.31),
-            ("puback", 11.5, 11.5, 3.3, 3.4),
-            ("take", 11.5, 11.5, 3.5, 3.6),
-            ("puback", 11.5, 11.5, 3.6, 3.7),
+            ("commit", 1.0, 2.0, 0.0, 0.1, 0),  # of somebody who looked at the table first
+            ("take", 10.0, 10.0, 3.0, 3.0, 0),
+            ("sql", 10.2, 10.8, 0.1, 0.3, 0),
+            ("update", 10.3, 10.7, 0.15, 0.2, 0),
+            ("commit", 10.8, 11.0, 0.3, 0.31, 0),
+            ("puback", 11.5, 11.5, 3.3, 3.4, 1),
+            ("take", 11.5, 11.5, 3.5, 3.6, 0),
+            ("commit", 11.5, 11.9, 0.31, 0.32, 0),  # of a chunk that brought two of them
+            ("puback", 12.0, 12.0, 3.6, 3.7, 2),
+            ("commit", 12.0, 12.2, 0.32, 0.33, 0),
+            ("puback", 12.2, 12.2, 3.7, 3.8, 1),
+            ("puback", 12.2, 12.2, 3.8, 3.8, 0),
         ]
         waits = mean_waits(reads, spans)
-        expected = {"take": (2 * 1.0 + 0.5) / 4, "sql": 0.05, "update": 0.1, "commit": 0.05, "hand_over": 0.175}
+        expected = {"take": (2 * 1.0 + 0.5) / 4, "sql": 0.05, "update": 0.1, "commit": 0.4, "hand_over": 0.25}
         for step, seconds in expected.items():
             self.assertAlmostEqual(waits[step], 1000 * seconds, msg=step)
         used, reactor = cpu_seconds_by_step(reads, spans)
-        self.assertAlmostEqual(reactor, 0.7)
-        for step, seconds in {"sql": 0.15, "update": 0.05, "commit": 0.01, "take": 0.1, "puback": 0.2}.items():
+        self.assertAlmostEqual(reactor, 0.8)
+        for step, seconds in {"sql": 0.15, "update": 0.05, "commit": 0.03, "take": 0.1, "puback": 0.3}.items():
             self.assertAlmostEqual(used[step], seconds, msg=step)
 
 
