@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from .pending import Batch, PendingUpdates
 
+ARRIVAL_INTERVAL = 0.1  # s by which an age may be told too high
+
+Arrivals = list[tuple[int, float]]
+"""Of those that wait together, how many PUBLISH packets had come within ``ARRIVAL_INTERVAL`` after which time."""
+
 
 class Backlog:
     """What is not in the table yet, as long as it is not in the spool either."""
@@ -16,9 +21,9 @@ class Backlog:
         self.in_flight: Batch | None = None
         """What is being written; of it, what the spool has counts there."""
         self._being_saved: Batch | None = None
-        self._pending_since: float | None = None
-        self._in_flight_since: float | None = None
-        self._being_saved_since: float | None = None
+        self._pending_arrivals: Arrivals = []
+        self._in_flight_arrivals: Arrivals = []
+        self._being_saved_arrivals: Arrivals = []
 
     @property
     def deliveries(self) -> int:
@@ -44,23 +49,30 @@ class Backlog:
 
     def oldest_age(self, now: float) -> float:
         """Seconds that the oldest of what is pending or in flight has waited."""
-        since = self._in_flight_since if self._in_flight_since is not None else self._pending_since
-        return 0.0 if since is None else now - since
+        arrivals = self._pending_arrivals
+        if self.in_flight is not None and self._in_flight_arrivals:
+            arrivals = self._in_flight_arrivals
+            while len(arrivals) > 1 and arrivals[0][0] <= self.in_flight.acknowledged:
+                del arrivals[0]
+        return now - arrivals[0][1] if arrivals else 0.0
 
     def came(self, now: float) -> None:
         """Something may have become pending."""
-        if self.pending and self._pending_since is None:
-            self._pending_since = now
+        if self.pending:
+            arrivals = self._pending_arrivals
+            since = arrivals.pop()[1] if arrivals and now - arrivals[-1][1] < ARRIVAL_INTERVAL else now
+            arrivals.append((self.pending.unacknowledged, since))
 
     def take_off(self) -> Batch:
         """Everything pending, to be written."""
         self.in_flight = self.pending.take()
-        self._in_flight_since, self._pending_since = self._pending_since, None
+        self._in_flight_arrivals, self._pending_arrivals = self._pending_arrivals, []
         return self.in_flight
 
     def land(self) -> None:
         """Nothing is in flight any more."""
-        self.in_flight = self._in_flight_since = None
+        self.in_flight = None
+        self._in_flight_arrivals = []
 
     def put_back(self) -> int:
         """Have what was in flight written again; returns how many of its deliveries were superseded meanwhile."""
@@ -68,15 +80,14 @@ class Backlog:
         if batch is None:
             return 0
         batch.updates = batch.unsaved
-        since = self._in_flight_since
+        arrivals = self._in_flight_arrivals
         self.land()
-        self._pending_since = since if since is not None else self._pending_since
-        return self.pending.restore(batch)
+        return self._restore(batch, arrivals)
 
     def begin_to_save(self) -> Batch:
         """Everything pending, to be put in the spool above what is in flight; ``saved`` or ``not_saved`` follows."""
         self._being_saved = self.pending.take()
-        self._being_saved_since, self._pending_since = self._pending_since, None
+        self._being_saved_arrivals, self._pending_arrivals = self._pending_arrivals, []
         return self._being_saved
 
     def saved(self, chunk: int) -> None:
@@ -89,7 +100,7 @@ class Backlog:
             self.in_flight.acknowledge()
             del self.in_flight.updates[chunk:]
             self.in_flight.size = 0
-        self._in_flight_since = None
+        self._in_flight_arrivals = []
         assert taken is not None
         taken.acknowledge()
 
@@ -97,6 +108,10 @@ class Backlog:
         """Disk has nothing of it; returns how many deliveries were superseded meanwhile."""
         taken, self._being_saved = self._being_saved, None
         assert taken is not None
-        if self._being_saved_since is not None:
-            self._pending_since = self._being_saved_since
-        return self.pending.restore(taken)
+        return self._restore(taken, self._being_saved_arrivals)
+
+    def _restore(self, batch: Batch, arrivals: Arrivals) -> int:
+        superseded = self.pending.restore(batch)
+        if arrivals:
+            self._pending_arrivals = [(self.pending.unacknowledged, arrivals[0][1])]
+        return superseded

@@ -26,7 +26,7 @@ class Acknowledger(Protocol):
 class Batch:
     """What is written together, and what is acknowledged once it is."""
 
-    __slots__ = ("_acknowledged", "_preceding", "acknowledger", "packet_ids", "size", "updates")
+    __slots__ = ("_preceding", "acknowledged", "acknowledger", "packet_ids", "size", "updates")
 
     def __init__(
         self,
@@ -45,7 +45,8 @@ class Batch:
         self.packet_ids = packet_ids or []
         self.size = size
         self._preceding = preceding or []
-        self._acknowledged = 0
+        self.acknowledged = 0
+        """How many PUBLISH packets of it were acknowledged already."""
 
     @property
     def deliveries(self) -> int:
@@ -63,9 +64,10 @@ class Batch:
         With acknowledgements at the end of the batch only, a message would wait for twice as long under load: for the
         batch that is in flight when it comes, and for the whole of its own.
         """
+        self.size = max(0, self.size - sum(_size(update) for update in self.updates[:count]))
         del self.updates[:count], self._preceding[:count]
         if self._preceding:
-            self._acknowledge(self._preceding[0] - self._acknowledged)
+            self._acknowledge(self._preceding[0] - self.acknowledged)
 
     def acknowledge(self) -> None:
         """Acknowledge every PUBLISH of the batch, once, in the order they arrived (MQTT-4.6.0-2)."""
@@ -74,7 +76,7 @@ class Batch:
     def _acknowledge(self, count: int) -> None:
         packet_ids = self.packet_ids[:count]
         del self.packet_ids[:count]
-        self._acknowledged += len(packet_ids)
+        self.acknowledged += len(packet_ids)
         if self.acknowledger is not None and packet_ids:
             self.acknowledger.acknowledge(packet_ids)
 
@@ -176,7 +178,7 @@ class PendingUpdates:
             newer = self._updates.get(older.key)
             if newer is None:
                 self._updates[older.key] = older
-                self.size += UPDATE_BYTES + len(older.document or b"")
+                self.size += _size(older)
             else:
                 document = newer.document
                 superseded += newer.lay_over(older)
@@ -185,3 +187,7 @@ class PendingUpdates:
             self._packet_ids = [*batch.packet_ids, *self._packet_ids]
         self._preceding = [0] * len(self._updates)
         return superseded
+
+
+def _size(update: DeviceUpdate) -> int:
+    return UPDATE_BYTES + (0 if update.document is None else len(update.document))

@@ -302,6 +302,17 @@ class SizeTests(SynchronousTestCase):
         one, two = UPDATE_BYTES, 2 * UPDATE_BYTES
         self.assertEqual(sizes, [one + 100, one + 30, one + 30, one + 70, two + 70, two + 75])
 
+    def test_what_is_done_with_is_not_held_any_more(self) -> None:
+        pending = PendingUpdates()
+        for device, size in (("a", 10), ("b", 20), ("c", 30)):
+            pending.merge(data(device, b"x" * size), NOW)
+        batch = pending.take()
+        sizes = []
+        while batch.updates:
+            batch.remove_first(2)
+            sizes.append(batch.size)
+        self.assertEqual(sizes, [UPDATE_BYTES + 30, 0])
+
     def test_one_device_costs_the_same_however_often_it_reports(self) -> None:
         pending = PendingUpdates()
         for _ in range(1000):

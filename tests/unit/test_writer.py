@@ -10,6 +10,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt import log_lines
+from aiot_mqtt import writer as writer_module
 from aiot_mqtt.counters import Counters
 from aiot_mqtt.memory_table import MemoryTable
 from aiot_mqtt.pending import PendingUpdates
@@ -174,6 +175,20 @@ class WriterTests(SynchronousTestCase):
         table.release()
         self.successResultOf(stopping)
         self.assertEqual(self.connection.acknowledged, [1, 2])
+
+    def test_the_oldest_is_of_those_that_are_not_acknowledged(self) -> None:
+        self.patch(writer_module, "CHUNK", 1)
+        table = HeldTable("abcd")
+        self.set_up(table)
+        self.writer.startService()
+        ages = []
+        for device in "abcd":
+            self.receive(device)
+            self.clock.advance(1)
+        while table.held:
+            ages.append(self.writer.oldest_age)
+            table.release()
+        self.assertEqual([*ages, self.writer.oldest_age], [4, 3, 2, 1, 0])
 
     def test_a_chunk_is_written_in_the_order_of_keys(self) -> None:
         table = HeldTable([])
