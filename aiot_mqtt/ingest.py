@@ -63,6 +63,8 @@ class Ingest:
         self._taking = True
         self.foreign_topic_received: Callable[[str], None] = lambda _topic: None
         """Called with each topic that is none of ours."""
+        self.unacknowledged: Callable[[], int] = lambda: pending.unacknowledged
+        """Tells how many PUBLISH packets wait for their acknowledgement, also those that are being written."""
         self.window_exceeded: Callable[[], None] = lambda: None
         """Called when the broker has more unacknowledged than it may."""
         self.heard_unchanged: Callable[[str], None] = lambda _device: None
@@ -137,7 +139,8 @@ class Ingest:
     def read_finished(self) -> None:
         """All PUBLISH packets of one read from the network were handed over."""
         try:
-            if self._pending.unacknowledged > MOST_UNACKNOWLEDGED:
+            # With none of this connection pending, nothing would have it read again.
+            if self._pending.unacknowledged and self.unacknowledged() > MOST_UNACKNOWLEDGED:
                 self.window_exceeded()
             self._wake_writer()
         except Exception:

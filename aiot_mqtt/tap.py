@@ -241,6 +241,7 @@ class AiotMqttService(MultiService):
             database=str(table or address),
             table_described=self.ingest.table_described,
         )
+        self.ingest.unacknowledged = lambda: self.writer.unacknowledged
         if committed_times is not None:
             self.writer.rows_committed = committed_times.committed
         self.subscriber = Subscriber(
