@@ -85,6 +85,19 @@ def cpu_seconds_by_step(reads: Sequence[Read], spans: Sequence[Span]) -> tuple[d
     return dict(used), reactor_until - reactor_since
 
 
+def transaction_times(spans: Sequence[Span]) -> list[float]:
+    """Seconds that each UPDATE and its COMMIT waited for their answers."""
+    taken: list[float] = []
+    updating = 0.0
+    for step, began, ended, *_ in sorted(spans, key=lambda span: span[1]):
+        if step == "update":
+            updating = ended - began
+        elif step == "commit" and updating:
+            taken.append(updating + ended - began)
+            updating = 0.0
+    return taken
+
+
 def mean_waits(reads: Sequence[Read], spans: Sequence[Span]) -> dict[str, float]:
     """Milliseconds that the mean message spends in each step, from the end of its read to its PUBACK.
 
