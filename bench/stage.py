@@ -30,6 +30,7 @@ BROKER_SETTINGS = (
 PEER = "peer"
 """User and password of the others, who cannot do with the few rights of the service."""
 PATIENCE = 120.0  # s without any progress, after which a run has failed
+MOST_PATIENCE = 600.0  # s, whatever progress there is: one that reconnects again and again makes some each time
 LOOK_INTERVAL = 0.02  # s
 
 
@@ -152,12 +153,13 @@ class Stage:
 def wait_until(is_so: Callable[[], bool], progress: Callable[[], int], what: str) -> float:
     """Wait as long as there is progress; returns when it was so, on the monotonic clock.
 
-    :raises RunFailed: nothing came for too long.
+    :raises RunFailed: nothing came for too long, or not all in a long time.
     """
     seen, since = -1, time.monotonic()
+    began = since
     while not is_so():
         now = time.monotonic()
-        if now - since > PATIENCE:
+        if now - since > PATIENCE or now - began > MOST_PATIENCE:
             raise RunFailed(f"waited in vain for {what}, at {seen:,}")
         if now - since > 1 and (at := progress()) != seen:
             seen, since = at, now
