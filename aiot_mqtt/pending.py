@@ -64,7 +64,9 @@ class Batch:
         With acknowledgements at the end of the batch only, a message would wait for twice as long under load: for the
         batch that is in flight when it comes, and for the whole of its own.
         """
-        self.size = max(0, self.size - sum(_size(update) for update in self.updates[:count]))
+        done = self.updates[:count]
+        documents = sum([len(update.document) for update in done if update.document is not None])
+        self.size = max(0, self.size - UPDATE_BYTES * len(done) - documents)
         del self.updates[:count], self._preceding[:count]
         if self._preceding:
             self._acknowledge(self._preceding[0] - self.acknowledged)
@@ -178,7 +180,7 @@ class PendingUpdates:
             newer = self._updates.get(older.key)
             if newer is None:
                 self._updates[older.key] = older
-                self.size += _size(older)
+                self.size += UPDATE_BYTES + len(older.document or b"")
             else:
                 document = newer.document
                 superseded += newer.lay_over(older)
@@ -187,7 +189,3 @@ class PendingUpdates:
             self._packet_ids = [*batch.packet_ids, *self._packet_ids]
         self._preceding = [0] * len(self._updates)
         return superseded
-
-
-def _size(update: DeviceUpdate) -> int:
-    return UPDATE_BYTES + (0 if update.document is None else len(update.document))

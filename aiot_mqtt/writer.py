@@ -10,6 +10,7 @@ spool is emptied before anything later is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from random import random
 from typing import Any, TypeVar
 
@@ -280,8 +281,8 @@ class Writer(Service):
         """Write a batch until all of it is in the table, or, after a failed attempt, all that is left in the spool."""
         try:
             while batch.updates:
-                # In the order of keys, because transactions that lock rows in one order cannot deadlock.
-                chunk = sorted(batch.updates[:CHUNK], key=lambda update: update.key)
+                # Sorted, because transactions that lock rows in one order cannot deadlock.
+                chunk = sorted(batch.updates[:CHUNK], key=attrgetter("uuid"))
                 await write_around_refusals(chunk, self._write_part, self._settle)
                 batch.remove_first(CHUNK)
         except Pointless:

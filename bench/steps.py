@@ -39,7 +39,7 @@ STEPS = {
     ),
     "sql": Step(
         "make the SQL",
-        ("aiot_mqtt.update_statement:update_statements", "aiot_mqtt.update_statement:_row"),
+        ("aiot_mqtt.update_statement:update_statements", "aiot_mqtt.update_statement:_literals"),
         "aiot_mqtt.device_table:DeviceTable._write",
         in_thread=True,
     ),

@@ -190,14 +190,14 @@ class WriterTests(SynchronousTestCase):
             table.release()
         self.assertEqual([*ages, self.writer.oldest_age], [4, 3, 2, 1, 0])
 
-    def test_a_chunk_is_written_in_the_order_of_keys(self) -> None:
+    def test_a_chunk_is_written_in_the_order_of_names(self) -> None:
         table = HeldTable([])
         self.set_up(table)
         self.writer.startService()
         for device in ("b", "C", "a", "B2", "A1", "_", "9"):
             self.pending.merge(DeviceReport(device, HEARTBEAT), NOW)
         self.writer.wake()
-        self.assertEqual([update.uuid for update in table.held[0][1]], ["9", "_", "a", "A1", "b", "B2", "C"])
+        self.assertEqual([update.uuid for update in table.held[0][1]], ["9", "A1", "B2", "C", "_", "a", "b"])
 
     def test_what_needs_no_row_is_acknowledged_without_a_write(self) -> None:
         self.set_up(MemoryTable())
