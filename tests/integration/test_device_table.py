@@ -228,14 +228,30 @@ class TableTests(DatabaseMixin, StoreContract):
             with self.assertRaises(StoreRefused, msg=document[:20]):
                 await self.store.write([make_update("a", document=document)])
 
-    async def test_a_status_that_the_columns_charset_lacks_is_refused(self) -> None:
-        self.add_devices("a")
+    async def test_a_status_that_the_columns_charset_lacks_is_refused_and_no_other(self) -> None:
+        self.add_devices("a", "b", "c")
         await deferToThread(
             self.database.query,
             "ALTER TABLE device_main MODIFY device_status varchar(20) CHARACTER SET utf8mb3 NOT NULL",
         )
-        with self.assertRaises(StoreRefused):
-            await self.store.write([make_update("a", status="🔥")])
+        others = [make_update("b", status="温"), make_update("c", kinds=HEARTBEAT, document=None)]
+        for updates in ([], others):
+            with self.assertRaises(StoreRefused):
+                await self.store.write([make_update("a", status="🔥"), *updates])
+        await self.store.write(others)
+        self.assert_row("b", device_status="温")
+
+    async def test_a_document_that_the_columns_charset_lacks_is_refused_and_no_other(self) -> None:
+        self.add_devices("a", "b", "c")
+        await deferToThread(
+            self.database.query, "ALTER TABLE device_main MODIFY last_report_data text CHARACTER SET utf8mb3 NULL"
+        )
+        others = [make_update("b", document='{"t": "温"}'.encode()), make_update("c", kinds=HEARTBEAT, document=None)]
+        for updates in ([], others):
+            with self.assertRaises(StoreRefused):
+                await self.store.write([make_update("a", document='{"t": "🔥"}'.encode()), *updates])
+        await self.store.write(others)
+        self.assert_row("b", last_report_data='{"t": "温"}')
 
     async def test_a_write_over_the_packet_limit_is_split(self) -> None:
         uuids = [f"d{number:03}" for number in range(64)]
