@@ -234,8 +234,8 @@ def _drained(bench: Bench, plan: Plan) -> Run:
             began, cpu_before = time.monotonic(), cpu_seconds(again.process.pid)
             ended = stage.wait_until_stored(plan)
             cpu = cpu_seconds(again.process.pid) - cpu_before
+            lines = [*again.lines]  # now, because all are silent from here on
             _check(bench, broker, plan)
-        lines = again.lines
     trouble = [line for line in lines if any(sign in line for sign in SIGNS_OF_TROUBLE)]
     if trouble or sum(CONNECTED in line for line in lines) != 1:
         raise RunFailed("presence or keep-alive did not hold: " + "; ".join(trouble or lines)[:500])
