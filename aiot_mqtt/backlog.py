@@ -58,10 +58,11 @@ class Backlog:
 
     def came(self, now: float) -> None:
         """Something may have become pending."""
-        if self.pending:
-            arrivals = self._pending_arrivals
+        arrivals, count = self._pending_arrivals, self.pending.unacknowledged
+        # Not where nothing new is owed an acknowledgement, or it would grow for as long as the database is away.
+        if self.pending and (not arrivals or arrivals[-1][0] != count):
             since = arrivals.pop()[1] if arrivals and now - arrivals[-1][1] < ARRIVAL_INTERVAL else now
-            arrivals.append((self.pending.unacknowledged, since))
+            arrivals.append((count, since))
 
     def take_off(self) -> Batch:
         """Everything pending, to be written."""

@@ -86,6 +86,15 @@ class WriterTests(SynchronousTestCase):
         self.counters.superseded += self.pending.merge(report, NOW)
         self.writer.wake()
 
+    def use_up_window(self, devices: str) -> HeldTable:
+        """Receive from each of these as many as the window has room for; the first is being written."""
+        table = HeldTable(devices)
+        self.set_up(table, window=len(devices))
+        self.writer.startService()
+        for device in devices:
+            self.receive(device)
+        return table
+
     def assert_sum(self) -> None:
         counters = self.counters
         accounted = counters.stored + counters.superseded + counters.refused.total() + self.writer.deliveries
@@ -135,11 +144,7 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(self.connection.acknowledged, list(range(1, len(numbers) + 1)))
 
     def test_a_small_window_is_filled_before_the_next_batch_so_that_it_does_not_split_in_two(self) -> None:
-        table = HeldTable("abcd")
-        self.set_up(table, window=4)
-        self.writer.startService()
-        for device in "abcd":
-            self.receive(device)
+        table = self.use_up_window("abcd")
         self.assertEqual([len(updates) for _, updates in table.held], [1])
         table.release()
         self.assertEqual((self.connection.acknowledged, table.held), ([1], []))
@@ -149,11 +154,7 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual((self.connection.acknowledged, self.writer.deliveries), ([1, 2, 3, 4, 5], 0))
 
     def test_a_small_window_that_the_broker_does_not_use_up_is_waited_for_only_a_moment(self) -> None:
-        table = HeldTable("abcd")
-        self.set_up(table, window=4)
-        self.writer.startService()
-        for device in "abcd":
-            self.receive(device)
+        table = self.use_up_window("abcd")
         table.release()
         self.clock.advance(MOST_FILL_TIME)
         self.assertEqual([len(updates) for _, updates in table.held], [3])
@@ -165,11 +166,7 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stopping_does_not_wait_for_a_window_to_fill(self) -> None:
-        table = HeldTable("ab")
-        self.set_up(table, window=2)
-        self.writer.startService()
-        for device in "ab":
-            self.receive(device)
+        table = self.use_up_window("ab")
         stopping = self.writer.stopService()
         table.release()
         table.release()
@@ -189,6 +186,17 @@ class WriterTests(SynchronousTestCase):
             ages.append(self.writer.oldest_age)
             table.release()
         self.assertEqual([*ages, self.writer.oldest_age], [4, 3, 2, 1, 0])
+
+    def test_what_is_noted_of_arrivals_does_not_grow_while_nothing_comes(self) -> None:
+        self.set_up(HeldTable("ab"))
+        self.writer.startService()
+        for device in "ab":
+            self.receive(device)
+        for _ in range(1000):  # each second a PINGRESP is read
+            self.clock.advance(1)
+            self.writer.wake()
+        self.assertEqual(self.writer._backlog._pending_arrivals, [(1, 0.0)])
+        self.assertEqual(self.writer.oldest_age, 1000)
 
     def test_a_chunk_is_written_in_the_order_of_names(self) -> None:
         table = HeldTable([])
