@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from twisted.logger import Logger
 
@@ -15,7 +15,7 @@ from .counters import Counters
 from .pending import Acknowledger, PendingUpdates
 from .refusals import Refusals, shorten
 from .report import HEARTBEAT, DeviceReport, ForeignTopic, Refused, ReportRules, UnknownDevice, decode
-from .store import TableDescription
+from .store import TableDescription, table_time
 
 DEFAULT_PENDING_BOUND = 64 * 1024 * 1024  # bytes
 MOST_UNACKNOWLEDGED = 65535  # PUBLISH packets on one connection: there are no more packet identifiers
@@ -109,9 +109,9 @@ class Ingest:
                 return
             second = int(self._wall_clock())
             if second != self._second:
-                self._now = self._table_time(second)
+                self._now = table_time(second, self._table_zone)
                 if self._committed_times is not None:
-                    too_old = self._table_time(second - self._committed_times.resolution)
+                    too_old = table_time(second - self._committed_times.resolution, self._table_zone)
                     self._committed_times.time_is(self._now, too_old)
                 self._second = second
             if self._committed_times is not None and self._needs_no_write(report, self._committed_times):
@@ -154,9 +154,6 @@ class Ingest:
             return True
         committed_times.unsettle(report.device)
         return False
-
-    def _table_time(self, second: int) -> str:
-        return datetime.fromtimestamp(second, self._table_zone).strftime("%Y-%m-%d %H:%M:%S")
 
     def _refuse(self, refused: Refused, topic: bytes, payload: bytes) -> None:
         """Count and tell a refusal; where that fails, count it all the same."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from functools import partial
 
 from twisted.application.service import Service
@@ -24,7 +24,16 @@ from . import log_lines
 from .counters import Counters
 from .listened_time import ListenedTime
 from .regularity import Regularity
-from .store import DeviceUpdate, PresenceStore, Silence, SilentDevice, StoreConflict, StoreError, StoreRefused
+from .store import (
+    DeviceUpdate,
+    PresenceStore,
+    Silence,
+    SilentDevice,
+    StoreConflict,
+    StoreError,
+    StoreRefused,
+    table_time,
+)
 from .writer import Writer
 
 OBSERVE_INTERVAL = 1.0  # s
@@ -190,7 +199,9 @@ class PresenceMonitor(Service):
         cutoff = self._listened.cutoff(self._most_silence)
         if cutoff is None or not self.is_listening():
             return
-        silence = Silence(self._table_time(cutoff), self._table_time(self._wall_clock() + FUTURE))
+        silence = Silence(
+            table_time(cutoff, self._table_zone), table_time(self._wall_clock() + FUTURE, self._table_zone)
+        )
         after_id = 0
         sweep = _Sweep()
         try:
@@ -282,7 +293,3 @@ class PresenceMonitor(Service):
                 interval=evidence.flapping_interval,
                 timeout=round(self._timeout),
             )
-
-    def _table_time(self, wall: float) -> str:
-        """As the writer's times are made: in the table's zone, whole seconds, truncated."""
-        return datetime.fromtimestamp(int(wall), self._table_zone).strftime("%Y-%m-%d %H:%M:%S")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
@@ -72,6 +73,14 @@ class TableDescription:
 
     status_length: int
     """Characters that fit ``device_status``."""
+
+
+def table_time(seconds: float, zone: tzinfo) -> str:
+    """A time as the table's columns hold it: ``YYYY-MM-DD HH:MM:SS``, naive, in the table's zone.
+
+    Whole seconds, truncated: MySQL would round half ones up. :param seconds: since the epoch.
+    """
+    return datetime.fromtimestamp(int(seconds), zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 class SilentDevice(NamedTuple):
