@@ -49,41 +49,46 @@ def update_statements(
     """
     index = "" if shape.uuid_index is None else f" FORCE INDEX (`{shape.uuid_index.replace('`', '``')}`)"
     target = f"`{table}` d{index}"
-    for part, rows in _split(updates, most_bytes):
+    for part, rows, selects in _split(updates, most_bytes):
         statement = ""
         if len(part) <= FEW:
             statement = _update_of_few(target, shape, rows)
         if not statement or len(statement.encode()) > most_bytes:
-            statement = _update_of_many(target, shape, rows)
+            statement = _update_of_many(target, shape, selects)
         yield part, statement
 
 
-def _split(updates: Sequence[DeviceUpdate], most_bytes: int) -> Iterator[tuple[list[DeviceUpdate], list[Literals]]]:
-    """Parts whose statements are of a good length, each with its rows.
+def _split(
+    updates: Sequence[DeviceUpdate], most_bytes: int
+) -> Iterator[tuple[list[DeviceUpdate], list[Literals], list[str]]]:
+    """Parts whose statements are of a good length, each with its rows, as literals and as ``ROW``.
 
     :raises StoreRefused: one update alone does not fit into ``most_bytes``, or cannot be made into SQL.
     """
     part: list[DeviceUpdate] = []
     rows: list[Literals] = []
+    selects: list[str] = []
     size = 0
     for update in updates:
         try:
             row = _literals(update)
         except ValueError as error:  # nothing that an update could hold should come to this
             raise StoreRefused(repr(error)) from error
-        row_bytes = len((ROW % row).encode())
+        select = ROW % row
+        row_bytes = len(select.encode())
         if row_bytes > most_bytes:
             if len(updates) > 1:
                 raise StoreRefused("one update alone is over max_allowed_packet")
             raise StoreRefused(f"{row_bytes} bytes are over max_allowed_packet")
         if part and size + row_bytes > min(most_bytes, MOST_STATEMENT):
-            yield part, rows
-            part, rows, size = [], [], 0
+            yield part, rows, selects
+            part, rows, selects, size = [], [], [], 0
         part.append(update)
         rows.append(row)
+        selects.append(select)
         size += row_bytes
     if part:
-        yield part, rows
+        yield part, rows, selects
 
 
 def _literals(update: DeviceUpdate) -> Literals:
@@ -134,14 +139,14 @@ def _update_of_few(table: str, shape: TableShape, rows: Sequence[Literals]) -> s
     return f"UPDATE {table} SET {', '.join(assignments)} WHERE d.uuid IN ({names})"  # noqa: S608
 
 
-def _update_of_many(table: str, shape: TableShape, rows: Sequence[Literals]) -> str:
+def _update_of_many(table: str, shape: TableShape, selects: Sequence[str]) -> str:
     """With a join to a table of literals, whose cost grows with their number.
 
     STRAIGHT_JOIN, because after a bulk load MariaDB may otherwise read the whole table first.
     """
     names = "SELECT '' uuid, '' document, '' status, '' seen, '' heartbeat, 0 online FROM DUAL WHERE FALSE"
     return (
-        f"UPDATE ({names}{''.join([ROW % row for row in rows])}) v"  # noqa: S608
+        f"UPDATE ({names}{''.join(selects)}) v"  # noqa: S608
         f" STRAIGHT_JOIN {table} ON d.uuid = {_in_collation('v.uuid', shape)}"
         f" SET d.last_report_data = COALESCE({_cast('v.document', shape)}, d.last_report_data),"
         " d.device_status = COALESCE(v.status, d.device_status),"
