@@ -235,7 +235,7 @@ class MqttConnection(Protocol):
     def pause_reading(self) -> None:
         """Read nothing more until something is acknowledged: the broker has more unacknowledged than it may.
 
-        Mosquitto 2.0.11 loses count when its queue is long (seen: 44,000 beyond a Receive Maximum of 65,535). A
+        Mosquitto 2.0.11 loses count when its queue is long (seen: 72,000 beyond a Receive Maximum of 65,535). A
         disconnection, as section 4.9 asks for, would not help: all of it would come again, and be too much again.
         """
         if self._alive and not self._is_paused:

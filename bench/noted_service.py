@@ -59,8 +59,7 @@ class Notes:
         original: Callable[..., Any] = getattr(holder, name)
 
         def timed(*arguments: Any, **named: Any) -> Any:
-            batch_and_count = arguments if step == "puback" else None
-            count = min(len(batch_and_count[0].packet_ids), batch_and_count[1]) if batch_and_count else 0
+            count = min(len(arguments[0].packet_ids), arguments[1]) if step == "puback" else 0
             began, cpu_began = time.monotonic(), time.thread_time()
             try:
                 return original(*arguments, **named)
