@@ -18,7 +18,6 @@ from .report import HEARTBEAT, DeviceReport, ForeignTopic, Refused, ReportRules,
 from .store import TableDescription, table_time
 
 DEFAULT_PENDING_BOUND = 64 * 1024 * 1024  # bytes
-MOST_UNACKNOWLEDGED = 65535  # PUBLISH packets on one connection: there are no more packet identifiers
 
 
 class Ingest:
@@ -63,10 +62,6 @@ class Ingest:
         self._taking = True
         self.foreign_topic_received: Callable[[str], None] = lambda _topic: None
         """Called with each topic that is none of ours."""
-        self.unacknowledged: Callable[[], int] = lambda: pending.unacknowledged
-        """Tells how many PUBLISH packets wait for their acknowledgement, also those that are being written."""
-        self.window_exceeded: Callable[[], None] = lambda: None
-        """Called when the broker has more unacknowledged than it may."""
         self.heard_unchanged: Callable[[str], None] = lambda _device: None
         """Called with each device whose heartbeat needs no write."""
 
@@ -139,9 +134,6 @@ class Ingest:
     def read_finished(self) -> None:
         """All PUBLISH packets of one read from the network were handed over."""
         try:
-            # With none of this connection pending, nothing would have it read again.
-            if self._pending.unacknowledged and self.unacknowledged() > MOST_UNACKNOWLEDGED:
-                self.window_exceeded()
             self._wake_writer()
         except Exception:
             self._tell_fault(b"")

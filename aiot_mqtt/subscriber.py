@@ -112,7 +112,6 @@ class Subscriber(Service):
         self.session_lost: Callable[[], None] = lambda: None
         """Called when what was published while we were away is known to be lost."""
         ingest.foreign_topic_received = self._foreign_topic_received
-        ingest.window_exceeded = self._window_exceeded
 
     @property
     def is_listening(self) -> bool:
@@ -123,6 +122,11 @@ class Subscriber(Service):
     def window(self) -> int:
         """PUBLISH packets that the broker may send before it waits for an acknowledgement."""
         return self._options.receive_maximum if self._choice.mqtt5 else WINDOW_OF_311
+
+    def pause_reading(self) -> None:
+        """See ``MqttConnection.pause_reading``."""
+        if self._connection is not None:
+            self._connection.pause_reading()
 
     def startService(self) -> None:
         """Begin to connect; a broker that is down is waited for."""
@@ -277,10 +281,6 @@ class Subscriber(Service):
             client_id=shorten(self._options.client_id),
             seconds=round(delay),
         )
-
-    def _window_exceeded(self) -> None:
-        if self._connection is not None:
-            self._connection.pause_reading()
 
     def _tell(self, error: MqttError) -> None:
         code = error.v311_code if isinstance(error, ConnectionRefused) else None

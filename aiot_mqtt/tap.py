@@ -245,7 +245,6 @@ class AiotMqttService(MultiService):
             database=str(table or address),
             table_described=self.ingest.table_described,
         )
-        self.ingest.unacknowledged = lambda: self.writer.unacknowledged
         if committed_times is not None:
             self.writer.rows_committed = committed_times.committed
         self.subscriber = Subscriber(
@@ -266,6 +265,7 @@ class AiotMqttService(MultiService):
             topic_prefix=settings.mqtt_topic_prefix,
             protocol=settings.mqtt_protocol,
         )
+        self.writer.window_exceeded = self.subscriber.pause_reading
         children: list[Any] = [self.table, self.writer, self.subscriber]
         if settings.heartbeat_timeout:
             presence = PresenceMonitor(

@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 4 * 1024 * 1024  # of documents that are read from the spool at one time
 RETRY_DELAY = 1.0  # s after a fault of ours
+MOST_UNACKNOWLEDGED = 65535  # PUBLISH packets on one connection: there are no more packet identifiers
 MOST_FILL_TIME = 0.002  # s that a broker gets to use up a small window again
 
 
@@ -52,7 +53,7 @@ class Writer(Service):
         clock: IReactorTime,
         *,
         spooler: Spooler | None = None,
-        window: Callable[[], int] = lambda: 65535,
+        window: Callable[[], int] = lambda: MOST_UNACKNOWLEDGED,
         database: str = "",
         table_described: Callable[[TableDescription], None] = lambda _description: None,
         jitter: Callable[[], float] = random,
@@ -84,6 +85,8 @@ class Writer(Service):
         self._peak = 0
         self._jobs: list[tuple[Callable[[], Deferred[Any]], Deferred[Any]]] = []
         self._work: Deferred[None] | None = None
+        self.window_exceeded: Callable[[], None] = lambda: None
+        """Called when the broker has more unacknowledged than it may."""
         self.devices_heard: Callable[[Sequence[DeviceUpdate]], None] = lambda _updates: None
         """Called with updates that were committed."""
         self.rows_committed: Callable[[Sequence[DeviceUpdate]], None] = lambda _updates: None
@@ -175,6 +178,9 @@ class Writer(Service):
         self._backlog.came(self._clock.seconds())
         unacknowledged = self.unacknowledged
         self._peak = max(self._peak, unacknowledged)
+        # With none of this connection pending, nothing would have it read again.
+        if unacknowledged > MOST_UNACKNOWLEDGED and self._pending.unacknowledged:
+            self.window_exceeded()
         if self._filled is not None and unacknowledged >= self._window():
             self._filled.callback(None)
         if self._work is None and self.running and (self._pending or self._jobs):
@@ -227,7 +233,7 @@ class Writer(Service):
         if not self._described:
             self._table_seen(await self._attempts.make(self._store.describe, lambda: False))
         while True:
-            if spooler is not None:
+            if spooler is not None and spooler.lock.locked:
                 # What is being saved is older than what is pending.
                 await spooler.lock.run(lambda: None)
             if spooler is not None and not spooler.is_empty:

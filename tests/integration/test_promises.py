@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt import log_lines
+from aiot_mqtt import writer as writer_module
 from tests import servers
 from tests.certificates import make_certificates
 from tests.eventually import eventually
@@ -111,6 +112,20 @@ class AcknowledgementTests(ServiceMixin):
         await self.settled(service, 5000)
         rows = [self.written(f"d{n}")["last_report_data"] for n in range(100)]
         self.assertEqual(rows, [{"n": 4900 + n} for n in range(100)])
+
+    async def test_what_is_beyond_the_window_is_left_with_the_broker_until_something_is_acknowledged(self) -> None:
+        self.patch(writer_module, "MOST_UNACKNOWLEDGED", 100)  # as if the broker had sent more than it may
+        self.database.add_devices(f"d{n}" for n in range(100))
+        service = await self.start_service(spool_file="")
+        connection = service.subscriber._connection
+        assert connection is not None
+        self.database.freeze()
+        await self.publish(*((f"devices/d{n % 100}/data", f'{{"n": {n}}}') for n in range(5000)))
+        await eventually(lambda: connection._is_paused)
+        self.assertIn(service.counters.received, range(101, 5000))
+        self.database.thaw()
+        await self.settled(service, 5000)
+        self.assertEqual(self.written("d99")["last_report_data"], {"n": 4999})
 
     async def test_a_killed_database_costs_no_message(self) -> None:
         self.database.add_devices(f"d{n}" for n in range(50))

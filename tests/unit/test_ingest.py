@@ -214,21 +214,6 @@ class PublishTests(IngestTestCase):
         self.ingest.read_finished()
         self.assertEqual(self.woken, 1)
 
-    def test_what_is_being_written_uses_the_window_up_too(self) -> None:
-        in_flight, exceeded = [65_534], []
-        self.ingest.unacknowledged = lambda: in_flight[0] + self.pending.unacknowledged
-        self.ingest.window_exceeded = lambda: exceeded.append(in_flight[0])
-        self.publish(packet_id=1)
-        self.ingest.read_finished()
-        in_flight[0] += 1
-        self.ingest.read_finished()
-        self.assertEqual(exceeded, [65_535])
-
-    def test_a_connection_with_nothing_pending_is_read_on_whatever_an_older_one_brought(self) -> None:
-        self.ingest.window_exceeded = self.fail
-        self.ingest.unacknowledged = lambda: 100_000
-        self.ingest.read_finished()
-
     def test_nothing_is_taken_after_stop(self) -> None:
         self.publish(packet_id=1)
         self.ingest.stop()

@@ -309,19 +309,19 @@ class SubscriberTests(SynchronousTestCase):
         self.assertEqual(len(told), 6)
 
     def test_a_broker_that_ignores_the_window_is_read_again_once_something_is_acknowledged(self) -> None:
-        self.start()
+        subscriber = self.start()
         self.broker.accept()
         self.broker.sent()
-        publish = b"\x32\x13\x00\x0edevices/a/data\x00\x01\x00"
-        for _ in range(65):
-            self.broker.say(publish * 1000)
-        self.assertEqual(self.broker.transport.producerState, "producing")
-        self.broker.say(publish * 1000)
+        self.broker.say(b"\x32\x13\x00\x0edevices/a/data\x00\x01\x00" * 1000)
+        subscriber.pause_reading()
         self.assertEqual(self.broker.transport.producerState, "paused")
         self.pending.take().acknowledge()
-        self.assertEqual(self.broker.sent(), b"\x40\x02\x00\x01" * 66_000)
+        self.assertEqual(self.broker.sent(), b"\x40\x02\x00\x01" * 1000)
         self.assertEqual(self.broker.transport.producerState, "producing")
         self.assertFalse(self.broker.transport.disconnecting or self.broker.transport.disconnected)
+
+    def test_with_no_connection_there_is_no_reading_to_pause(self) -> None:
+        self.start().pause_reading()
 
     def test_it_listens_only_with_every_topic_granted_on_a_connection_that_is_heard(self) -> None:
         lost: list[bool] = []

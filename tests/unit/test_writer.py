@@ -173,6 +173,32 @@ class WriterTests(SynchronousTestCase):
         self.successResultOf(stopping)
         self.assertEqual(self.connection.acknowledged, [1, 2])
 
+    def test_what_is_being_written_uses_the_window_up_too(self) -> None:
+        table = HeldTable("a")
+        self.set_up(table)
+        exceeded: list[int] = []
+        self.writer.window_exceeded = lambda: exceeded.append(self.writer.unacknowledged)
+        self.writer.startService()
+        self.receive("a")
+        for packet_id in range(2, 65_536):
+            self.pending.owe_acknowledgement(packet_id)
+        self.writer.wake()
+        self.assertEqual(exceeded, [])
+        self.receive("a")
+        self.assertEqual(exceeded, [65_536])
+
+    def test_a_connection_with_nothing_pending_is_read_on_whatever_an_older_one_brought(self) -> None:
+        table = HeldTable("a")
+        self.set_up(table)
+        self.writer.startService()
+        for packet_id in range(2, 65_538):
+            self.pending.owe_acknowledgement(packet_id)
+        self.receive("a")
+        self.assertEqual((self.writer.unacknowledged, self.pending.unacknowledged), (65_537, 0))
+        self.pending.start_connection(RecordingConnection())
+        self.writer.window_exceeded = lambda: self.fail("nothing would have it read again")
+        self.writer.wake()
+
     def test_the_oldest_is_of_those_that_are_not_acknowledged(self) -> None:
         self.patch(writer_module, "CHUNK", 1)
         table = HeldTable("abcd")
