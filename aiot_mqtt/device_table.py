@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pymysql
-from pymysql.constants import CLIENT
+from pymysql.constants import CLIENT, ER
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
@@ -205,6 +205,7 @@ class DeviceTable(Service):
                 (address.database, address.table),
             )
             index = cursor.fetchone()
+            values = _values(cursor)
         if missing := [name for name in _COLUMNS if name not in columns]:
             raise StoreMisconfigured(
                 f"table {address.table} has no column {', '.join(missing)} that user {address.user} may see"
@@ -218,6 +219,7 @@ class DeviceTable(Service):
             has_json_type=columns["last_report_data"][0] == "json",
             status_length=columns["device_status"][3],
             uuid_index=index and index[0],
+            values=values,
         )
         self._shape = shape
         return shape
@@ -285,3 +287,20 @@ class DeviceTable(Service):
         if issubclass(kind, StoreMisconfigured | StoreUnavailable):
             self._shape = None
         raise kind(error_words(error)) from error
+
+
+def _values(cursor: Any) -> str | None:
+    """``TableShape.values``: ROW from MySQL 8.0.19 on, nothing from MariaDB 10.3 on.
+
+    By trial, because a proxy tells a version of its own.
+    """
+    for before_a_row in ("ROW", ""):
+        try:
+            cursor.execute(f"SELECT 1 FROM (SELECT 1 UNION ALL VALUES {before_a_row}(1)) v")  # noqa: S608
+        except pymysql.err.MySQLError as error:
+            if error_number(error) != ER.PARSE_ERROR:
+                raise
+        else:
+            cursor.fetchall()
+            return before_a_row
+    return None
