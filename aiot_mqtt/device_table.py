@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pymysql
-from pymysql.constants import CLIENT, ER
+from pymysql.constants import CLIENT
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
@@ -292,13 +292,14 @@ class DeviceTable(Service):
 def _values(cursor: Any) -> str | None:
     """``TableShape.values``: ROW from MySQL 8.0.19 on, nothing from MariaDB 10.3 on.
 
-    By trial, because a proxy tells a version of its own.
+    By trial, because a proxy tells a version of its own. Any answer but rows is a no, whatever a server or a proxy has
+    against it: there is another way.
     """
     for before_a_row in ("ROW", ""):
         try:
             cursor.execute(f"SELECT 1 FROM (SELECT 1 UNION ALL VALUES {before_a_row}(1)) v")  # noqa: S608
-        except pymysql.err.MySQLError as error:
-            if error_number(error) != ER.PARSE_ERROR:
+        except pymysql.err.MySQLError:
+            if not cursor.connection.open:  # nobody answered
                 raise
         else:
             cursor.fetchall()

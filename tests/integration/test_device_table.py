@@ -182,6 +182,22 @@ class TableTests(DatabaseMixin, StoreContract):
         assert self.store._shape is not None
         self.assertEqual(self.store._shape.values, self.values)
 
+    def test_only_a_lost_connection_keeps_that_way_from_being_found(self) -> None:
+        query = self.database.query
+        query("CREATE USER few@'%' IDENTIFIED BY 'few' WITH MAX_QUERIES_PER_HOUR 20", database=None)
+        self.addCleanup(query, "DROP USER few@'%'", database=None)
+        connection = pymysql.connect(host=self.database.host, port=self.database.port, user="few", password="few")
+        self.addCleanup(connection.close)
+        with connection.cursor() as cursor:
+            with self.assertRaises(pymysql.err.OperationalError) as caught:
+                while True:
+                    cursor.execute("SELECT 1")
+            self.assertEqual(caught.exception.args[0], 1226)  # no syntax error, but an answer
+            self.assertIsNone(device_table._values(cursor))
+            query(f"KILL {connection.thread_id()}", database=None)
+            with self.assertRaises(pymysql.err.MySQLError):
+                device_table._values(cursor)
+
     async def test_works_in_other_collations_than_the_servers_default(self) -> None:
         for collation in ("utf8mb4_general_ci", "utf8mb4_bin", "utf8mb3_unicode_ci", "latin1_swedish_ci", "ascii_bin"):
             self.database.create_device_table(collation=collation)
