@@ -18,7 +18,7 @@ MOST_STATEMENT = 4 * 1024 * 1024  # bytes
 FEW = 100  # devices, up to which a CASE is the cheaper form
 NULL = "NULL"
 UNION_ALL = " UNION ALL "
-ROW = "%s,%s,%s,%s,%s,%s"
+PLACEHOLDERS = "%s,%s,%s,%s,%s,%s"
 
 Literals = tuple[str, str, str, str, str, str]
 """A row as SQL: uuid, document, status, last_seen, last_heartbeat and is_online. NULL leaves the column alone."""
@@ -52,7 +52,7 @@ def update_statements(
     """
     index = "" if shape.uuid_index is None else f" FORCE INDEX (`{shape.uuid_index.replace('`', '``')}`)"
     target = f"`{table}` d{index}"
-    form = f"SELECT {ROW}" if shape.values is None else f"{shape.values}({ROW})"
+    form = f"SELECT {PLACEHOLDERS}" if shape.values is None else f"{shape.values}({PLACEHOLDERS})"
     for part, rows, rows_as_sql in _split(updates, form, most_bytes):
         statement = ""
         if len(part) <= FEW:
@@ -65,8 +65,9 @@ def update_statements(
 def _split(
     updates: Sequence[DeviceUpdate], form: str, most_bytes: int
 ) -> Iterator[tuple[list[DeviceUpdate], list[Literals], list[str]]]:
-    """Parts whose statements are of a good length, each with its rows, as literals and in a form with those put in.
+    """Parts whose statements are of a good length, each with its rows, as literals and as SQL.
 
+    :param form: of a row as SQL, with placeholders for its literals.
     :raises StoreRefused: one update alone does not fit into ``most_bytes``, or cannot be made into SQL.
     """
     part: list[DeviceUpdate] = []
