@@ -7,7 +7,8 @@ import sys
 
 from twisted.scripts import twistd
 
-from . import __version__, simulate
+from . import __version__
+from .simulate import command as simulate
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -32,23 +32,24 @@ from twisted.python.components import Componentized
 from twisted.python.threadpool import ThreadPool
 from twisted.python.usage import Options as UsageOptions
 
-from . import __version__, log_lines
-from .committed_times import CommittedTimes
-from .config import ConfigError, Settings, load_settings
-from .counters import Counters
-from .device_table import DatabaseAddress, DeviceTable
-from .ingest import Ingest
-from .logs import make_observer, open_streams
-from .paho_transport import ConnectOptions
-from .pending import PendingUpdates
-from .presence import PresenceMonitor
-from .refusals import Refusals
-from .report import ReportRules
-from .spool import Spool
-from .spooler import Spooler
-from .store import StoreService
-from .subscriber import Subscriber
-from .writer import Writer
+from . import __version__
+from .devices.report import ReportRules
+from .ingest.committed_times import CommittedTimes
+from .ingest.ingest import Ingest
+from .ingest.pending import PendingUpdates
+from .mqtt.connection import ConnectOptions
+from .mqtt.subscriber import Subscriber
+from .presence.monitor import PresenceMonitor
+from .settings.settings import ConfigError, Settings, load_settings
+from .spool.file import Spool
+from .spool.spooler import Spooler
+from .table.contract import StoreService
+from .table.mysql import DatabaseAddress, DeviceTable
+from .telemetry import log_lines
+from .telemetry.counters import Counters
+from .telemetry.logs import make_observer, open_streams
+from .telemetry.refusals import Refusals
+from .writing.writer import Writer
 
 T = TypeVar("T")
 
@@ -107,7 +108,7 @@ def _reactor() -> Any:
 
 def run_simulation(parsed: argparse.Namespace) -> NoReturn:
     """``aiot-mqtt simulate`` with the options of ``simulate.add_options``; ends the process."""
-    from .simulate import Progress, simulate  # noqa: PLC0415 the service itself never needs it
+    from .simulate.command import Progress, simulate  # noqa: PLC0415 the service itself never needs it
 
     settings = _settings(parsed.env_file)
     if parsed.broker:

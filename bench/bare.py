@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from aiot_mqtt.device_table import DatabaseAddress, DeviceTable
-from aiot_mqtt.overflow import CHUNK
-from aiot_mqtt.pending import PendingUpdates
-from aiot_mqtt.report import ReportRules, decode
-from aiot_mqtt.store import DeviceUpdate
-from aiot_mqtt.update_statement import MOST_STATEMENT, update_statements
+from aiot_mqtt.devices.report import ReportRules, decode
+from aiot_mqtt.ingest.pending import PendingUpdates
+from aiot_mqtt.table.contract import DeviceUpdate
+from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
+from aiot_mqtt.table.statements import MOST_STATEMENT, update_statements
+from aiot_mqtt.writing.overflow import CHUNK
 from tests.servers import DATABASE, DEVICE_TABLE
 
 from .messages import Plan, messages, uuids

@@ -15,7 +15,7 @@ import sys
 import time
 from array import array
 
-from aiot_mqtt.publisher import PublisherOptions, encode_connect, encode_publish
+from aiot_mqtt.simulate.publisher import PublisherOptions, encode_connect, encode_publish
 
 from .messages import Plan, messages
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from twisted.scripts import twistd
 
-from aiot_mqtt.ingest import Ingest
+from aiot_mqtt.ingest.ingest import Ingest
 
 from .steps import STEPS
 

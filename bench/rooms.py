@@ -18,7 +18,7 @@ from .steps import STEPS, step_of
 RATE = 250  # samples a second
 # Which part of a file's path says whose it is; the innermost frame that is anybody's counts.
 OWNERS = (
-    (re.compile(r"aiot_mqtt/(\w+)\.py"), None),
+    (re.compile(r"aiot_mqtt/(?:\w+/)?(\w+)\.py"), None),
     (re.compile(r"pymysql/"), "PyMySQL"),
     (re.compile(r"paho/"), "paho"),
     (re.compile(r"twisted/"), "Twisted"),

@@ -24,39 +24,50 @@ class Step:
 STEPS = {
     "read": Step(
         "read from the socket",
-        ("aiot_mqtt.paho_transport:MqttConnection.dataReceived", "twisted.internet.tcp:Connection.doRead"),
+        ("aiot_mqtt.mqtt.connection:MqttConnection.dataReceived", "twisted.internet.tcp:Connection.doRead"),
     ),
-    "cut": Step("cut into packets", ("aiot_mqtt.packets:PacketReader._parse", "aiot_mqtt.packets:PacketReader.feed")),
-    "head": Step("read the head", ("aiot_mqtt.packets:_publish_head",)),
-    "receive": Step("take it in, and owe a PUBACK", ("aiot_mqtt.ingest:Ingest.publish_received",)),
-    "decode": Step("find the device in the topic", ("aiot_mqtt.report:decode",)),
-    "judge": Step("judge the JSON", ("aiot_mqtt.report:parse_json",)),
-    "merge": Step("merge into what is pending", ("aiot_mqtt.pending:PendingUpdates.merge",)),
-    "wake": Step("wake the writer", ("aiot_mqtt.writer:Writer.wake", "aiot_mqtt.ingest:Ingest.read_finished")),
-    "take": Step("take the batch", ("aiot_mqtt.backlog:Backlog.take_off",), "aiot_mqtt.pending:PendingUpdates.take"),
+    "cut": Step(
+        "cut into packets", ("aiot_mqtt.mqtt.packets:PacketReader._parse", "aiot_mqtt.mqtt.packets:PacketReader.feed")
+    ),
+    "head": Step("read the head", ("aiot_mqtt.mqtt.packets:_publish_head",)),
+    "receive": Step("take it in, and owe a PUBACK", ("aiot_mqtt.ingest.ingest:Ingest.publish_received",)),
+    "decode": Step("find the device in the topic", ("aiot_mqtt.devices.report:decode",)),
+    "judge": Step("judge the JSON", ("aiot_mqtt.devices.report:parse_json",)),
+    "merge": Step("merge into what is pending", ("aiot_mqtt.ingest.pending:PendingUpdates.merge",)),
+    "wake": Step(
+        "wake the writer", ("aiot_mqtt.writing.writer:Writer.wake", "aiot_mqtt.ingest.ingest:Ingest.read_finished")
+    ),
+    "take": Step(
+        "take the batch",
+        ("aiot_mqtt.writing.backlog:Backlog.take_off",),
+        "aiot_mqtt.ingest.pending:PendingUpdates.take",
+    ),
     "hand_over": Step(
-        "hand it to a thread, and back", ("aiot_mqtt.writer:Writer._write", "aiot_mqtt.writer:Writer._work_on")
+        "hand it to a thread, and back",
+        ("aiot_mqtt.writing.writer:Writer._write", "aiot_mqtt.writing.writer:Writer._work_on"),
     ),
     "sql": Step(
         "make the SQL",
-        ("aiot_mqtt.update_statement:update_statements", "aiot_mqtt.update_statement:_literals"),
-        "aiot_mqtt.device_table:DeviceTable._write",
+        ("aiot_mqtt.table.statements:update_statements", "aiot_mqtt.table.statements:_literals"),
+        "aiot_mqtt.table.mysql:DeviceTable._write",
         in_thread=True,
     ),
     "update": Step(
-        "UPDATE", ("aiot_mqtt.device_table:DeviceTable._write",), "pymysql.cursors:Cursor.execute", in_thread=True
+        "UPDATE", ("aiot_mqtt.table.mysql:DeviceTable._write",), "pymysql.cursors:Cursor.execute", in_thread=True
     ),
     "commit": Step(
         "COMMIT",
-        ("aiot_mqtt.connection_pool:ConnectionPool._runWithConnection",),
+        ("aiot_mqtt.table.pool:ConnectionPool._runWithConnection",),
         "pymysql.connections:Connection.commit",
         in_thread=True,
     ),
-    "settle": Step("count it as stored", ("aiot_mqtt.writer:Writer._settle",), "aiot_mqtt.writer:Writer._count"),
+    "settle": Step(
+        "count it as stored", ("aiot_mqtt.writing.writer:Writer._settle",), "aiot_mqtt.writing.writer:Writer._count"
+    ),
     "puback": Step(
         "acknowledge",
-        ("aiot_mqtt.paho_transport:MqttConnection.acknowledge",),
-        "aiot_mqtt.pending:Batch._acknowledge",
+        ("aiot_mqtt.mqtt.connection:MqttConnection.acknowledge",),
+        "aiot_mqtt.ingest.pending:Batch._acknowledge",
     ),
 }
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
 
-from aiot_mqtt.packets import variable_byte_integer
+from aiot_mqtt.mqtt.packets import variable_byte_integer
 from tests import servers
 from tests.servers import Mosquitto
 

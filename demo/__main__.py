@@ -19,14 +19,14 @@ from twisted.internet.task import LoopingCall, deferLater, react
 from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 
-from aiot_mqtt import log_lines
-from aiot_mqtt.config import Settings
-from aiot_mqtt.fleet import Fleet, FleetPlan
-from aiot_mqtt.logs import in_english
-from aiot_mqtt.paho_transport import MqttError
-from aiot_mqtt.publisher import PublisherOptions
-from aiot_mqtt.simulation import Simulation
+from aiot_mqtt.mqtt.connection import MqttError
+from aiot_mqtt.settings.settings import Settings
+from aiot_mqtt.simulate.fleet import Fleet, FleetPlan
+from aiot_mqtt.simulate.publisher import PublisherOptions
+from aiot_mqtt.simulate.simulation import Simulation
 from aiot_mqtt.tap import AiotMqttService
+from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.logs import in_english
 from tests.servers import Mosquitto, ServerFailed, ServersMissing
 
 from .backends import Backend, MariaDBBackend, SqliteBackend, start_broker

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from aiot_mqtt.config import Secret
-from aiot_mqtt.store import StoreService
+from aiot_mqtt.settings.settings import Secret
+from aiot_mqtt.table.contract import StoreService
 from tests import servers
 from tests.servers import MariaDB, Mosquitto, ServerFailed
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.fleet import BAD_PAYLOAD, CLEARING, OFFLINE, REFUSED, Message
-from aiot_mqtt.simulation import Summary
+from aiot_mqtt.simulate.fleet import BAD_PAYLOAD, CLEARING, OFFLINE, REFUSED, Message
+from aiot_mqtt.simulate.simulation import Summary
+from aiot_mqtt.telemetry.counters import Counters
 
 
 @dataclass(frozen=True, slots=True)

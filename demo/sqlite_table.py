@@ -12,7 +12,7 @@ from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from aiot_mqtt.store import (
+from aiot_mqtt.table.contract import (
     DeviceUpdate,
     Silence,
     SilentDevice,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
-from aiot_mqtt.paho_transport import ConnectOptions, MqttConnection
-from aiot_mqtt.pending import Acknowledger
+from aiot_mqtt.ingest.pending import Acknowledger
+from aiot_mqtt.mqtt.connection import ConnectOptions, MqttConnection
 from tests import servers
 
 from .check import wrong_sum

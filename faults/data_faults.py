@@ -9,8 +9,8 @@ import pymysql
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
-from aiot_mqtt.fleet import ORDINARY, Message
-from aiot_mqtt.publisher import Publisher, PublisherOptions
+from aiot_mqtt.simulate.fleet import ORDINARY, Message
+from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
 
 from .database_faults import kill_connections
 from .world import VICTIMS, World

@@ -28,12 +28,13 @@ from typing import Any, NoReturn, TypeVar
 from twisted.internet.task import Clock
 from twisted.logger import globalLogBeginner
 
-from aiot_mqtt import ingest, report
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.ingest import Ingest
-from aiot_mqtt.pending import PendingUpdates
-from aiot_mqtt.refusals import Refusals
-from aiot_mqtt.report import ReportRules
+from aiot_mqtt.devices import report
+from aiot_mqtt.devices.report import ReportRules
+from aiot_mqtt.ingest import ingest
+from aiot_mqtt.ingest.ingest import Ingest
+from aiot_mqtt.ingest.pending import PendingUpdates
+from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.refusals import Refusals
 
 from .inputs import PAYLOADS, TOKENS, TOPICS, changed, report_payload
 from .second_opinion import judge

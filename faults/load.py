@@ -14,8 +14,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall, deferLater
 
-from aiot_mqtt.fleet import ORDINARY, Message
-from aiot_mqtt.publisher import Publisher, PublisherOptions
+from aiot_mqtt.simulate.fleet import ORDINARY, Message
+from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
 
 TICK = 0.01  # s between looks at what is due
 MOST_DUE = 0.2  # s of messages that a pause of this process makes up for

@@ -11,8 +11,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
-from aiot_mqtt.paho_transport import ConnectOptions, MqttConnection
-from aiot_mqtt.pending import Acknowledger
+from aiot_mqtt.ingest.pending import Acknowledger
+from aiot_mqtt.mqtt.connection import ConnectOptions, MqttConnection
 from tests.servers import Database
 
 from .check import Row

@@ -10,7 +10,7 @@ import string
 from math import isfinite
 from typing import NamedTuple
 
-from aiot_mqtt.report import KINDS, MAX_JSON_DEPTH, DeviceReport, Refused, ReportRules, decode
+from aiot_mqtt.devices.report import KINDS, MAX_JSON_DEPTH, DeviceReport, Refused, ReportRules, decode
 
 LONGEST_DETAIL = 200  # characters of a reason in words
 WORD_ALPHABET = frozenset((string.ascii_letters + string.digits + "_-").encode())

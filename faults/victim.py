@@ -17,14 +17,14 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.ingest import Ingest
-from aiot_mqtt.packets import MOST_PROPERTIES, variable_byte_integer
-from aiot_mqtt.paho_transport import ConnectOptions, MqttConnection, MqttError
-from aiot_mqtt.pending import PendingUpdates
-from aiot_mqtt.refusals import Refusals
-from aiot_mqtt.report import ReportRules
-from aiot_mqtt.subscriber import Subscriber
+from aiot_mqtt.devices.report import ReportRules
+from aiot_mqtt.ingest.ingest import Ingest
+from aiot_mqtt.ingest.pending import PendingUpdates
+from aiot_mqtt.mqtt.connection import ConnectOptions, MqttConnection, MqttError
+from aiot_mqtt.mqtt.packets import MOST_PROPERTIES, variable_byte_integer
+from aiot_mqtt.mqtt.subscriber import Subscriber
+from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.refusals import Refusals
 
 from .decoding import sum_is_wrong
 from .packet_streams import Step

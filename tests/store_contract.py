@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.trial.unittest import TestCase
 
-from aiot_mqtt.memory_table import Row
-from aiot_mqtt.report import DATA, HEARTBEAT, STATUS
-from aiot_mqtt.store import DeviceUpdate, PresenceStore, Silence, Store, StoreRefused
+from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
+from aiot_mqtt.table.contract import DeviceUpdate, PresenceStore, Silence, Store, StoreRefused
+from aiot_mqtt.table.memory import Row
 
 if TYPE_CHECKING:
     Mixin = TestCase

@@ -12,11 +12,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from aiot_mqtt import device_table, update_statement
-from aiot_mqtt.device_table import DatabaseAddress, DeviceTable, _values
-from aiot_mqtt.memory_table import Row
-from aiot_mqtt.report import HEARTBEAT
-from aiot_mqtt.store import StoreConflict, StoreLoginRefused, StoreMisconfigured, StoreRefused, StoreUnavailable
+from aiot_mqtt.devices.report import HEARTBEAT
+from aiot_mqtt.table import mysql as device_table
+from aiot_mqtt.table import statements as update_statement
+from aiot_mqtt.table.contract import (
+    StoreConflict,
+    StoreLoginRefused,
+    StoreMisconfigured,
+    StoreRefused,
+    StoreUnavailable,
+)
+from aiot_mqtt.table.memory import Row
+from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable, _values
 from tests import servers
 from tests.certificates import make_certificates
 from tests.eventually import eventually

@@ -8,7 +8,7 @@ import socket
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from aiot_mqtt.publisher import PublisherOptions, encode_connect
+from aiot_mqtt.simulate.publisher import PublisherOptions, encode_connect
 from tests import servers
 from tests.integration.test_service import ServiceMixin
 from tests.servers import Mosquitto

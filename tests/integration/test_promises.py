@@ -16,8 +16,8 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from aiot_mqtt import log_lines
-from aiot_mqtt import writer as writer_module
+from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.writing import writer as writer_module
 from tests import servers
 from tests.certificates import make_certificates
 from tests.eventually import eventually

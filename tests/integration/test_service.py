@@ -14,9 +14,9 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import LogEvent
 from twisted.trial.unittest import TestCase
 
-from aiot_mqtt import log_lines
-from aiot_mqtt.config import Secret, Settings
+from aiot_mqtt.settings.settings import Secret, Settings
 from aiot_mqtt.tap import AiotMqttService
+from aiot_mqtt.telemetry import log_lines
 from tests import servers
 from tests.eventually import eventually
 from tests.log_events import collect_events

@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from aiot_mqtt.fleet import numbered_uuids
+from aiot_mqtt.simulate.fleet import numbered_uuids
 from tests import servers
 from tests.integration.programs import START_LINES, Program
 from tests.integration.test_service import ServiceMixin

@@ -6,8 +6,8 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from aiot_mqtt.memory_table import Row
-from aiot_mqtt.store import StoreConflict, StoreMisconfigured, StoreRefused, StoreUnavailable
+from aiot_mqtt.table.contract import StoreConflict, StoreMisconfigured, StoreRefused, StoreUnavailable
+from aiot_mqtt.table.memory import Row
 from demo.sqlite_table import SqliteTable, create_device_table
 from tests.store_contract import StoreContract, make_update
 

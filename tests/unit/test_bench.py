@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.report import ReportRules, decode
+from aiot_mqtt.devices.report import ReportRules, decode
 from bench.chart import chart
 from bench.figures import Figure, Outcome, quantile, ratios
 from bench.held_up import FULL_LOAD, STEADY
@@ -118,8 +118,8 @@ class FigureTests(SynchronousTestCase):
 class ProfileTests(SynchronousTestCase):
     def test_the_innermost_room_counts_and_waiting_does_not(self) -> None:
         stacks = (
-            "run (/x/twisted/internet/base.py:1);feed (/x/aiot_mqtt/packets.py:2);loads (/x/json/__init__.py:3) 30\n"
-            "run (/x/twisted/internet/base.py:1);write (/x/aiot_mqtt/device_table.py:2);escape (/x/pymysql/c.py:3) 10\n"
+            "run (/x/twisted/internet/base.py:1);feed (/aiot_mqtt/mqtt/packets.py:2);loads (/x/json/__init__.py:3) 30\n"
+            "run (/x/twisted/internet/base.py:1);write (/x/aiot_mqtt/table/mysql.py:2);escape (/x/pymysql/c.py:3) 10\n"
             "run (/x/twisted/threads.py:1);Condition.wait (/usr/lib/python3/threading.py:3) 900\n"
             "EPollReactor.doPoll (/x/twisted/internet/epollreactor.py:227) 900\n"
         )
@@ -127,13 +127,15 @@ class ProfileTests(SynchronousTestCase):
 
     def test_the_innermost_function_of_a_step_takes_what_it_calls(self) -> None:
         loop = "thread (1): MainThread;run (/x/twisted/internet/base.py:1)"
-        cut = f"{loop};dataReceived (/x/aiot_mqtt/paho_transport.py:2);PacketReader._parse (/x/aiot_mqtt/packets.py:3)"
+        cut = (
+            f"{loop};dataReceived (/aiot_mqtt/mqtt/connection.py:2);PacketReader._parse (/aiot_mqtt/mqtt/packets.py:3)"
+        )
         thread = "thread (2): PoolThread-1;work (/x/twisted/_threads.py:1)"
         stacks = (
-            f"{cut};PacketReader._refuse_oversized (/x/aiot_mqtt/packets.py:4) 40\n"
-            f"{cut};publish_received (/x/aiot_mqtt/ingest.py:5);decode (/x/aiot_mqtt/report.py:6);f (/x/enum.py:7) 30\n"
-            f"{thread};_runWithConnection (/aiot_mqtt/aiot_mqtt/connection_pool.py:2) 900\n"
-            f"{loop};acknowledge (/aiot_mqtt/aiot_mqtt/paho_transport.py:2) 900\n"  # which is timed
+            f"{cut};PacketReader._refuse_oversized (/x/aiot_mqtt/mqtt/packets.py:4) 40\n"
+            f"{cut};publish_received (/aiot_mqtt/ingest/ingest.py:5);decode (/aiot_mqtt/devices/report.py:6);f (/x/enum.py:7) 30\n"
+            f"{thread};_runWithConnection (/aiot_mqtt/aiot_mqtt/table/pool.py:2) 900\n"
+            f"{loop};acknowledge (/aiot_mqtt/aiot_mqtt/mqtt/connection.py:2) 900\n"  # which is timed
             f"{loop};doPoll_all (/x/twisted/internet/epollreactor.py:8) 30\n"
         )
         self.assertEqual({*by_step(stacks)}, {"cut", "decode", "(Twisted)"})

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.config import ConfigError, Secret, Settings, load_settings, setting_defaults
-from aiot_mqtt.env_file import read_env_file
+from aiot_mqtt.settings.env_file import read_env_file
+from aiot_mqtt.settings.settings import ConfigError, Secret, Settings, load_settings, setting_defaults
 
 ENV_EXAMPLE = Path(__file__).parents[2] / "env.example"
 FILE_NAMES = ("MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "DB_CA_FILE")

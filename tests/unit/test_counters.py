@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.counters import Counters
+from aiot_mqtt.telemetry.counters import Counters
 
 
 class CountersTests(SynchronousTestCase):

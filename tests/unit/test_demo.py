@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.fleet import BAD_PAYLOAD, LAST_WILL, ORDINARY, RETAINED, UNKNOWN_DEVICE, Message
-from aiot_mqtt.simulation import Summary
+from aiot_mqtt.simulate.fleet import BAD_PAYLOAD, LAST_WILL, ORDINARY, RETAINED, UNKNOWN_DEVICE, Message
+from aiot_mqtt.simulate.simulation import Summary
+from aiot_mqtt.telemetry.counters import Counters
 from demo.display import PICTURE_COLUMNS, Display, Moment
 from demo.ledger import DeviceRow, Ledger
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.config import setting_defaults
-from aiot_mqtt.log_lines import ENGLISH
+from aiot_mqtt.settings.settings import setting_defaults
+from aiot_mqtt.telemetry.log_lines import ENGLISH
 from bench.steps import STEPS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -67,7 +67,7 @@ class LifeOfAMessageTests(SynchronousTestCase):
         for step in STEPS.values():
             for function in (*step.functions, *filter(None, [step.timed])):
                 self.assertTrue(callable(pkgutil.resolve_name(function)), function)
-        links = re.findall(r"\[`([\w.]+)`\]\(\.\./(aiot_mqtt/\w+)\.py\)", self.text)
+        links = re.findall(r"\[`([\w.]+)`\]\(\.\./(aiot_mqtt/[\w/]+)\.py\)", self.text)
         self.assertGreaterEqual(len(links), len(STEPS))
         for function, module in links:
             self.assertTrue(callable(pkgutil.resolve_name(f"{module.replace('/', '.')}:{function}")), function)

@@ -7,7 +7,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.env_file import read_env_file
+from aiot_mqtt.settings.env_file import read_env_file
 
 
 class SystemdReader:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.fleet import ORDINARY, Message
+from aiot_mqtt.simulate.fleet import ORDINARY, Message
 from faults.check import Row, wrong_sum, wrong_values
 from faults.load import Acknowledged
 

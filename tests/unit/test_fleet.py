@@ -6,7 +6,8 @@ from itertools import islice, pairwise, takewhile
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.fleet import (
+from aiot_mqtt.devices.report import Refused, ReportRules, decode
+from aiot_mqtt.simulate.fleet import (
     CHAOS,
     DUPLICATE,
     LAST_WILL,
@@ -17,7 +18,6 @@ from aiot_mqtt.fleet import (
     Message,
     numbered_uuids,
 )
-from aiot_mqtt.report import Refused, ReportRules, decode
 
 PLAN = FleetPlan(numbered_uuids(20), rate=100.0, silence=0.3, silence_seconds=2.0, chaos=0.2)
 

@@ -13,8 +13,12 @@ from twisted.internet.defer import fail
 from twisted.internet.task import LoopingCall
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import ingest, packets, paho_transport, refusals, report, subscriber
-from aiot_mqtt.report import DATA, DeviceReport, ReportRules
+from aiot_mqtt.devices import report
+from aiot_mqtt.devices.report import DATA, DeviceReport, ReportRules
+from aiot_mqtt.ingest import ingest
+from aiot_mqtt.mqtt import connection as paho_transport
+from aiot_mqtt.mqtt import packets, subscriber
+from aiot_mqtt.telemetry import refusals
 from faults import decoding, hostile_broker, second_opinion
 from faults.decoding import fuzz_decoding, fuzz_with_atheris, shortest
 from faults.giant_publish import refuse_giant

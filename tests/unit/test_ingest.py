@@ -12,14 +12,14 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import log_lines
-from aiot_mqtt.committed_times import CommittedTimes
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.ingest import Ingest
-from aiot_mqtt.pending import UPDATE_BYTES, PendingUpdates
-from aiot_mqtt.refusals import Refusals
-from aiot_mqtt.report import ReportRules
-from aiot_mqtt.store import TableDescription
+from aiot_mqtt.devices.report import ReportRules
+from aiot_mqtt.ingest.committed_times import CommittedTimes
+from aiot_mqtt.ingest.ingest import Ingest
+from aiot_mqtt.ingest.pending import UPDATE_BYTES, PendingUpdates
+from aiot_mqtt.table.contract import TableDescription
+from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.refusals import Refusals
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 # 2026-11-23 02:00:00 UTC, so 10:00:00 in Shanghai.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.listened_time import ListenedTime
+from aiot_mqtt.presence.listened_time import ListenedTime
 
 WALL = 1_800_000_000.0  # what the wall clock says when the monotonic one says 0
 

@@ -7,7 +7,7 @@ from string import Formatter
 from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import log_lines
+from aiot_mqtt.telemetry import log_lines
 
 LINES = {
     name: line

@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import log_lines
-from aiot_mqtt.logs import LineObserver, in_english, json_line, make_observer, open_streams, text_line
+from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.logs import LineObserver, in_english, json_line, make_observer, open_streams, text_line
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"
 
@@ -182,7 +182,7 @@ class MakeObserverTests(SynchronousTestCase):
             ("WARNING", ["warn", "error", "critical"]),
             ("ERROR", ["error", "critical"]),
         ):
-            self.assertEqual(self.shown(level, "aiot_mqtt.writer"), shown, level)
+            self.assertEqual(self.shown(level, "aiot_mqtt.writing.writer"), shown, level)
 
     def test_what_twisted_tells_its_own_developers_is_written_at_debug_only(self) -> None:
         for namespace in ("twisted.internet.tcp", "twisted.application.app", "twisted.scripts._twistd_unix", "stdout"):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import TestCase
 
-from aiot_mqtt.memory_table import MemoryTable, Row
+from aiot_mqtt.table.memory import MemoryTable, Row
 from tests.store_contract import StoreContract
 
 

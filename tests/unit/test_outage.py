@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.outage import Outage
+from aiot_mqtt.telemetry.outage import Outage
 
 DOWN = "down: {reason} ({place})"
 

@@ -8,7 +8,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.packets import (
+from aiot_mqtt.mqtt.packets import (
     MOST_CONTROL_PACKET,
     MOST_PROPERTIES,
     PUBLISH,

@@ -15,15 +15,15 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.paho_transport import (
+from aiot_mqtt.ingest.pending import Acknowledger
+from aiot_mqtt.mqtt.connection import (
     ClosedBeforeConnack,
     ConnectionRefused,
     ConnectOptions,
     MqttConnection,
     MqttError,
 )
-from aiot_mqtt.pending import Acknowledger
-from aiot_mqtt.reason_codes import suback_reason
+from aiot_mqtt.mqtt.reason_codes import suback_reason
 
 V5_CONNACK = b"\x20\x03\x00\x00\x00"
 V311_CONNACK = b"\x20\x02\x00\x00"
@@ -107,7 +107,7 @@ class PahoHookTests(SynchronousTestCase):
     def test_paho_still_asks_its_private_hook_for_a_socket(self) -> None:
         message = (
             "paho-mqtt changed: Client.connect() no longer takes its socket from Client._create_socket(), on which "
-            "aiot_mqtt.paho_transport is built; keep paho-mqtt below this version in setup.cfg"
+            "aiot_mqtt.mqtt.connection is built; keep paho-mqtt below this version in setup.cfg"
         )
         if not callable(getattr(paho.Client, "_create_socket", None)):
             self.fail(message)

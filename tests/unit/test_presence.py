@@ -10,16 +10,12 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import log_lines
-from aiot_mqtt.committed_times import CommittedTimes
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.ingest import Ingest
-from aiot_mqtt.memory_table import MemoryTable, Row
-from aiot_mqtt.pending import PendingUpdates
-from aiot_mqtt.presence import PresenceMonitor
-from aiot_mqtt.refusals import Refusals
-from aiot_mqtt.report import ReportRules
-from aiot_mqtt.store import (
+from aiot_mqtt.devices.report import ReportRules
+from aiot_mqtt.ingest.committed_times import CommittedTimes
+from aiot_mqtt.ingest.ingest import Ingest
+from aiot_mqtt.ingest.pending import PendingUpdates
+from aiot_mqtt.presence.monitor import PresenceMonitor
+from aiot_mqtt.table.contract import (
     DeviceUpdate,
     Silence,
     SilentDevice,
@@ -28,7 +24,11 @@ from aiot_mqtt.store import (
     StoreRefused,
     StoreUnavailable,
 )
-from aiot_mqtt.writer import Writer
+from aiot_mqtt.table.memory import MemoryTable, Row
+from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.refusals import Refusals
+from aiot_mqtt.writing.writer import Writer
 from tests.log_events import collect_events
 
 WALL = 1_800_000_000.0

@@ -8,10 +8,10 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.fleet import Message
-from aiot_mqtt.packets import PacketReader
-from aiot_mqtt.paho_transport import ConnectionRefused, MqttError
-from aiot_mqtt.publisher import Publisher, PublisherOptions, encode_connect, encode_publish
+from aiot_mqtt.mqtt.connection import ConnectionRefused, MqttError
+from aiot_mqtt.mqtt.packets import PacketReader
+from aiot_mqtt.simulate.fleet import Message
+from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions, encode_connect, encode_publish
 
 CONNACK_311 = b"\x20\x02\x00\x00"
 CONNACK_5_OF_20 = b"\x20\x06\x00\x00\x03\x21\x00\x14"  # Receive Maximum 20

@@ -8,9 +8,9 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import log_lines
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.refusals import LINE_INTERVAL, MOST_LINES, SHOWN, Refusals, shorten
+from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.refusals import LINE_INTERVAL, MOST_LINES, SHOWN, Refusals, shorten
 
 
 class RefusalsTests(SynchronousTestCase):

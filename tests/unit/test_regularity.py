@@ -4,7 +4,7 @@ import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.regularity import Evidence, Regularity
+from aiot_mqtt.presence.regularity import Evidence, Regularity
 
 
 class RegularityTests(SynchronousTestCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.report import (
+from aiot_mqtt.devices.report import (
     DATA,
     HEARTBEAT,
     KINDS,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.simulate import Progress, add_options
-from aiot_mqtt.simulation import Summary
+from aiot_mqtt.simulate.command import Progress, add_options
+from aiot_mqtt.simulate.simulation import Summary
 
 
 class OptionsTests(SynchronousTestCase):

@@ -10,10 +10,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from aiot_mqtt.fleet import Fleet, FleetPlan, Message, numbered_uuids
-from aiot_mqtt.paho_transport import MqttError
-from aiot_mqtt.publisher import Publisher, PublisherOptions
-from aiot_mqtt.simulation import Simulation, Summary
+from aiot_mqtt.mqtt.connection import MqttError
+from aiot_mqtt.simulate.fleet import Fleet, FleetPlan, Message, numbered_uuids
+from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
+from aiot_mqtt.simulate.simulation import Simulation, Summary
 from tests.unit.test_publisher import CONNACK_311, SUCCESSFUL, Received, Transport, puback
 
 PLAN = FleetPlan(numbered_uuids(6), rate=100.0)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import spool as spool_module
-from aiot_mqtt.report import DATA, HEARTBEAT, STATUS
-from aiot_mqtt.spool import Opened, Spool, SpoolDamaged, SpoolError
-from aiot_mqtt.store import DeviceUpdate
+from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
+from aiot_mqtt.spool import file as spool_module
+from aiot_mqtt.spool.file import Opened, Spool, SpoolDamaged, SpoolError
+from aiot_mqtt.table.contract import DeviceUpdate
 from tests.store_contract import EARLIER, LATER, make_update
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -298,7 +298,7 @@ class InterruptedTests(SpoolMixin):
 
     def kill_in(self, step: str, calls: str) -> None:
         program = (
-            "import os, sys; from pathlib import Path; from aiot_mqtt.spool import Spool\n"
+            "import os, sys; from pathlib import Path; from aiot_mqtt.spool.file import Spool\n"
             "from tests.store_contract import make_update\n"
             f"step = Spool.{step}\n"
             f"Spool.{step} = lambda *arguments: (step(*arguments), os.kill(os.getpid(), 9))\n"

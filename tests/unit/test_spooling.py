@@ -15,19 +15,20 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import log_lines, overflow, writer
-from aiot_mqtt import spool as spool_module
-from aiot_mqtt.committed_times import CommittedTimes
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.memory_table import MemoryTable
-from aiot_mqtt.overflow import MOST_IN_MEMORY
-from aiot_mqtt.pending import PendingUpdates
-from aiot_mqtt.refusals import Refusals
-from aiot_mqtt.report import DATA, HEARTBEAT, STATUS, DeviceReport
-from aiot_mqtt.spool import Spool, SpoolError
-from aiot_mqtt.spooler import Spooler
-from aiot_mqtt.store import DeviceUpdate, StoreConflict, StoreMisconfigured, StoreUnavailable
-from aiot_mqtt.writer import Writer
+from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
+from aiot_mqtt.ingest.committed_times import CommittedTimes
+from aiot_mqtt.ingest.pending import PendingUpdates
+from aiot_mqtt.spool import file as spool_module
+from aiot_mqtt.spool.file import Spool, SpoolError
+from aiot_mqtt.spool.spooler import Spooler
+from aiot_mqtt.table.contract import DeviceUpdate, StoreConflict, StoreMisconfigured, StoreUnavailable
+from aiot_mqtt.table.memory import MemoryTable
+from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.refusals import Refusals
+from aiot_mqtt.writing import overflow, writer
+from aiot_mqtt.writing.overflow import MOST_IN_MEMORY
+from aiot_mqtt.writing.writer import Writer
 
 NOW = "2026-11-23 10:00:00"
 DOWN = StoreUnavailable("down")

@@ -6,8 +6,8 @@ from dataclasses import FrozenInstanceError
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.report import DATA, HEARTBEAT, STATUS
-from aiot_mqtt.store import (
+from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
+from aiot_mqtt.table.contract import (
     DeviceUpdate,
     StoreConflict,
     StoreError,

@@ -13,14 +13,14 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import log_lines
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.ingest import Ingest
-from aiot_mqtt.paho_transport import ClosedBeforeConnack, ConnectionRefused, ConnectOptions, MqttConnection, MqttError
-from aiot_mqtt.pending import PendingUpdates
-from aiot_mqtt.refusals import Refusals
-from aiot_mqtt.report import ReportRules
-from aiot_mqtt.subscriber import ProtocolChoice, Subscriber
+from aiot_mqtt.devices.report import ReportRules
+from aiot_mqtt.ingest.ingest import Ingest
+from aiot_mqtt.ingest.pending import PendingUpdates
+from aiot_mqtt.mqtt.connection import ClosedBeforeConnack, ConnectionRefused, ConnectOptions, MqttConnection, MqttError
+from aiot_mqtt.mqtt.subscriber import ProtocolChoice, Subscriber
+from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.refusals import Refusals
 from tests.log_events import collect_events
 
 UTC = ZoneInfo("UTC")

@@ -9,14 +9,9 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt import log_lines
-from aiot_mqtt import writer as writer_module
-from aiot_mqtt.counters import Counters
-from aiot_mqtt.memory_table import MemoryTable
-from aiot_mqtt.pending import PendingUpdates
-from aiot_mqtt.refusals import Refusals
-from aiot_mqtt.report import DATA, HEARTBEAT, STATUS, DeviceReport
-from aiot_mqtt.store import (
+from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
+from aiot_mqtt.ingest.pending import PendingUpdates
+from aiot_mqtt.table.contract import (
     DeviceUpdate,
     StoreConflict,
     StoreLoginRefused,
@@ -25,7 +20,12 @@ from aiot_mqtt.store import (
     StoreUnavailable,
     TableDescription,
 )
-from aiot_mqtt.writer import MOST_FILL_TIME, Writer
+from aiot_mqtt.table.memory import MemoryTable
+from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.refusals import Refusals
+from aiot_mqtt.writing import writer as writer_module
+from aiot_mqtt.writing.writer import MOST_FILL_TIME, Writer
 
 NOW = "2026-11-23 10:00:00"
 

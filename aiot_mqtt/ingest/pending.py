@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from .report import HEARTBEAT, DeviceReport
-from .store import DeviceUpdate
+from ..devices.report import HEARTBEAT, DeviceReport
+from ..table.contract import DeviceUpdate
 
 UPDATE_BYTES = 400
 """What an update costs in memory beside its document, rounded up (measured with tracemalloc: 340)."""

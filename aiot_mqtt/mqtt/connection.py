@@ -29,8 +29,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
+from ..ingest.pending import Acknowledger
 from .packets import PUBLISH, PacketReader, ProtocolViolation, PublishReceiver
-from .pending import Acknowledger
 from .reason_codes import connack_reason, reason_name, v311_code
 
 CONNACK, PINGREQ, DISCONNECT = 2, 12, 14

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .store import DeviceUpdate
+from ..table.contract import DeviceUpdate
 
 MOST_DEVICES = 200_000  # remembered at one time, 30 MB; the heartbeats of more are all written
 UNSETTLED = ""  # in the place of last_seen: earlier than any time

@@ -9,11 +9,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from . import log_lines
+from ..spool.file import SpoolError
+from ..spool.spooler import Spooler
+from ..telemetry import log_lines
+from ..telemetry.counters import Counters
 from .backlog import Backlog
-from .counters import Counters
-from .spool import SpoolError
-from .spooler import Spooler
 
 PATIENCE = 5.0  # s that the oldest may wait for the database before the spool takes what there is
 # With this share of the window used up, half of that, unless the database answers: beyond the window a broker with its

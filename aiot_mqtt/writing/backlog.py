@@ -5,7 +5,7 @@ Pure: told of time, never asks for it.
 
 from __future__ import annotations
 
-from .pending import Batch, PendingUpdates
+from ..ingest.pending import Batch, PendingUpdates
 
 ARRIVAL_INTERVAL = 0.1  # s by which an age may be told too high
 

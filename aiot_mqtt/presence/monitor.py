@@ -20,11 +20,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from . import log_lines
-from .counters import Counters
-from .listened_time import ListenedTime
-from .regularity import Regularity
-from .store import (
+from ..table.contract import (
     DeviceUpdate,
     PresenceStore,
     Silence,
@@ -34,7 +30,11 @@ from .store import (
     StoreRefused,
     table_time,
 )
-from .writer import Writer
+from ..telemetry import log_lines
+from ..telemetry.counters import Counters
+from ..writing.writer import Writer
+from .listened_time import ListenedTime
+from .regularity import Regularity
 
 OBSERVE_INTERVAL = 1.0  # s
 CHUNK = 1000  # rows of one transaction

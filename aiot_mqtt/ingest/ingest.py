@@ -9,13 +9,13 @@ from datetime import tzinfo
 
 from twisted.logger import Logger
 
-from . import log_lines
+from ..devices.report import HEARTBEAT, DeviceReport, ForeignTopic, Refused, ReportRules, UnknownDevice, decode
+from ..table.contract import TableDescription, table_time
+from ..telemetry import log_lines
+from ..telemetry.counters import Counters
+from ..telemetry.refusals import Refusals, shorten
 from .committed_times import CommittedTimes
-from .counters import Counters
 from .pending import Acknowledger, PendingUpdates
-from .refusals import Refusals, shorten
-from .report import HEARTBEAT, DeviceReport, ForeignTopic, Refused, ReportRules, UnknownDevice, decode
-from .store import TableDescription, table_time
 
 DEFAULT_PENDING_BOUND = 64 * 1024 * 1024  # bytes
 

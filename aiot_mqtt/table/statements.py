@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pymysql.converters import escape_string
 
-from .store import DeviceUpdate, StoreRefused
+from .contract import DeviceUpdate, StoreRefused
 
 # Longer ones are no faster, and take their length in memory a few times over. One row may be longer.
 MOST_STATEMENT = 4 * 1024 * 1024  # bytes

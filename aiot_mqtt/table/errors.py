@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pymysql
 
-from .store import (
+from .contract import (
     StoreConflict,
     StoreError,
     StoreLoginRefused,

@@ -16,10 +16,12 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from . import log_lines
-from .ingest import Ingest
-from .outage import Outage
-from .paho_transport import (
+from ..devices.report import KINDS
+from ..ingest.ingest import Ingest
+from ..telemetry import log_lines
+from ..telemetry.outage import Outage
+from ..telemetry.refusals import shorten
+from .connection import (
     ClosedBeforeConnack,
     ConnectionRefused,
     ConnectOptions,
@@ -27,8 +29,6 @@ from .paho_transport import (
     MqttError,
 )
 from .reason_codes import suback_reason
-from .refusals import shorten
-from .report import KINDS
 
 CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK, SUBACK
 # A session that ends sooner than this was no success: without counting it as a failure, two instances with one client

@@ -11,10 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from . import log_lines
-from .counters import Counters
-from .outage import Outage
-from .store import (
+from ..table.contract import (
     StoreConflict,
     StoreError,
     StoreLoginRefused,
@@ -22,6 +19,9 @@ from .store import (
     StoreRefused,
     StoreUnavailable,
 )
+from ..telemetry import log_lines
+from ..telemetry.counters import Counters
+from ..telemetry.outage import Outage
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
+from ..mqtt.connection import MqttError
 from .fleet import Fleet, Message
-from .paho_transport import MqttError
 from .publisher import Publisher, PublisherOptions
 
 TICK = 0.01  # s between looks at what is due

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
 
-from .report import DATA, STATUS
-from .store import DeviceUpdate, StoreRefused
+from ..devices.report import DATA, STATUS
+from ..table.contract import DeviceUpdate, StoreRefused
 
 MOST_REFUSALS_BISECTED = 10  # in one batch; with more, row by row costs fewer statements
 

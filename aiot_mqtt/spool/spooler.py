@@ -10,11 +10,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from . import log_lines
-from .counters import Counters
-from .outage import Outage
-from .spool import Spool, SpoolDamaged, SpoolError
-from .store import DeviceUpdate
+from ..table.contract import DeviceUpdate
+from ..telemetry import log_lines
+from ..telemetry.counters import Counters
+from ..telemetry.outage import Outage
+from .file import Spool, SpoolDamaged, SpoolError
 
 T = TypeVar("T")
 

@@ -20,10 +20,10 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..mqtt.connection import ConnectionRefused, MqttError
+from ..mqtt.packets import ProtocolViolation, variable_byte_integer
+from ..mqtt.reason_codes import connack_reason, reason_name
 from .fleet import Message
-from .packets import ProtocolViolation, variable_byte_integer
-from .paho_transport import ConnectionRefused, MqttError
-from .reason_codes import connack_reason, reason_name
 
 CONNACK, PUBACK, DISCONNECT = 2, 4, 14
 NO_SUBSCRIBER = 0x10  # the reason code of a PUBACK that is nevertheless an acknowledgement

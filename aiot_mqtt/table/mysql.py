@@ -19,9 +19,7 @@ from pymysql.constants import CLIENT
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from .connection_pool import ConnectionPool
-from .database_errors import classify, error_number, error_words
-from .store import (
+from .contract import (
     DeviceUpdate,
     Silence,
     SilentDevice,
@@ -30,7 +28,9 @@ from .store import (
     StoreUnavailable,
     TableDescription,
 )
-from .update_statement import TableShape, update_statements
+from .errors import classify, error_number, error_words
+from .pool import ConnectionPool
+from .statements import TableShape, update_statements
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from twisted.internet.defer import Deferred, execute
 
-from .store import DeviceUpdate, Silence, SilentDevice, StoreError, StoreRefused, TableDescription
+from .contract import DeviceUpdate, Silence, SilentDevice, StoreError, StoreRefused, TableDescription
 
 
 @dataclass(frozen=True, slots=True)

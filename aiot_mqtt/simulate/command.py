@@ -16,9 +16,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import LoopingCall
 
-from .config import Settings
+from ..mqtt.connection import MqttError
+from ..settings.settings import Settings
 from .fleet import Fleet, FleetPlan, numbered_uuids
-from .paho_transport import MqttError
 from .publisher import PublisherOptions
 from .simulation import Simulation, Summary
 

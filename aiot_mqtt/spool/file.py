@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
 
-from .store import DeviceUpdate
+from ..table.contract import DeviceUpdate
 
 A = TypeVar("A")
 T = TypeVar("T")

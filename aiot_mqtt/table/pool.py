@@ -13,7 +13,7 @@ import pymysql
 from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred
 
-from .store import StoreUnavailable
+from .contract import StoreUnavailable
 
 # An idle connection is replaced before the server may have dropped it.
 MOST_IDLE = 45  # s

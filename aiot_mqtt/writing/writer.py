@@ -20,16 +20,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from . import log_lines
-from .attempts import Attempts, Pointless
+from ..ingest.pending import Batch, PendingUpdates
+from ..spool.spooler import Spooler
+from ..table.contract import DeviceUpdate, Store, StoreError, TableDescription
+from ..telemetry import log_lines
+from ..telemetry.counters import Counters
+from ..telemetry.refusals import Refusals
 from .backlog import Backlog
-from .counters import Counters
-from .isolation import Refusal, write_around_refusals
+from .bad_rows import Refusal, write_around_refusals
 from .overflow import CHUNK, Overflow
-from .pending import Batch, PendingUpdates
-from .refusals import Refusals
-from .spooler import Spooler
-from .store import DeviceUpdate, Store, StoreError, TableDescription
+from .retry import Attempts, Pointless
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""One PUBLISH in: from what the broker sent to what is pending."""

@@ -1,0 +1,1 @@
+"""The broker: MQTT packets, paho on a Twisted transport, and the subscriber that begins again."""

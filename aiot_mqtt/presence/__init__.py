@@ -1,0 +1,1 @@
+"""Who is offline: devices that were not heard for long enough while this service listened."""

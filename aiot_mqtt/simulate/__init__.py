@@ -1,0 +1,1 @@
+"""``aiot-mqtt simulate``: a fleet of devices that publishes."""
