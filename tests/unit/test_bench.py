@@ -133,7 +133,8 @@ class ProfileTests(SynchronousTestCase):
         thread = "thread (2): PoolThread-1;work (/x/twisted/_threads.py:1)"
         stacks = (
             f"{cut};PacketReader._refuse_oversized (/x/aiot_mqtt/mqtt/packets.py:4) 40\n"
-            f"{cut};publish_received (/aiot_mqtt/ingest/ingest.py:5);decode (/aiot_mqtt/devices/report.py:6);f (/x/enum.py:7) 30\n"
+            f"{cut};publish_received (/aiot_mqtt/ingest/ingest.py:5);"
+            "decode (/aiot_mqtt/devices/report.py:6);f (/x/enum.py:7) 30\n"
             f"{thread};_runWithConnection (/aiot_mqtt/aiot_mqtt/table/pool.py:2) 900\n"
             f"{loop};acknowledge (/aiot_mqtt/aiot_mqtt/mqtt/connection.py:2) 900\n"  # which is timed
             f"{loop};doPoll_all (/x/twisted/internet/epollreactor.py:8) 30\n"
