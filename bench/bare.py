@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from aiot_mqtt.devices.report import ReportRules, decode
+from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.pending import PendingUpdates
-from aiot_mqtt.table.contract import DeviceUpdate
 from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
 from aiot_mqtt.table.statements import MOST_STATEMENT, update_statements
 from aiot_mqtt.writing.overflow import CHUNK

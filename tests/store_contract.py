@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
-from aiot_mqtt.table.contract import DeviceUpdate, PresenceStore, Silence, Store, StoreRefused
+from aiot_mqtt.devices.update import DeviceUpdate
+from aiot_mqtt.table.contract import PresenceStore, Silence, Store, StoreRefused
 from aiot_mqtt.table.memory import Row
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ MAX_JSON_DEPTH = 31
 DEFAULT_STATUS_LENGTH = 20
 
 _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,19}")
+_NUMBER = re.compile(r"\s*[+-]?\d+\s*")
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"{[]}")
 _NOT_BARE_WORDS = frozenset({"null", "true", "false", "NaN", "Infinity"})
@@ -28,6 +29,7 @@ DATA = 1
 STATUS = 2
 HEARTBEAT = 4
 KINDS = ("data", "status", "heartbeat")
+_KIND_OF = dict(zip(KINDS, (DATA, STATUS, HEARTBEAT), strict=True))
 
 
 class DeviceReport(NamedTuple):
@@ -83,6 +85,8 @@ class ReportRules:
     """The words ``device_status`` may hold; empty: any."""
     status_length: int = DEFAULT_STATUS_LENGTH
     """Characters that fit the ``device_status`` column."""
+    status_words: frozenset[str] | None = None
+    """What ``device_status`` may hold where it is an ENUM or a SET; None: any text."""
     topic_pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -111,6 +115,12 @@ def decode(topic: bytes, payload: bytes, rules: ReportRules) -> DeviceReport:
             raise Refused("not_an_object", "the payload is JSON, but not an object")
         return DeviceReport(device, DATA, payload)
     return _decode_status(device, payload, rules)
+
+
+def source_of(topic: bytes, rules: ReportRules) -> tuple[str, int] | None:
+    """The device whose own topic this is, and the kind of report that belongs there; None: it is nobody's."""
+    matched = rules.topic_pattern.fullmatch(topic.decode("utf-8", "replace"))
+    return None if matched is None else (matched[1], _KIND_OF[matched[2]])
 
 
 def parse_json(payload: bytes) -> object:
@@ -186,6 +196,8 @@ def _status_text(member: object, rules: ReportRules) -> str:
         raise ValueError("the status is empty")
     if len(text) > rules.status_length:
         raise ValueError(f"the status has {len(text)} characters, the column holds {rules.status_length}")
+    if rules.status_words is not None and _NUMBER.fullmatch(text) and text not in rules.status_words:
+        raise ValueError("the column is an ENUM, which would take the number for the place of a value")
     if rules.status_values and text not in rules.status_values:
         raise ValueError("the status is not one of DEVICE_STATUS_VALUES")
     return text

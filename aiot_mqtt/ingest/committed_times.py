@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..table.contract import DeviceUpdate
+from ..devices.update import DeviceUpdate
 
 MOST_DEVICES = 200_000  # remembered at one time, 30 MB; the heartbeats of more are all written
 UNSETTLED = ""  # in the place of last_seen: earlier than any time
@@ -19,8 +19,8 @@ _NOTHING_KNOWN = (UNSETTLED, UNSETTLED)
 class CommittedTimes:
     """``last_heartbeat`` and ``last_seen`` of online rows, as they were last committed.
 
-    Times are texts as the table's columns hold them, which compare as the times do. Two spellings of a device are one,
-    as in ``DeviceUpdate.key``.
+    Times are texts as the table's columns hold them, which compare as the times do. Devices are named by their
+    ``DeviceUpdate.key``.
     """
 
     def __init__(self, resolution: int, is_pending: Callable[[str], bool], *, most_devices: int = MOST_DEVICES) -> None:
@@ -52,18 +52,20 @@ class CommittedTimes:
             self._previous, self._current, self._pairs = self._current, {}, {}
             self._generation_began = now
 
-    def are_recent(self, device: str) -> bool:
+    def forget(self) -> None:
+        """Nothing is known any more."""
+        self._current, self._previous, self._pairs = {}, {}, {}
+
+    def are_recent(self, key: str) -> bool:
         """Whether a heartbeat now would only move the times of this device's row, and by less than the resolution.
 
         Times ahead of now were written before the clock was set back, and are not.
         """
-        key = device.lower()
         heartbeat, seen = self._current.get(key) or self._previous.get(key) or _NOTHING_KNOWN
         return self._too_old < heartbeat <= self._now and self._too_old < seen <= self._now
 
-    def unsettle(self, device: str) -> None:
+    def unsettle(self, key: str) -> None:
         """The row is about to change: nothing is known of it until the last of what is on its way is committed."""
-        key = device.lower()
         for generation in (self._current, self._previous):
             if key in generation:
                 generation[key] = (generation[key][0], UNSETTLED)

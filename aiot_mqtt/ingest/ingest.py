@@ -9,8 +9,18 @@ from datetime import tzinfo
 
 from twisted.logger import Logger
 
-from ..devices.report import HEARTBEAT, DeviceReport, ForeignTopic, Refused, ReportRules, UnknownDevice, decode
-from ..table.contract import TableDescription, table_time
+from ..devices.report import (
+    HEARTBEAT,
+    DeviceReport,
+    ForeignTopic,
+    Refused,
+    ReportRules,
+    UnknownDevice,
+    decode,
+    source_of,
+)
+from ..devices.update import table_time, uuid_key
+from ..table.contract import TableDescription
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.refusals import Refusals, shorten
@@ -66,8 +76,13 @@ class Ingest:
         """Called with each device whose heartbeat needs no write."""
 
     def table_described(self, description: TableDescription) -> None:
-        """The table was seen: judge a status by the length its column really has."""
-        self._rules = replace(self._rules, status_length=description.status_length)
+        """The table was seen: judge a status by its column, and tell devices apart as the table does."""
+        self._rules = replace(
+            self._rules, status_length=description.status_length, status_words=description.status_words
+        )
+        self._counters.superseded += self._pending.keys_are(uuid_key(description.same_characters))
+        if self._committed_times is not None:
+            self._committed_times.forget()  # by keys that may be others now
 
     def connection_started(self, connection: Acknowledger) -> None:
         """PUBLISH packets come on a new connection from now on."""
@@ -104,17 +119,14 @@ class Ingest:
                 return
             second = int(self._wall_clock())
             if second != self._second:
-                self._now = table_time(second, self._table_zone)
-                if self._committed_times is not None:
-                    too_old = table_time(second - self._committed_times.resolution, self._table_zone)
-                    self._committed_times.time_is(self._now, too_old)
-                self._second = second
+                self._is_second(second)
             if self._committed_times is not None and self._needs_no_write(report, self._committed_times):
                 return
             if self._pending.merge(report, self._now):
                 counters.superseded += 1
         except Refused as refused:
             self._refuse(refused, topic, payload)
+            self._heard(topic)
         except Exception:
             counters.refused["internal_error"] += 1
             self._tell_fault(topic)
@@ -130,6 +142,7 @@ class Ingest:
         if packet_id:
             self._pending.owe_acknowledgement(packet_id)
         self._refuse(Refused("too_large", f"the payload has {size} bytes, MQTT_MAX_PAYLOAD is {most}"), topic, b"")
+        self._heard(topic)
 
     def read_finished(self) -> None:
         """All PUBLISH packets of one read from the network were handed over."""
@@ -138,14 +151,36 @@ class Ingest:
         except Exception:
             self._tell_fault(b"")
 
+    def _is_second(self, second: int) -> None:
+        """It has become another second, since the epoch."""
+        self._second = second
+        self._now = table_time(second, self._table_zone)
+        if self._committed_times is not None:
+            too_old = table_time(second - self._committed_times.resolution, self._table_zone)
+            self._committed_times.time_is(self._now, too_old)
+
     def _needs_no_write(self, report: DeviceReport, committed_times: CommittedTimes) -> bool:
         """Whether the row says it all already; then it is done with."""
-        if report.kind == HEARTBEAT and committed_times.are_recent(report.device):
-            self.heard_unchanged(report.device)
+        key = self._pending.key(report.device)
+        if report.kind == HEARTBEAT and committed_times.are_recent(key):
+            self.heard_unchanged(key)
             self._counters.unchanged += 1
             return True
-        committed_times.unsettle(report.device)
+        committed_times.unsettle(key)
         return False
+
+    def _heard(self, topic: bytes) -> None:
+        """A PUBLISH on this topic was refused: if it is a device's own, that device is alive all the same."""
+        try:
+            if (source := source_of(topic, self._rules)) is None or self._pending.size > self._pending_bound:
+                return
+            self._is_second(int(self._wall_clock()))
+            device, kind = source
+            if self._committed_times is not None:
+                self._committed_times.unsettle(self._pending.key(device))
+            self._pending.heard(device, kind, self._now)
+        except Exception:
+            self._tell_fault(topic)
 
     def _refuse(self, refused: Refused, topic: bytes, payload: bytes) -> None:
         """Count and tell a refusal; where that fails, count it all the same."""

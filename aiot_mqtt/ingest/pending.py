@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..devices.report import HEARTBEAT, DeviceReport
-from ..table.contract import DeviceUpdate
+from ..devices.update import DeviceUpdate, UuidKey
 
 UPDATE_BYTES = 400
 """What an update costs in memory beside its document, rounded up (measured with tracemalloc: 340)."""
@@ -87,6 +87,8 @@ class PendingUpdates:
     """Merges reports until the writer takes them."""
 
     def __init__(self) -> None:
+        self._key: UuidKey = str
+        self._order = 0  # of the newest delivery
         self._updates: dict[str, DeviceUpdate] = {}
         self._acknowledger: Acknowledger | None = None
         self._packet_ids: list[int] = []
@@ -130,6 +132,29 @@ class PendingUpdates:
         """Acknowledge this PUBLISH with the next batch."""
         self._packet_ids.append(packet_id)
 
+    def keys_are(self, key: UuidKey) -> int:
+        """The table has said which spellings are one device: what is pending already is merged by that.
+
+        :return: how many deliveries that supersedes.
+        """
+        superseded = 0
+        self._key = key
+        updates, self._updates = self._updates, {}
+        preceding, self._preceding = self._preceding, []
+        for update, before in zip(updates.values(), preceding, strict=True):
+            update.key = key(update.uuid)
+            first = self._updates.setdefault(update.key, update)
+            if first is update:
+                self._preceding.append(before)
+            else:
+                self.size -= UPDATE_BYTES
+                superseded += first.merge(update)
+        return superseded
+
+    def key(self, device: str) -> str:
+        """The same for two spellings of one device, as far as the table has said which are."""
+        return self._key(device)
+
     def merge(self, report: DeviceReport, now: str) -> bool:
         """Put a report over what is pending for its device.
 
@@ -137,28 +162,47 @@ class PendingUpdates:
         :return: whether an older report of the same kind was superseded.
         """
         device, kind, document, status, is_online, _ = report
-        key = device.lower()  # as DeviceUpdate.key, which does not exist yet
-        update = self._updates.get(key)
-        if update is None:
-            update = self._updates[key] = DeviceUpdate(device)
-            self.size += UPDATE_BYTES
-            self._preceding.append(max(0, len(self._packet_ids) - 1))  # all but its own
+        key = self._key(device)
+        self._order = order = self._order + 1
+        update = self._updates.get(key) or self._add(device, key)
         superseded = update.kinds & kind != 0
         update.uuid = device
         update.kinds |= kind
         update.last_seen = now
         update.is_online = is_online
+        update.seen_order = order
         if kind == HEARTBEAT:
             update.last_heartbeat = now
+            update.heartbeat_order = order
         else:
             if update.document is not None:
                 self.size -= len(update.document)
             if document is not None:
                 self.size += len(document)
             update.document = document
+            update.document_order = order
             if status is not None:
                 update.status = status
+                update.status_order = order
         return superseded
+
+    def heard(self, device: str, kind: int, now: str) -> None:
+        """A device sent something that is refused: what it said does not count, that it spoke does.
+
+        :param kind: of the topic that it used.
+        """
+        key = self._key(device)
+        update = self._updates.get(key) or self._add(device, key)
+        self._order = order = self._order + 1
+        update.last_seen, update.is_online, update.seen_order = now, True, order
+        if kind == HEARTBEAT:
+            update.last_heartbeat, update.heartbeat_order = now, order
+
+    def _add(self, device: str, key: str) -> DeviceUpdate:
+        update = self._updates[key] = DeviceUpdate(device, key)
+        self.size += UPDATE_BYTES
+        self._preceding.append(max(0, len(self._packet_ids) - 1))  # all but its own
+        return update
 
     def take(self) -> Batch:
         """Hand over everything pending, the updates in the order in which their devices were heard first."""
@@ -177,13 +221,14 @@ class PendingUpdates:
         """
         superseded = 0
         for older in batch.updates:
+            older.key = self._key(older.uuid)  # it may be from before the table said
             newer = self._updates.get(older.key)
             if newer is None:
                 self._updates[older.key] = older
                 self.size += UPDATE_BYTES + len(older.document or b"")
             else:
                 document = newer.document
-                superseded += newer.lay_over(older)
+                superseded += newer.merge(older)
                 self.size += len(newer.document or b"") - len(document or b"")
         if batch.acknowledger is self._acknowledger:
             self._packet_ids = [*batch.packet_ids, *self._packet_ids]

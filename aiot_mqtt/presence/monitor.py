@@ -20,16 +20,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..table.contract import (
-    DeviceUpdate,
-    PresenceStore,
-    Silence,
-    SilentDevice,
-    StoreConflict,
-    StoreError,
-    StoreRefused,
-    table_time,
-)
+from ..devices.update import DeviceUpdate, table_time
+from ..table.contract import PresenceStore, Silence, SilentDevice, StoreConflict, StoreError, StoreRefused
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..writing.writer import Writer
@@ -236,7 +228,7 @@ class PresenceMonitor(Service):
 
     def _set_rows_offline(self, devices: list[SilentDevice], silence: Silence) -> Deferred[frozenset[int]]:
         for device in devices:
-            self.goes_offline(device.uuid)
+            self.goes_offline(device.uuid.lower())
         return self._table.set_offline([device.id for device in devices], silence)
 
     def _note(self, offline: list[SilentDevice], silence: Silence, sweep: _Sweep) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
 
-from ..table.contract import DeviceUpdate
+from ..devices.update import DeviceUpdate
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -366,7 +366,7 @@ def _values(update: DeviceUpdate) -> Values:
 
 
 def _update(values: Sequence[Any]) -> DeviceUpdate:
-    update = DeviceUpdate(values[0])
+    update = DeviceUpdate(values[0], values[0].lower())
     update.kinds, update.document, update.status, update.last_seen, update.last_heartbeat = values[1:6]
     update.is_online = bool(values[6])
     return update

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..table.contract import DeviceUpdate
+from ..devices.update import DeviceUpdate
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Outage

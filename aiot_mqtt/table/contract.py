@@ -1,86 +1,42 @@
-"""What the writer needs of a table, and the words the two share: the seam between the data path and SQL."""
+"""What the writer and the sweep need of a table, and the words they share: the seam between data path and SQL."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
-
-class DeviceUpdate:
-    """The columns to assign in one device's row: the newest state of each, merged from its reports."""
-
-    __slots__ = ("document", "is_online", "kinds", "last_heartbeat", "last_seen", "spool_version", "status", "uuid")
-
-    def __init__(self, uuid: str) -> None:
-        self.uuid = uuid
-        """The device as it last spelled itself; the table's collation decides what equals it."""
-        self.kinds = 0
-        """The kinds of report merged here, as a set of the bits of ``report``."""
-        self.document: bytes | None = None
-        """``last_report_data`` as JSON text in UTF-8; None leaves the column alone."""
-        self.status: str | None = None
-        """``device_status``; None leaves the column alone."""
-        self.last_seen = ""
-        """``YYYY-MM-DD HH:MM:SS`` in the table's time zone; always assigned."""
-        self.last_heartbeat: str | None = None
-        """The same form; None leaves the column alone."""
-        self.is_online = True
-        """Always assigned."""
-        self.spool_version = 0
-        """The version of its row in the spool, which then counts its deliveries; 0: it is not there."""
-
-    @property
-    def key(self) -> str:
-        """What is the same for two spellings of one device.
-
-        Lower-cased, so that a batch never holds two rows for one device: of two rows MariaDB would apply the last,
-        MySQL the first.
-        """
-        return self.uuid.lower()
-
-    @property
-    def deliveries(self) -> int:
-        """How many deliveries ride on this update: one for each kind."""
-        return self.kinds.bit_count()
-
-    def lay_over(self, older: DeviceUpdate) -> int:
-        """Take over what an older update of the same device assigns and this one does not.
-
-        :return: how many of the older one's deliveries that supersedes.
-        """
-        superseded = (self.kinds & older.kinds).bit_count()
-        self.kinds |= older.kinds
-        if self.document is None:
-            self.document = older.document
-        if self.status is None:
-            self.status = older.status
-        if self.last_heartbeat is None:
-            self.last_heartbeat = older.last_heartbeat
-        return superseded
-
-    def __repr__(self) -> str:
-        columns = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
-        return f"DeviceUpdate({columns})"
+from ..devices.update import DeviceUpdate
 
 
 @dataclass(frozen=True, slots=True)
 class TableDescription:
-    """What a table says about itself that the rules for reports depend on."""
+    """What a table says about itself that the rules for reports, and who is who, depend on."""
 
     status_length: int
     """Characters that fit ``device_status``."""
+    same_characters: Mapping[str, str] = field(default_factory=dict)
+    """For each character of a topic level that the ``uuid`` column holds equal to another one, the one that stands for
+    both; the server was asked. Empty: it tells them all apart."""
+    status_words: frozenset[str] | None = None
+    """What ``device_status`` may hold where it is an ENUM or a SET, which would take a text of digits for the place of
+    a value; None: any text."""
 
 
-def table_time(seconds: float, zone: tzinfo) -> str:
-    """A time as the table's columns hold it: ``YYYY-MM-DD HH:MM:SS``, naive, in the table's zone.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a committed write found out about the rows; of each update its ``uuid``, spelled as it was written."""
 
-    Whole seconds, truncated: MySQL would round half ones up. :param seconds: since the epoch.
-    """
-    return datetime.fromtimestamp(int(seconds), zone).strftime("%Y-%m-%d %H:%M:%S")
+    unknown: frozenset[str] = frozenset()
+    """They have no row."""
+    newer: frozenset[str] = frozenset()
+    """Their rows were heard later than these updates, so nothing was assigned (only where that was asked for)."""
+    shared: frozenset[str] = frozenset()
+    """Two or more of them are one row to the server; it has what was heard last."""
+    doubled: frozenset[str] = frozenset()
+    """They have more than one row; each of the rows was assigned."""
 
 
 class SilentDevice(NamedTuple):
@@ -112,13 +68,28 @@ class Store(Protocol):
         """
         ...
 
-    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+    def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         """Assign the columns of each update in its device's row, all in one transaction, and commit it.
 
-        No two updates may be for one device. The Deferred fires with the ``uuid`` of those that have no row.
+        Which row is a device's, and which two updates are for one row, the server decides by the collation of its
+        column. Updates of one row are assigned in their order (``DeviceUpdate.merge``).
 
+        :param unless_heard_until: a time as in ``DeviceUpdate``. Given for updates that somebody else may have left
+            behind: a row whose ``last_seen`` is later than its update's, and not later than this, keeps what it holds.
         :raises StoreError: nothing of it is stored, or, where the answer to the COMMIT was lost, perhaps all of it:
             writing the same again is always right.
+        """
+        ...
+
+    def why_no_times(self, update: DeviceUpdate) -> Deferred[str | None]:
+        """Why no other device's row takes the times of this update either; None: at least one does.
+
+        Tells a row that takes no update at all from a table that takes none: tried on a few other rows, those that
+        were written last first, in a transaction that is rolled back. Where there is no other row, the table's fault
+        is assumed.
+
+        :return: the column, where it can be told, and the server's words.
+        :raises StoreError: it cannot be tried, now.
         """
         ...
 
@@ -174,4 +145,9 @@ class StoreLoginRefused(StoreMisconfigured):
 
 
 class StoreRefused(StoreError):
-    """The server refuses what one of the updates holds; the same update will be refused again."""
+    """The server lives, and says no to what was sent. What of it is at fault, is found by sending less."""
+
+    def __init__(self, reason: str, *, is_certain: bool = True) -> None:
+        """:param is_certain: the error is known to be about a value; else the same may well work the next time."""
+        super().__init__(reason)
+        self.is_certain = is_certain

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from string import ascii_lowercase, ascii_uppercase
 
 from twisted.internet.defer import Deferred, execute
 
-from .contract import DeviceUpdate, Silence, SilentDevice, StoreError, StoreRefused, TableDescription
+from ..devices.update import DeviceUpdate, uuid_key
+from .contract import Silence, SilentDevice, StoreError, StoreRefused, TableDescription, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,13 @@ class Row:
 
 
 class MemoryTable:
-    """Rows by ``uuid``, which compares without regard to case as the real table's collation does."""
+    """Rows by ``uuid``, which compares without regard to case as the real table's collation does, or exactly."""
 
-    def __init__(self, uuids: Sequence[str] = (), *, status_length: int = 20) -> None:
-        self.rows = {uuid.lower(): Row() for uuid in uuids}
+    def __init__(self, uuids: Sequence[str] = (), *, status_length: int = 20, tells_case: bool = False) -> None:
+        """:param tells_case: whether two spellings of a ``uuid`` are two devices."""
+        self._same_characters = {} if tells_case else dict(zip(ascii_uppercase, ascii_lowercase, strict=True))
+        self.key = uuid_key(self._same_characters)
+        self.rows = {self.key(uuid): Row() for uuid in uuids}
         self.status_length = status_length
         self.failures: list[StoreError] = []
         """Raised by the next calls, one each, first come first."""
@@ -36,9 +41,13 @@ class MemoryTable:
         """See ``Store``."""
         return execute(self._describe)
 
-    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+    def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         """See ``Store``."""
-        return execute(self._write, updates)
+        return execute(self._write, updates, unless_heard_until)
+
+    def why_no_times(self, update: DeviceUpdate) -> Deferred[str | None]:
+        """See ``Store``; the rows of this table take all times."""
+        return execute(self._why_no_times, update)
 
     def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
         """See ``PresenceStore``; the id of a row is its place."""
@@ -67,30 +76,37 @@ class MemoryTable:
 
     def _describe(self) -> TableDescription:
         self._fail()
-        return TableDescription(self.status_length)
+        return TableDescription(self.status_length, self._same_characters)
 
-    def _write(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
+    def _why_no_times(self, update: DeviceUpdate) -> str | None:
+        self._fail()
+        return "there is no other row" if set(self.rows) <= {self.key(update.uuid)} else None
+
+    def _write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None) -> Written:
         self._fail()
         changed: dict[str, Row] = {}
-        unknown = set()
+        unknown, newer = set(), set()
+        spellings: dict[str, list[DeviceUpdate]] = {}
         for update in updates:
-            row = self.rows.get(update.uuid.lower())
+            spellings.setdefault(self.key(update.uuid), []).append(update)
+        for key, same in spellings.items():
+            names = {update.uuid for update in same}
+            row = self.rows.get(key)
+            merged = same[0].copy()
+            for update in same[1:]:
+                merged.merge(update)
             if row is None:
-                unknown.add(update.uuid)
-                continue
-            if update.status is not None and len(update.status) > self.status_length:
+                unknown |= names
+            elif unless_heard_until and row.last_seen and merged.last_seen < row.last_seen <= unless_heard_until:
+                newer |= names
+            elif merged.status is not None and len(merged.status) > self.status_length:
                 raise StoreRefused("data too long for column device_status")
-            changed[update.uuid.lower()] = replace(
-                row,
-                last_report_data=row.last_report_data if update.document is None else update.document.decode(),
-                device_status=row.device_status if update.status is None else update.status,
-                last_seen=update.last_seen,
-                last_heartbeat=update.last_heartbeat or row.last_heartbeat,
-                is_online=update.is_online,
-            )
+            else:
+                changed[key] = _assigned(row, merged)
         self.rows.update(changed)
         self.writes.append([update.uuid for update in updates])
-        return frozenset(unknown)
+        shared = {update.uuid for same in spellings.values() if len(same) > 1 for update in same}
+        return Written(frozenset(unknown), frozenset(newer), frozenset(shared - unknown))
 
     def _fail(self) -> None:
         if self.failures:
@@ -100,3 +116,13 @@ class MemoryTable:
 def _is_silent(row: Row, silence: Silence) -> bool:
     last_seen = row.last_seen
     return row.is_online and (last_seen is None or last_seen < silence.cutoff or last_seen > silence.future)
+
+
+def _assigned(row: Row, update: DeviceUpdate) -> Row:
+    return Row(
+        last_report_data=row.last_report_data if update.document is None else update.document.decode(),
+        device_status=row.device_status if update.status is None else update.status,
+        last_seen=update.last_seen,
+        last_heartbeat=update.last_heartbeat or row.last_heartbeat,
+        is_online=update.is_online,
+    )

@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, TypeVar
 
 import pymysql
@@ -19,14 +20,15 @@ from pymysql.constants import CLIENT
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
+from ..devices.update import DeviceUpdate
 from .contract import (
-    DeviceUpdate,
     Silence,
     SilentDevice,
     StoreConflict,
     StoreMisconfigured,
     StoreUnavailable,
     TableDescription,
+    Written,
 )
 from .errors import classify, error_number, error_words
 from .pool import ConnectionPool
@@ -142,11 +144,21 @@ class DeviceTable(Service):
     def describe(self) -> Deferred[TableDescription]:
         """Open the pool's first connections, and read from the server what the table is like."""
         described = self._run(self._open_pool if self._warm_up_meeting is None else self._read_shape)
-        return described.addCallback(lambda shape: TableDescription(shape.status_length))
+        return described.addCallback(
+            lambda shape: TableDescription(
+                shape.status_length, dict(zip(ascii_uppercase, ascii_lowercase, strict=True))
+            )
+        )
 
-    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+    def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         """See ``Store.write``."""
+        del unless_heard_until
         return self._run(self._write, updates)
+
+    def why_no_times(self, update: DeviceUpdate) -> Deferred[str | None]:
+        """See ``Store.why_no_times``."""
+        del update
+        return self._run(lambda _connection: None)
 
     def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
         """See ``PresenceStore``."""
@@ -224,7 +236,7 @@ class DeviceTable(Service):
         self._shape = shape
         return shape
 
-    def _write(self, connection: Any, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
+    def _write(self, connection: Any, updates: Sequence[DeviceUpdate]) -> Written:
         shape = self._shape or self._read_shape(connection)
         unknown: set[str] = set()
         with connection.cursor() as cursor:
@@ -235,7 +247,7 @@ class DeviceTable(Service):
                     if matched + len(missing) != len(part):  # rows came or went between the two statements
                         raise StoreConflict("the table's rows changed during a write")
                     unknown |= missing
-        return frozenset(unknown)
+        return Written(frozenset(unknown))
 
     def _find_silent(self, connection: Any, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
         with connection.cursor() as cursor:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from pymysql.converters import escape_string
 
-from .contract import DeviceUpdate, StoreRefused
+from ..devices.update import DeviceUpdate
+from .contract import StoreRefused
 
 # Longer ones are no faster, and take their length in memory a few times over. One row may be longer.
 MOST_STATEMENT = 4 * 1024 * 1024  # bytes

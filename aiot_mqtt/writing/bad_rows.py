@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import isqrt
 
 from ..devices.report import DATA, STATUS
-from ..table.contract import DeviceUpdate, StoreRefused
+from ..devices.update import DeviceUpdate
+from ..table.contract import StoreRefused
 
 MOST_REFUSALS_BISECTED = 10  # in one batch; with more, row by row costs fewer statements
 
@@ -113,7 +114,7 @@ def _reductions(update: DeviceUpdate) -> Iterator[tuple[DeviceUpdate, str]]:
 
 
 def _without(update: DeviceUpdate, *, document: bool = False, status: bool = False) -> DeviceUpdate:
-    reduced = DeviceUpdate(update.uuid)
+    reduced = DeviceUpdate(update.uuid, update.key)
     for name in ("kinds", "document", "status", "last_seen", "last_heartbeat", "is_online"):
         setattr(reduced, name, getattr(update, name))
     if document:

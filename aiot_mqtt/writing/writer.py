@@ -20,9 +20,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from ..devices.update import DeviceUpdate
 from ..ingest.pending import Batch, PendingUpdates
 from ..spool.spooler import Spooler
-from ..table.contract import DeviceUpdate, Store, StoreError, TableDescription
+from ..table.contract import Store, StoreError, TableDescription
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.refusals import Refusals
@@ -298,7 +299,8 @@ class Writer(Service):
     async def _write_part(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
         batch = self._backlog.in_flight
         assert batch is not None
-        return await self._attempts.make(lambda: self._store.write(updates), lambda: not batch.deliveries)
+        written = await self._attempts.make(lambda: self._store.write(updates), lambda: not batch.deliveries)
+        return written.unknown
 
     async def _settle(
         self, updates: Sequence[DeviceUpdate], unknown: frozenset[str], refusal: Refusal | None = None

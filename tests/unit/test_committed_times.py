@@ -8,8 +8,8 @@ from uuid import uuid4
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
+from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.committed_times import CommittedTimes
-from aiot_mqtt.table.contract import DeviceUpdate
 
 
 def at(second: int) -> str:

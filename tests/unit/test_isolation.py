@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
-from aiot_mqtt.table.contract import DeviceUpdate, StoreRefused, StoreUnavailable
+from aiot_mqtt.devices.update import DeviceUpdate
+from aiot_mqtt.table.contract import StoreRefused, StoreUnavailable
 from aiot_mqtt.writing.bad_rows import MOST_REFUSALS_BISECTED, Refusal, write_around_refusals
 
 Told = tuple[str, str | None, str, int]

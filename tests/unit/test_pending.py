@@ -8,8 +8,8 @@ from random import Random
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
+from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.pending import UPDATE_BYTES, PendingUpdates
-from aiot_mqtt.table.contract import DeviceUpdate
 
 NOW = "2026-11-23 10:00:00"
 LATER = "2026-11-23 10:00:01"

@@ -11,18 +11,19 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import ReportRules
+from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.committed_times import CommittedTimes
 from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.presence.monitor import PresenceMonitor
 from aiot_mqtt.table.contract import (
-    DeviceUpdate,
     Silence,
     SilentDevice,
     StoreConflict,
     StoreError,
     StoreRefused,
     StoreUnavailable,
+    Written,
 )
 from aiot_mqtt.table.memory import MemoryTable, Row
 from aiot_mqtt.telemetry import log_lines
@@ -46,7 +47,7 @@ class SlowTable(MemoryTable):
     def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
         return self._held(self.hold_sweeps).addCallback(lambda _: MemoryTable.set_offline(self, ids, silence))
 
-    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+    def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         return self._held(self.hold_writes).addCallback(lambda _: MemoryTable.write(self, updates))
 
     def _held(self, hold: bool) -> Deferred[None]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
+from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.spool import file as spool_module
 from aiot_mqtt.spool.file import Opened, Spool, SpoolDamaged, SpoolError
-from aiot_mqtt.table.contract import DeviceUpdate
 from tests.store_contract import EARLIER, LATER, make_update
 
 ROOT = Path(__file__).resolve().parent.parent.parent

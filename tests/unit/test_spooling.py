@@ -16,12 +16,13 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
+from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.committed_times import CommittedTimes
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.spool import file as spool_module
 from aiot_mqtt.spool.file import Spool, SpoolError
 from aiot_mqtt.spool.spooler import Spooler
-from aiot_mqtt.table.contract import DeviceUpdate, StoreConflict, StoreMisconfigured, StoreUnavailable
+from aiot_mqtt.table.contract import StoreConflict, StoreMisconfigured, StoreUnavailable, Written
 from aiot_mqtt.table.memory import MemoryTable
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
@@ -64,7 +65,7 @@ class HeldTable(MemoryTable):
         super().__init__(uuids)
         self.held = held
 
-    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+    def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         return self.held.call(self._write, list(updates))
 
 

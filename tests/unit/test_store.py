@@ -7,8 +7,8 @@ from dataclasses import FrozenInstanceError
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
+from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.table.contract import (
-    DeviceUpdate,
     StoreConflict,
     StoreError,
     StoreLoginRefused,

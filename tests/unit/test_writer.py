@@ -10,15 +10,16 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
+from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.table.contract import (
-    DeviceUpdate,
     StoreConflict,
     StoreLoginRefused,
     StoreMisconfigured,
     StoreRefused,
     StoreUnavailable,
     TableDescription,
+    Written,
 )
 from aiot_mqtt.table.memory import MemoryTable
 from aiot_mqtt.telemetry import log_lines
@@ -45,7 +46,7 @@ class HeldTable(MemoryTable):
         super().__init__(uuids)
         self.held: list[tuple[Deferred[None], Sequence[DeviceUpdate]]] = []
 
-    def write(self, updates: Sequence[DeviceUpdate]) -> Deferred[frozenset[str]]:
+    def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         released: Deferred[None] = Deferred()
         self.held.append((released, updates))
         return released.addCallback(lambda _: MemoryTable.write(self, updates))
@@ -383,11 +384,11 @@ class WriterTests(SynchronousTestCase):
         class Broken(MemoryTable):
             faults = 5
 
-            def _write(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
+            def _write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None) -> Written:
                 self.faults -= 1
                 if self.faults >= 0:
                     raise ZeroDivisionError("a bug")
-                return super()._write(updates)
+                return super()._write(updates, unless_heard_until)
 
         self.set_up(Broken(["a", "b"]))
         self.writer.startService()
@@ -425,7 +426,7 @@ class WriterTests(SynchronousTestCase):
 
     def test_a_row_that_is_refused_is_not_told_as_committed(self) -> None:
         class Refusing(MemoryTable):
-            def _write(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
+            def _write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None) -> Written:
                 raise StoreRefused("a trigger says no")
 
         self.set_up(Refusing(["a"]))
