@@ -34,6 +34,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from . import __version__
 from .devices.report import ReportRules
+from .devices.update import table_time
 from .ingest.committed_times import CommittedTimes
 from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
@@ -41,7 +42,8 @@ from .mqtt.connection import ConnectOptions
 from .mqtt.subscriber import Subscriber
 from .presence.monitor import PresenceMonitor
 from .settings.settings import ConfigError, Settings, load_settings
-from .spool.file import Spool
+from .spool.found import SpoolOwner
+from .spool.spool import Spool
 from .spool.spooler import Spooler
 from .table.contract import StoreService
 from .table.mysql import DatabaseAddress, DeviceTable
@@ -233,7 +235,15 @@ class AiotMqttService(MultiService):
         self._spool_threads: ThreadPool | None = None
         self._spooler: Spooler | None = None
         if settings.spool_file:
-            spool = Spool(Path(settings.spool_file).absolute())
+            owner = SpoolOwner(
+                host=settings.db_host,
+                port=settings.db_port,
+                database=settings.db_name,
+                table=settings.db_table,
+                topic_prefix=settings.mqtt_topic_prefix,
+                time_zone=str(settings.db_timezone),
+            )
+            spool = Spool(Path(settings.spool_file).absolute(), owner)
             self._spooler = Spooler(spool, self._run_in_spool_thread, self.counters, reactor)
         self.writer = Writer(
             self.table,
@@ -241,13 +251,15 @@ class AiotMqttService(MultiService):
             self.counters,
             refusals,
             reactor,
+            now=lambda: table_time(wall_clock(), settings.db_timezone),
             spooler=self._spooler,
             window=lambda: self.subscriber.window,
+            window_exceeded=lambda: self.subscriber.pause_reading(),  # noqa: PLW0108 it is made below
             database=str(table or address),
             table_described=self.ingest.table_described,
         )
         if committed_times is not None:
-            self.writer.rows_committed = committed_times.committed
+            self.writer.add_listener(committed_times)
         self.subscriber = Subscriber(
             _broker_endpoint(settings, reactor),
             ConnectOptions(
@@ -266,7 +278,6 @@ class AiotMqttService(MultiService):
             topic_prefix=settings.mqtt_topic_prefix,
             protocol=settings.mqtt_protocol,
         )
-        self.writer.window_exceeded = self.subscriber.pause_reading
         children: list[Any] = [self.table, self.writer, self.subscriber]
         if settings.heartbeat_timeout:
             presence = PresenceMonitor(
@@ -336,7 +347,7 @@ class AiotMqttService(MultiService):
             left = max(0.1, deadline - self._reactor.seconds() - reserve)
             await _within(child.stopService(), left, self._reactor)
         if self._spooler is not None:
-            await _within(Deferred.fromCoroutine(self._spooler.close()), 0.1, self._reactor)
+            await _within(self._spooler.close(), 0.1, self._reactor)
             assert self._spool_threads is not None
             self._spool_threads.stop()
         self._log_figures()

@@ -15,6 +15,8 @@ import orjson
 # its JSON columns take 31 and refuse 32 (tried on 10.11).
 MAX_JSON_DEPTH = 31
 DEFAULT_STATUS_LENGTH = 20
+DEVICE_PATTERN = "[A-Za-z0-9._:-]{1,36}"
+"""What a topic level must be like to be looked for in the table."""
 
 _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,19}")
 _NUMBER = re.compile(r"\s*[+-]?\d+\s*")
@@ -91,7 +93,7 @@ class ReportRules:
 
     def __post_init__(self) -> None:
         prefix = re.escape(self.topic_prefix)
-        pattern = re.compile(rf"{prefix}/([A-Za-z0-9._:-]{{1,36}})/(data|status|heartbeat)")
+        pattern = re.compile(rf"{prefix}/({DEVICE_PATTERN})/(data|status|heartbeat)")
         object.__setattr__(self, "topic_pattern", pattern)
 
 

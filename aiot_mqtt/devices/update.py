@@ -26,7 +26,6 @@ class DeviceUpdate:
         "last_heartbeat",
         "last_seen",
         "seen_order",
-        "spool_version",
         "status",
         "status_order",
         "uuid",
@@ -54,8 +53,6 @@ class DeviceUpdate:
         self.document_order = 0
         self.status_order = 0
         self.heartbeat_order = 0
-        self.spool_version = 0
-        """The version of its row in the spool, which then counts its deliveries; 0: it is not there."""
 
     @property
     def deliveries(self) -> int:
@@ -78,21 +75,6 @@ class DeviceUpdate:
             self.status, self.status_order = other.status, other.status_order
         if other.heartbeat_order > self.heartbeat_order:
             self.last_heartbeat, self.heartbeat_order = other.last_heartbeat, other.heartbeat_order
-        return superseded
-
-    def lay_over(self, older: DeviceUpdate) -> int:
-        """Take over what an older update of the same device assigns and this one does not.
-
-        :return: how many of the older one's deliveries that supersedes.
-        """
-        superseded = (self.kinds & older.kinds).bit_count()
-        self.kinds |= older.kinds
-        if self.document is None:
-            self.document = older.document
-        if self.status is None:
-            self.status = older.status
-        if self.last_heartbeat is None:
-            self.last_heartbeat = older.last_heartbeat
         return superseded
 
     def copy(self) -> DeviceUpdate:

@@ -70,7 +70,7 @@ class CommittedTimes:
             if key in generation:
                 generation[key] = (generation[key][0], UNSETTLED)
 
-    def committed(self, updates: Sequence[DeviceUpdate]) -> None:
+    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
         """These are in the table; to be told in the order of the commits."""
         for update in updates:
             key = update.key

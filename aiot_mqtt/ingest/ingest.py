@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import tzinfo
 
@@ -67,6 +67,7 @@ class Ingest:
         self._log_messages = log_messages
         self._pending_bound = pending_bound
         self._committed_times = committed_times
+        self._same_characters: Mapping[str, str] = {}
         self._second = -1
         self._now = ""
         self._taking = True
@@ -80,9 +81,11 @@ class Ingest:
         self._rules = replace(
             self._rules, status_length=description.status_length, status_words=description.status_words
         )
-        self._counters.superseded += self._pending.keys_are(uuid_key(description.same_characters))
-        if self._committed_times is not None:
-            self._committed_times.forget()  # by keys that may be others now
+        if description.same_characters != self._same_characters:
+            self._same_characters = description.same_characters
+            self._counters.superseded += self._pending.keys_are(uuid_key(description.same_characters))
+            if self._committed_times is not None:
+                self._committed_times.forget()  # it knows them by other keys
 
     def connection_started(self, connection: Acknowledger) -> None:
         """PUBLISH packets come on a new connection from now on."""

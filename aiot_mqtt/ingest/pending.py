@@ -50,13 +50,8 @@ class Batch:
 
     @property
     def deliveries(self) -> int:
-        """Deliveries that are counted nowhere yet: neither as stored and so on, nor with the spool's."""
-        return sum(update.deliveries for update in self.updates if not update.spool_version)
-
-    @property
-    def unsaved(self) -> list[DeviceUpdate]:
-        """Updates that neither the table nor the spool has."""
-        return [update for update in self.updates if update.kinds and not update.spool_version]
+        """Deliveries that are counted nowhere yet: neither as stored nor as anything else."""
+        return sum(update.deliveries for update in self.updates)
 
     def remove_first(self, count: int) -> None:
         """The first ``count`` updates are done with: acknowledge every PUBLISH that came before what is left.
@@ -220,16 +215,16 @@ class PendingUpdates:
         :return: how many of its deliveries were superseded meanwhile.
         """
         superseded = 0
-        for older in batch.updates:
-            older.key = self._key(older.uuid)  # it may be from before the table said
-            newer = self._updates.get(older.key)
-            if newer is None:
-                self._updates[older.key] = older
-                self.size += UPDATE_BYTES + len(older.document or b"")
-            else:
-                document = newer.document
-                superseded += newer.merge(older)
-                self.size += len(newer.document or b"") - len(document or b"")
+        newer_updates, self._updates = self._updates, {}
+        self.size = 0
+        # In the old order, so that what could not be written comes first again, and by and by alone.
+        for update in (*batch.updates, *newer_updates.values()):
+            update.key = self._key(update.uuid)  # it may be from before the table said
+            first = self._updates.setdefault(update.key, update)
+            if first is not update:
+                superseded += first.merge(update)
+        for update in self._updates.values():
+            self.size += UPDATE_BYTES + len(update.document or b"")
         if batch.acknowledger is self._acknowledger:
             self._packet_ids = [*batch.packet_ids, *self._packet_ids]
         self._preceding = [0] * len(self._updates)

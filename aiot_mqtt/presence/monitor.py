@@ -102,7 +102,7 @@ class PresenceMonitor(Service):
             (LoopingCall(self._sweep), check_interval),
             (LoopingCall(self._tell_evidence), DAY),
         ]
-        writer.devices_heard = self.devices_heard
+        writer.add_listener(self)
         self.goes_offline: Callable[[str], None] = lambda _device: None
         """Called with each device whose row a sweep is about to set."""
 
@@ -135,7 +135,7 @@ class PresenceMonitor(Service):
             and writer.is_accepted
         )
 
-    def devices_heard(self, updates: Sequence[DeviceUpdate]) -> None:
+    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
         """These were committed: learn from it, and count those that come back."""
         now = self._clock.seconds()
         heard = self._regularity.heard

@@ -1,32 +1,35 @@
-"""The spool beside the writer: one call at a time in a thread, what is in it, and what the operator is told of it."""
+"""The spool as the reactor sees it: its calls run in a thread, one at a time; what is in it is counted, and told."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..devices.update import DeviceUpdate
+from ..devices.update import DeviceUpdate, UuidKey
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Outage
-from .file import Spool, SpoolDamaged, SpoolError
+from .disk import SpoolError, SpoolInUse
+from .file import Chunk, Held
+from .spool import Looked, Spool
 
-T = TypeVar("T")
-
-RETRY_DELAY = 1.0  # s
 PROGRESS_INTERVAL = 10.0  # s
+MAX_ANSWER_TIME = 10.0  # s that the disk may take for one call before that is told
 
 RunInThread = Callable[..., Deferred[Any]]
 """Calls a function with arguments in a thread, one call after the other; fires with what it returns or raises."""
 
 
 class Spooler:
-    """What the writer does with the spool. Its rows count as pending until they are in the table."""
+    """What the writer does with the spool; what is on disk counts as pending until it is in the table.
+
+    Every method raises ``SpoolError`` where the disk fails it, which was told then; ``look`` comes next.
+    """
 
     _log = Logger()
 
@@ -35,174 +38,131 @@ class Spooler:
         self._run_in_thread = run_in_thread
         self._counters = counters
         self._clock = clock
+        self._turn = DeferredLock()
         self._where = {"path": str(spool.path)}
         self._outage = Outage(self._log, clock, log_lines.SPOOL_STILL_FAILING, log_lines.SPOOL_WORKS_AGAIN)
-        self.lock = DeferredLock()
-        """Held from a save until what was saved is marked so, and from a look at those marks until they are counted."""
-        self.is_open = False
-        self.devices = 0
-        """Whose states are held and not written yet."""
-        self.deliveries = 0
-        """That ride on these."""
-        self._is_unforgotten = False
-        self._emptied = 0
-        self._emptied_told = 0
+        self._told_foreign: list[tuple[str, str]] = []
+        self._written = 0  # devices since it was last empty
+        self._written_told = 0
         self._progress_told = 0.0
-        self._failed_at: float | None = None
+        self._held = Held()
+        self.is_empty = True
+        """Whether there is no file, as far as this process knows."""
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is in it, and on disk neither."""
-        return self.is_open and not (self.devices or self._is_unforgotten)
+    def deliveries(self) -> int:
+        """Deliveries on disk that are not in the table."""
+        return self._held.deliveries
 
-    @property
-    def may_try(self) -> bool:
-        """Whether it is worth a try to save: the last one did not fail a moment ago."""
-        return self._failed_at is None or self._clock.seconds() - self._failed_at >= RETRY_DELAY
+    async def look(self, *, is_late: bool) -> Looked:
+        """Find out what is on disk, and count what was found there or is gone.
 
-    async def open(self) -> None:
-        """Find what a former process left; returns once that is known.
-
-        A file that cannot be opened is waited for, like a database: it may hold what was acknowledged, and writing it
-        after what comes now would move rows back.
+        :param is_late: see ``Spool.look``.
+        :raises SpoolInUse: another process has it.
         """
-        while not self.is_open:
-            try:
-                await self._open()
-            except SpoolError as error:
-                if not await self._run_in_thread(self._spool.path.exists):
-                    self._failed(error)
-                    self.is_open = True  # there is nothing older, and saving will try again
-                    return
-                self._failed(error, log_lines.SPOOL_AWAITED)
-                await deferLater(self._clock, RETRY_DELAY)
+        looked: Looked = await self._call(partial(self._spool.look, is_late=is_late), line=log_lines.SPOOL_AWAITED)
+        self._counters.recovered += looked.found.deliveries
+        self._counters.superseded += looked.superseded
+        if looked.lost.deliveries:
+            self._counters.refused["spool_lost"] += looked.lost.deliveries
+        self._tell(looked)
+        return looked
 
-    async def close(self) -> None:
-        """Close the file; what it holds is found by the next ``open``."""
-        self.is_open = False
-        await self._run_in_thread(self._spool.close)
+    async def has_changed(self) -> bool:
+        """Whether files came or went behind our back."""
+        return bool(await self._call(self._spool.is_changed))
 
-    async def save(self, updates: Sequence[DeviceUpdate]) -> int:
-        """Put updates on disk, and mark them with their versions; for who holds the lock.
+    async def save(self, updates: Sequence[DeviceUpdate]) -> None:
+        """Put updates on disk; when this returns, they are.
 
-        :return: how many deliveries that supersedes.
-        :raises SpoolError: none is on disk.
+        :raises SpoolError: nobody knows whether they are; ``Looked.is_saved`` will tell.
         """
-        was_empty = not self.devices
-        try:
-            try:
-                saved = await self._run_in_thread(self._spool.save, updates)
-            except SpoolDamaged:
-                await self._open()
-                saved = await self._run_in_thread(self._spool.save, updates)
-        except SpoolError as error:
-            self._failed(error)
-            raise
-        self._worked()
-        for update, version in zip(updates, saved.versions, strict=True):
-            update.spool_version = version
-            self.deliveries += update.deliveries
-        self.deliveries -= saved.superseded
-        self.devices += saved.devices
-        if was_empty and self.devices:
+        was_empty = self.is_empty
+        superseded: int = await self._call(self._spool.save, updates)
+        self._counters.superseded += superseded  # not in one line: what stands left of an await is read before it
+        if was_empty:
             self._log.warn(log_lines.SPOOLING, **self._where)
-        return int(saved.superseded)
 
-    async def read(self, most: int, most_bytes: int) -> list[DeviceUpdate]:
-        """The next updates to be written, oldest first; none when all are written."""
-        if not self.devices:
-            return []
-        updates: list[DeviceUpdate] = await self._insist(self._spool.read, [], most, most_bytes)
-        if not updates:
-            self.devices = self.deliveries = 0
-        return updates
+    async def read(self, max_devices: int, max_bytes: int, key: UuidKey) -> Chunk | None:
+        """The next updates to be written, the oldest first; see ``Spool.read``."""
+        chunk: Chunk | None = await self._call(self._spool.read, max_devices, max_bytes, key)
+        return chunk
 
-    async def written(self, updates: Sequence[DeviceUpdate]) -> None:
-        """These are in the table, or refused by it; for who holds the lock.
+    async def written(self, chunk: Chunk, count: Callable[[], None]) -> None:
+        """A chunk is in the table, or refused by it; a file that was written whole is deleted.
 
-        What was saved anew meanwhile has its deliveries counted with the newer state, so here it has none any more.
+        :param count: counts what became of its deliveries, in the moment in which they are no longer the spool's. Not
+            called where they were lost from disk meanwhile, and so counted already.
         """
-        everything = frozenset(update.spool_version for update in updates)
-        self._is_unforgotten = True
-        current = await self._insist(self._spool.written, everything, updates)
-        for update in updates:
-            if update.spool_version in current:
-                self.devices -= 1
-                self.deliveries -= update.deliveries
-                self._emptied += 1
-            else:
-                update.kinds = 0
-            update.spool_version = 0
-
-    async def forget_written(self) -> None:
-        """Make it hold over a restart that updates were written.
-
-        With rows left, a disk that does not take it is left alone for now: a restart would write the same states
-        again, and no older ones. With none left it is insisted on, because what comes next is newer.
-        """
-        if not self._is_unforgotten:  # as after an attempt that failed
+        if not chunk.file.is_open:
             return
-        try:
-            await self._run_in_thread(self._spool.forget_written)
-        except SpoolError as error:
-            if self.devices:
-                self._failed(error)
-            else:
-                self._failed(error, log_lines.SPOOL_STUCK)
-                await deferLater(self._clock, RETRY_DELAY)
-                await self._insist(self._spool.forget_written, None, line=log_lines.SPOOL_STUCK)
-                self._is_unforgotten = False
-        else:
-            self._worked()
-            self._is_unforgotten = False
+
+        def counted() -> None:
+            self._counters.superseded += chunk.held.deliveries - sum(update.deliveries for update in chunk.updates)
+            self._written += chunk.held.devices
+            count()
+
+        await self._call(self._spool.written, chunk, line=log_lines.SPOOL_STUCK, then=counted)
         self._tell_progress()
 
-    async def _open(self) -> None:
-        opened = await self._run_in_thread(self._spool.open)
-        self._worked()
-        self.is_open = True
-        if opened.set_aside is not None:
-            self._log.error(log_lines.SPOOL_DAMAGED, aside=str(opened.set_aside), **self._where)
-            # Of what this process has put there it knows how much it was.
-            self._counters.refused["spool_damaged"] += self.deliveries
-            self.deliveries = self.devices = 0
-        elif opened.devices:
-            self._log.warn(log_lines.SPOOL_FOUND, devices=opened.devices, **self._where)
-        self._counters.recovered += opened.deliveries - self.deliveries
-        self.deliveries, self.devices = opened.deliveries, opened.devices
+    def close(self) -> Deferred[None]:
+        """Close the files, behind whatever the thread is at; what they hold is found by the next ``look``."""
+        return self._run_in_thread(self._spool.close)
 
-    async def _insist(
-        self, call: Callable[..., T], when_damaged: T, *arguments: object, line: str = log_lines.SPOOL_FAILED
-    ) -> T:
-        """Try until the disk does it."""
-        while True:
-            try:
-                result: T = await self._run_in_thread(call, *arguments)
-            except SpoolDamaged:
-                self.is_open = False
-                await self.open()
-                return when_damaged
-            except SpoolError as error:
-                self._failed(error, line)
-                await deferLater(self._clock, RETRY_DELAY)
-            else:
-                self._worked()
-                return result
-
-    def _worked(self) -> None:
-        self._failed_at = None
+    async def _call(
+        self,
+        call: Callable[..., Any],
+        *arguments: object,
+        line: str = log_lines.SPOOL_FAILED,
+        then: Callable[[], None] = lambda: None,
+    ) -> Any:
+        await self._turn.acquire()
+        slow = self._clock.callLater(MAX_ANSWER_TIME, self._tell_slow)
+        try:
+            result, error, self._held, self.is_empty = await self._run_in_thread(self._run, call, arguments)
+        finally:
+            if slow.active():
+                slow.cancel()
+            self._turn.release()
+        then()
+        if error is not None:
+            self._counters.retries["spool"] += 1
+            in_use = isinstance(error, SpoolInUse)
+            self._outage.failed(log_lines.SPOOL_IN_USE if in_use else line, str(error))
+            raise error
         self._outage.ended()
+        return result
 
-    def _failed(self, error: SpoolError, line: str = log_lines.SPOOL_FAILED) -> None:
-        self._failed_at = self._clock.seconds()
-        self._counters.retries["spool"] += 1
-        self._outage.failed(line, str(error))
+    def _run(self, call: Callable[..., Any], arguments: Sequence[object]) -> tuple[Any, SpoolError | None, Held, bool]:
+        """In the thread: a call, and what the spool holds after it, whether it failed or not."""
+        result = error = None
+        try:
+            result = call(*arguments)
+        except SpoolError as raised:
+            error = raised
+        return result, error, self._spool.held, self._spool.is_empty
+
+    def _tell(self, looked: Looked) -> None:
+        for path, aside, reason in looked.set_aside:
+            self._log.error(log_lines.SPOOL_DAMAGED, path=str(path), aside=str(aside), reason=reason)
+        foreign = [(str(path), reason) for path, reason in looked.foreign]
+        for path_text, reason in foreign:
+            if (path_text, reason) not in self._told_foreign:
+                self._log.error(log_lines.SPOOL_FOREIGN, path=path_text, reason=reason)
+        self._told_foreign = foreign
+        if looked.lost.devices:
+            self._log.error(log_lines.SPOOL_LOST, devices=looked.lost.devices, **self._where)
+        if looked.found.devices:
+            self._log.warn(log_lines.SPOOL_FOUND, devices=looked.found.devices, **self._where)
+
+    def _tell_slow(self) -> None:
+        self._outage.failed(log_lines.SPOOL_SLOW, f"{self._spool.path}: {MAX_ANSWER_TIME:.0f} s")
 
     def _tell_progress(self) -> None:
         now = self._clock.seconds()
-        if not self.devices:
-            self._log.info(log_lines.SPOOL_EMPTIED, devices=self._emptied, **self._where)
-            self._emptied = self._emptied_told = 0
-        elif self._emptied > self._emptied_told and now - self._progress_told >= PROGRESS_INTERVAL:
-            self._progress_told, self._emptied_told = now, self._emptied
-            self._log.info(log_lines.SPOOL_PROGRESS, written=self._emptied, left=self.devices)
+        if self.is_empty:
+            self._log.info(log_lines.SPOOL_EMPTIED, devices=self._written, **self._where)
+            self._written = self._written_told = 0
+        elif self._written > self._written_told and now - self._progress_told >= PROGRESS_INTERVAL:
+            self._progress_told, self._written_told = now, self._written
+            self._log.info(log_lines.SPOOL_PROGRESS, written=self._written, left=self._held.devices)

@@ -111,6 +111,14 @@ VALUE_REFUSED = _line(
 ROW_REFUSED = _line(
     "❌ 数据库拒绝设备 {device} 的更新: {reason}", "❌ The database refuses the update of device {device}: {reason}"
 )
+DEVICE_HAS_MANY_ROWS = _line(
+    "⚠️ 表中有多行的uuid等于 {device}，全部已更新；请给uuid加唯一索引或删除多余的行",
+    "⚠️ More than one row has a uuid equal to {device}, all are updated: uuid should be unique",
+)
+DEVICES_SHARE_ROW = _line(
+    "⚠️ 按uuid列的排序规则，{device} 与另一个uuid相同，写入同一行；请检查设备的uuid",
+    "⚠️ To the uuid column's collation {device} equals another device's uuid, so both write one row: check their uuids",
+)
 
 # The spool.
 SPOOLING = _line(
@@ -148,8 +156,38 @@ SPOOL_STILL_FAILING = _line(
 )
 SPOOL_WORKS_AGAIN = _line("✅ 本机暂存已恢复，中断了 {seconds} 秒", "✅ The spool works again after {seconds} s")
 SPOOL_DAMAGED = _line(
-    "❌ 本机暂存 {path} 已损坏，已改名为 {aside}；其中未写入数据库的状态无法恢复，服务继续运行",
-    "❌ {path} is damaged and was renamed to {aside}: what it held is not in the database; the service goes on",
+    "❌ 本机暂存 {path} 已损坏（{reason}），已改名为 {aside}；其中未写入数据库的状态无法恢复，服务继续运行",
+    "❌ {path} is damaged ({reason}) and was renamed to {aside}: what it held is not in the database; the service"
+    " goes on",
+)
+SPOOL_FOREIGN = _line(
+    "❌ {path} 不是本服务当前配置的暂存文件（{reason}），不读、不写、不删除；用 aiot-mqtt spool 查看、导出或丢弃，"
+    "或改回原来的配置，或换一个SPOOL_FILE",
+    "❌ {path} is not the spool of this service as it is set up now ({reason}): it is not read, written or deleted;"
+    " 'aiot-mqtt spool' shows, exports or discards it, or set up as before, or name another SPOOL_FILE",
+)
+SPOOL_IN_USE = _line(
+    "❌ 本机暂存被占用 - {reason}；其中可能有更早的状态，等那个进程结束后才写数据库",
+    "❌ The spool is in use - {reason}; it may hold older states, so nothing is written before that process has ended",
+)
+SPOOL_BLIND = _line(
+    "❌ 本机暂存的位置无法查看 - {reason}；先直接写数据库，暂存不可用；以后出现的旧文件只补写表中没有更新过的设备",
+    "❌ What the spool holds cannot be looked at - {reason}; the database is written without it, nothing can be kept"
+    " on this host; should an old file turn up, only devices that were not heard since get its states",
+)
+SPOOL_FAILED_UNEXPECTEDLY = _line(
+    "❌ 本机暂存出现意外错误（请报告此问题），稍后重试",
+    "❌ Unexpected error of the spool (please report it), trying again",
+)
+SPOOL_SLOW = _line(
+    "❌ 本机磁盘没有响应 - {reason}；等待期间不写数据库，消息由Broker保留",
+    "❌ This host's disk does not answer - {reason}; nothing is written until it does, the broker keeps the messages",
+)
+SPOOL_LOST = _line(
+    "❌ 本机暂存 {path} 中 {devices} 台设备的状态已不在磁盘上（文件损坏、被移走或磁盘被卸载）；"
+    "文件重新出现时会写入数据库",
+    "❌ The states of {devices} devices in {path} are gone (damaged, moved away, or the disk unmounted); should it"
+    " come back, the database gets them",
 )
 SPOOL_OFF = _line(
     "⚠️ SPOOL_FILE为空: 数据库不可用时消息不确认，先占用接收窗口（{window} 条），再由Broker排队"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -62,6 +63,15 @@ class Refusals:
             self._counters.status_ignored += 1
         line = log_lines.ROW_REFUSED if column is None else log_lines.VALUE_REFUSED
         self._warn(f"refused_by_database {column}", device, line, device=device, column=column, reason=shorten(detail))
+
+    def ambiguous(self, uuids: Iterable[str], *, has_many_rows: bool) -> None:
+        """What these devices sent was stored, but the table does not tell devices apart as it should.
+
+        :param has_many_rows: each of them has more than one row; else they share one.
+        """
+        line = log_lines.DEVICE_HAS_MANY_ROWS if has_many_rows else log_lines.DEVICES_SHARE_ROW
+        for device in uuids:
+            self._warn("ambiguous", device, line, device=shorten(device))
 
     def ignored_status(self, device: str, detail: str, payload: bytes) -> None:
         """A status was left out, the rest of its message counts: nothing is refused, but somebody should know."""

@@ -1,10 +1,11 @@
-"""All that waits in memory: pending, in flight, and on its way to disk; and since when the oldest of it has waited.
+"""What was received and is in memory: pending, in flight to the table, or on its way to disk.
 
-Pure: told of time, never asks for it.
+Pure: a clock's reading is an argument. Each delivery is in exactly one of the three, so they can be added up.
 """
 
 from __future__ import annotations
 
+from ..devices.update import DeviceUpdate
 from ..ingest.pending import Batch, PendingUpdates
 
 ARRIVAL_INTERVAL = 0.1  # s by which an age may be told too high
@@ -14,12 +15,14 @@ Arrivals = list[tuple[int, float]]
 
 
 class Backlog:
-    """What is not in the table yet, as long as it is not in the spool either."""
+    """Everything that is not in the table yet, as long as it is not in the spool either."""
 
     def __init__(self, pending: PendingUpdates) -> None:
         self.pending = pending
         self.in_flight: Batch | None = None
-        """What is being written; of it, what the spool has counts there."""
+        """What is being written."""
+        self.is_in_flight_saved = False
+        """The spool has what is in flight, too, and counts it."""
         self._being_saved: Batch | None = None
         self._pending_arrivals: Arrivals = []
         self._in_flight_arrivals: Arrivals = []
@@ -28,24 +31,36 @@ class Backlog:
     @property
     def deliveries(self) -> int:
         """Deliveries neither stored nor superseded."""
-        batches = (self.in_flight, self._being_saved)
-        return self.pending.deliveries + sum(batch.deliveries for batch in batches if batch)
+        return self.pending.deliveries + sum(batch.deliveries for batch in self._counted_batches)
 
     @property
     def unacknowledged(self) -> int:
         """PUBLISH packets that are owed an acknowledgement."""
         batches = (self.in_flight, self._being_saved)
-        return self.pending.unacknowledged + sum(len(batch.packet_ids) for batch in batches if batch)
+        return self.pending.unacknowledged + sum([len(batch.packet_ids) for batch in batches if batch is not None])
 
     @property
     def size(self) -> int:
         """Bytes that could be in the spool instead, an estimate."""
-        return self.pending.size + (0 if self.in_flight is None else self.in_flight.size)
+        return self.pending.size + (0 if self._unsaved_in_flight is None else self._unsaved_in_flight.size)
 
     @property
     def needs_saving(self) -> bool:
         """Whether there is anything that neither the table nor the spool has."""
-        return bool(self.pending) or (self.in_flight is not None and self.in_flight.deliveries > 0)
+        return bool(self.pending) or self._unsaved_in_flight is not None
+
+    @property
+    def is_being_saved(self) -> bool:
+        """Whether something is on its way to disk."""
+        return self._being_saved is not None
+
+    @property
+    def _unsaved_in_flight(self) -> Batch | None:
+        return None if self.is_in_flight_saved else self.in_flight
+
+    @property
+    def _counted_batches(self) -> list[Batch]:
+        return [batch for batch in (self._unsaved_in_flight, self._being_saved) if batch is not None]
 
     def oldest_age(self, now: float) -> float:
         """Seconds that the oldest of what is pending or in flight has waited."""
@@ -65,42 +80,40 @@ class Backlog:
             arrivals.append((count, since))
 
     def take_off(self) -> Batch:
-        """Everything pending, to be written."""
+        """Everything pending, to be written; ``landed`` or ``put_back`` follows."""
         self.in_flight = self.pending.take()
+        self.is_in_flight_saved = False
         self._in_flight_arrivals, self._pending_arrivals = self._pending_arrivals, []
         return self.in_flight
 
-    def land(self) -> None:
+    def landed(self) -> None:
         """Nothing is in flight any more."""
         self.in_flight = None
+        self.is_in_flight_saved = False
         self._in_flight_arrivals = []
 
     def put_back(self) -> int:
-        """Have what was in flight written again; returns how many of its deliveries were superseded meanwhile."""
-        batch = self.in_flight
-        if batch is None:
-            return 0
-        batch.updates = batch.unsaved
-        arrivals = self._in_flight_arrivals
-        self.land()
-        return self._restore(batch, arrivals)
+        """Have what was in flight written again, unless the spool has it.
 
-    def begin_to_save(self) -> Batch:
-        """Everything pending, to be put in the spool above what is in flight; ``saved`` or ``not_saved`` follows."""
+        :return: how many of its deliveries were superseded meanwhile.
+        """
+        batch, arrivals = self._unsaved_in_flight, self._in_flight_arrivals
+        self.landed()
+        return 0 if batch is None else self._restore(batch, arrivals)
+
+    def begin_to_save(self) -> list[DeviceUpdate]:
+        """Everything in flight and pending, to be put in the spool; ``saved`` or ``not_saved`` follows."""
+        in_flight = [] if self._unsaved_in_flight is None else self._unsaved_in_flight.updates
         self._being_saved = self.pending.take()
         self._being_saved_arrivals, self._pending_arrivals = self._pending_arrivals, []
-        return self._being_saved
+        return in_flight + self._being_saved.updates
 
-    def saved(self, chunk: int) -> None:
-        """Disk has what is in flight and what was to be saved: acknowledge it, in this order.
-
-        :param chunk: how many updates in flight somebody is still at; the spool gives the others back.
-        """
+    def saved(self) -> None:
+        """Disk has what was in flight and what was pending: acknowledge it, in this order."""
         taken, self._being_saved = self._being_saved, None
         if self.in_flight is not None:
             self.in_flight.acknowledge()
-            del self.in_flight.updates[chunk:]
-            self.in_flight.size = 0
+            self.is_in_flight_saved = True
         self._in_flight_arrivals = []
         assert taken is not None
         taken.acknowledge()

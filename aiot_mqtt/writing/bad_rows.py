@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
+from typing import Protocol
 
 from ..devices.report import DATA, STATUS
 from ..devices.update import DeviceUpdate
-from ..table.contract import StoreRefused
+from ..table.contract import StoreMisconfigured, StoreRefused, Written
 
 MOST_REFUSALS_BISECTED = 10  # in one batch; with more, row by row costs fewer statements
 
@@ -24,53 +25,66 @@ class Refusal:
     """How many deliveries that refuses; the update's others were written."""
 
 
-Write = Callable[[Sequence[DeviceUpdate]], Awaitable[frozenset[str]]]
-"""Writes updates in one transaction and says which have no row; raises StoreRefused when one of them is not taken."""
+class Table(Protocol):
+    """What taking a batch apart needs: a way to write, and somebody who is told what became of it."""
 
-Settle = Callable[[Sequence[DeviceUpdate], frozenset[str], Refusal | None], Awaitable[None]]
-"""Told of updates that are done with, which of them have no row, and, of a single one, what of it was refused."""
+    async def write(self, updates: Sequence[DeviceUpdate]) -> Written:
+        """Write updates in one transaction. :raises StoreRefused: the server says no to it."""
+        ...
+
+    async def why_no_times(self, update: DeviceUpdate) -> str | None:
+        """See ``Store.why_no_times``."""
+        ...
+
+    async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: Refusal | None) -> None:
+        """These updates are done with; what of a single one was refused, where anything was."""
+        ...
 
 
-async def write_around_refusals(updates: Sequence[DeviceUpdate], write: Write, settle: Settle) -> None:
-    """Write all that the table takes; of a bad row only the document or the status that is refused is taken out.
+async def write_around_refusals(updates: Sequence[DeviceUpdate], table: Table) -> None:
+    """Write all that the table takes; of a bad row only the document or the status that is refused is left out.
 
     A bad row is looked for in halves, and what of the batch is left goes into one statement again. So it costs one
     statement for each halving and a few for itself: at most 2·log2(n) in a batch of a thousand.
+
+    :raises StoreMisconfigured: the table takes not even times, of no row: nothing is refused for that.
     """
     rest = list(updates)
+    was_tried = False
     for _ in range(MOST_REFUSALS_BISECTED):
         try:
-            await settle(rest, await write(rest), None)
+            await table.settle(rest, await table.write(rest), None)
         except StoreRefused as refused:
-            rest = await _write_up_to_refusal(rest, str(refused), write, settle)
+            if not refused.is_certain and not was_tried:
+                was_tried = True  # it may be gone the next time, as a server's own trouble is
+                continue
+            rest = await _write_up_to_refusal(rest, refused, table)
         else:
             return
         if not rest:
             return
-    await _write_row_by_row(rest, write, settle)
+    await _write_row_by_row(rest, table)
 
 
-async def _write_row_by_row(updates: list[DeviceUpdate], write: Write, settle: Settle) -> None:
+async def _write_row_by_row(updates: list[DeviceUpdate], table: Table) -> None:
     """Write rows of which many are refused; where some stretches are all good, with fewer statements than rows."""
     size = isqrt(len(updates))
     for part in (updates[at : at + size] for at in range(0, len(updates), size)):
         try:
-            await settle(part, await write(part), None)
+            await table.settle(part, await table.write(part), None)
         except StoreRefused:
             for update in part:
-                await _write_single(update, write, settle)
+                await _write_single(update, table)
 
 
-async def _write_single(update: DeviceUpdate, write: Write, settle: Settle) -> None:
+async def _write_single(update: DeviceUpdate, table: Table) -> None:
     try:
-        await settle([update], await write([update]), None)
+        await table.settle([update], await table.write([update]), None)
     except StoreRefused as refused:
-        await _write_without_refused_value(update, str(refused), write, settle)
+        await _write_without_refused_value(update, refused, table)
 
 
-async def _write_up_to_refusal(
-    part: list[DeviceUpdate], reason: str, write: Write, settle: Settle
-) -> list[DeviceUpdate]:
+async def _write_up_to_refusal(part: list[DeviceUpdate], refusal: StoreRefused, table: Table) -> list[DeviceUpdate]:
     """Find one bad row in a part that was refused; returns what is not written yet."""
     rest: list[DeviceUpdate] = []
     is_known = True  # that the part holds a bad row: it was refused as it is
@@ -78,29 +92,45 @@ async def _write_up_to_refusal(
         half = len(part) // 2
         left, right = part[:half], part[half:]
         try:
-            await settle(left, await write(left), None)
+            await table.settle(left, await table.write(left), None)
         except StoreRefused as refused:
-            part, rest, reason, is_known = left, right + rest, str(refused), True
+            part, rest, refusal, is_known = left, right + rest, refused, True
         else:
             part, is_known = right, False
     if is_known:
-        await _write_without_refused_value(part[0], reason, write, settle)
+        await _write_without_refused_value(part[0], refusal, table)
     else:
-        await _write_single(part[0], write, settle)
+        await _write_single(part[0], table)
     return rest
 
 
-async def _write_without_refused_value(update: DeviceUpdate, reason: str, write: Write, settle: Settle) -> None:
+async def _write_without_refused_value(update: DeviceUpdate, refusal: StoreRefused, table: Table) -> None:
+    """Write what is taken of an update that was refused as it is."""
     for reduced, column in _reductions(update):
         try:
-            unknown = await write([reduced])
+            written = await table.write([reduced])
         except StoreRefused as refused:
-            reason = str(refused)
+            refusal = refused
         else:
-            refused_deliveries = update.deliveries - reduced.deliveries
-            await settle([update], unknown, Refusal(column, reason, refused_deliveries))
+            refused_again = refusal if refusal.is_certain else await _refusal(update, table)
+            if refused_again is not None:
+                deliveries = update.deliveries - reduced.deliveries
+                await table.settle([update], written, Refusal(column, str(refused_again), deliveries))
             return
-    await settle([update], frozenset(), Refusal(None, reason, update.deliveries))
+    if (fault := await table.why_no_times(update)) is not None:
+        raise StoreMisconfigured(fault)
+    refused_again = refusal if refusal.is_certain else await _refusal(update, table)
+    if refused_again is not None:
+        await table.settle([update], Written(), Refusal(None, str(refused_again), update.deliveries))
+
+
+async def _refusal(update: DeviceUpdate, table: Table) -> StoreRefused | None:
+    """Try an update once more, now that the server has taken another: the refusal may have been its own trouble."""
+    try:
+        await table.settle([update], await table.write([update]), None)
+    except StoreRefused as refused:
+        return refused
+    return None
 
 
 def _reductions(update: DeviceUpdate) -> Iterator[tuple[DeviceUpdate, str]]:
@@ -114,9 +144,7 @@ def _reductions(update: DeviceUpdate) -> Iterator[tuple[DeviceUpdate, str]]:
 
 
 def _without(update: DeviceUpdate, *, document: bool = False, status: bool = False) -> DeviceUpdate:
-    reduced = DeviceUpdate(update.uuid, update.key)
-    for name in ("kinds", "document", "status", "last_seen", "last_heartbeat", "is_online"):
-        setattr(reduced, name, getattr(update, name))
+    reduced = update.copy()
     if document:
         reduced.document = None
         # One delivery brought the document that stands here; which of the two kinds makes no difference to a sum.

@@ -2,9 +2,7 @@
 
 There is no flush timer. An idle writer starts at once, so a quiet system has low latency; a busy one collects while
 the last batch commits, so a loaded system gets large batches. The order of writes comes from there being one writer.
-
-What waits too long, because the database is away, or takes too much memory goes to the spool and is acknowledged. The
-spool is emptied before anything later is written.
+What is on disk goes before anything later (``data_path``).
 """
 
 from __future__ import annotations
@@ -15,29 +13,32 @@ from random import random
 from typing import Any, TypeVar
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..devices.update import DeviceUpdate
+from ..devices.update import DeviceUpdate, UuidKey, uuid_key
 from ..ingest.pending import Batch, PendingUpdates
+from ..spool.disk import SpoolError
 from ..spool.spooler import Spooler
-from ..table.contract import Store, StoreError, TableDescription
+from ..table.contract import Store, StoreConflict, StoreError, StoreUnavailable, TableDescription
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.refusals import Refusals
+from ..telemetry.survive import go_on, start
 from .backlog import Backlog
-from .bad_rows import Refusal, write_around_refusals
-from .overflow import CHUNK, Overflow
-from .retry import Attempts, Pointless
+from .bad_rows import write_around_refusals
+from .chunk_size import MAX_BYTES, ChunkSize
+from .data_path import DataPath, DataPathEvents, State
+from .retry import Retry
+from .saver import Saver
+from .settlement import CommitListener, Settlement
 
 T = TypeVar("T")
 
-CHUNK_BYTES = 4 * 1024 * 1024  # of documents that are read from the spool at one time
-RETRY_DELAY = 1.0  # s after a fault of ours
-MOST_UNACKNOWLEDGED = 65535  # PUBLISH packets on one connection: there are no more packet identifiers
-MOST_FILL_TIME = 0.002  # s that a broker gets to use up a small window again
+MAX_UNACKNOWLEDGED = 65535  # PUBLISH packets on one connection: there are no more packet identifiers
+MAX_FILL_TIME = 0.002  # s that a broker gets to use up a small window again
+SMALL_WINDOW = 1000  # PUBLISH packets: a window that is used up by less is filled again before it is written
 
 
 class Writer(Service):
@@ -53,45 +54,61 @@ class Writer(Service):
         refusals: Refusals,
         clock: IReactorTime,
         *,
+        now: Callable[[], str],
         spooler: Spooler | None = None,
-        window: Callable[[], int] = lambda: MOST_UNACKNOWLEDGED,
+        window: Callable[[], int] = lambda: MAX_UNACKNOWLEDGED,
+        window_exceeded: Callable[[], None] = lambda: None,
         database: str = "",
         table_described: Callable[[TableDescription], None] = lambda _description: None,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
+        :param now: the time as the table's columns hold it.
         :param spooler: takes what the database does not; None: it stays unacknowledged.
         :param window: PUBLISH packets that may be unacknowledged at one time.
+        :param window_exceeded: called when the broker has more unacknowledged than it may.
         :param database: where the table is, as log lines name it.
-        :param table_described: told what the table says about itself, once it was seen.
+        :param table_described: told what the table says about itself, whenever it was looked at.
         :param jitter: seconds added to each delay between attempts, so that instances do not retry in step.
         """
         self._store = store
         self._pending = pending
         self._counters = counters
-        self._refusals = refusals
         self._clock = clock
+        self._now = now
         self._spooler = spooler
         self._window = window
-        self._filled: Deferred[None] | None = None
-        self._backlog = Backlog(pending)
-        self._overflow: Overflow | None = None
-        if spooler is not None:
-            self._overflow = Overflow(self._backlog, spooler, counters, clock, window=window)
-            self._overflow.all_saved = self._all_saved
+        self._window_exceeded = window_exceeded
         self._database = database
         self._table_described = table_described
-        self._attempts = Attempts(counters, clock, database=database, deliveries=lambda: self.deliveries, jitter=jitter)
-        self._described = False
+        self._path = DataPath()
+        self._backlog = Backlog(pending)
+        self._saver: Saver | None = None
+        if spooler is not None:
+            self._saver = Saver(
+                self._path, self._backlog, spooler, counters, clock, window=window, wake=self._start_if_needed
+            )
+        self._settlement = Settlement(
+            store,
+            self._path,
+            self._backlog,
+            counters=counters,
+            refusals=refusals,
+            database_answered=self._database_answered,
+        )
+        self._retry = Retry(counters, clock, database=database, deliveries=lambda: self.deliveries, jitter=jitter)
+        self._chunk_size = ChunkSize()
+        self._filled: Deferred[None] | None = None
+        self._key: UuidKey = str
+        self._is_described = self._was_described = False
+        self._is_there = False
         self._peak = 0
         self._jobs: list[tuple[Callable[[], Deferred[Any]], Deferred[Any]]] = []
         self._work: Deferred[None] | None = None
-        self.window_exceeded: Callable[[], None] = lambda: None
-        """Called when the broker has more unacknowledged than it may."""
-        self.devices_heard: Callable[[Sequence[DeviceUpdate]], None] = lambda _updates: None
-        """Called with updates that were committed."""
-        self.rows_committed: Callable[[Sequence[DeviceUpdate]], None] = lambda _updates: None
-        """The same, before anybody else; an update without kinds is older than what the spool has of its device."""
+
+    def add_listener(self, listener: CommitListener) -> None:
+        """Tell somebody of updates that were committed; those that were added first are told first."""
+        self._settlement.listeners.append(listener)
 
     @property
     def spooled(self) -> int:
@@ -108,10 +125,10 @@ class Writer(Service):
         """PUBLISH packets that wait for their acknowledgement."""
         return self._backlog.unacknowledged
 
-    def take_peak(self) -> int:
-        """The most PUBLISH packets that were unacknowledged at one time since the last call."""
-        peak, self._peak = self._peak, 0
-        return peak
+    @property
+    def state(self) -> State:
+        """What the data path does now."""
+        return self._path.state
 
     @property
     def oldest_age(self) -> float:
@@ -121,22 +138,26 @@ class Writer(Service):
     @property
     def is_accepted(self) -> bool:
         """Whether the table holds all that was received but the last moments: its last write was taken, or there was
-        none to take yet, and nothing older waits in the spool.
+        none to take yet, and nothing older waits on disk.
         """
-        return self._described and not self._attempts.is_failing and self._is_spool_empty
+        return self._is_described and not self._retry.is_failing and self._path.state is State.DIRECT
 
-    @property
-    def _is_spool_empty(self) -> bool:
-        return self._spooler is None or self._spooler.is_empty
+    def take_peak(self) -> int:
+        """The most PUBLISH packets that were unacknowledged at one time since the last call."""
+        peak, self._peak = self._peak, 0
+        return peak
 
     def startService(self) -> None:
-        """Begin, with a look at the table: an operator wants to know at start whether it can be served."""
+        """Begin, with a look at the disk and at the table: an operator wants to know whether it can be served."""
         super().startService()
-        self._described = False
-        self._attempts.begin()
+        self._is_described = False
+        self._retry.begin()
+        if self._saver is not None:
+            self._saver.start()
+        else:
+            self._path.happens(DataPathEvents.started)
+            self._path.happens(DataPathEvents.found_nothing)
         self._counters.superseded += self._backlog.put_back()
-        if self._overflow is not None:
-            self._overflow.start()
         self._start_work()
 
     def stopService(self) -> Deferred[None]:
@@ -145,49 +166,44 @@ class Writer(Service):
         Cancelling the Deferred gives up.
         """
         super().stopService()
-        self._attempts.make_last()
-        if self._overflow is not None:
-            self._overflow.hurry()
+        self._retry.make_last()
+        if self._saver is not None:
+            self._saver.hurry()
         for _, done in self._jobs:
             done.cancel()
         self._jobs.clear()
         if self._work is None and self._pending:
             self._start_work()
-        stopping = Deferred.fromCoroutine(self._stop())
-        if stopping.called:
-            return succeed(None)
-        finished: Deferred[None] = Deferred(lambda _finished: stopping.cancel())
-        stopping.addErrback(lambda failure: failure.trap(CancelledError) and None)
-        stopping.addBoth(lambda _result: None if finished.called else finished.callback(None))
-        return finished
+        return start(self._stop(), self._log, log_lines.WRITE_FAILED_UNEXPECTEDLY)
 
     async def _stop(self) -> None:
         """Wait until the last attempts were made, or the spool has what they are about."""
         try:
-            if self._work is not None:
-                await self._work
+            while self._work is not None and self._backlog.needs_saving:
+                await DeferredList([self._work, self._path.changed()], fireOnOneCallback=True)
         finally:
-            if self._overflow is not None:
-                await self._overflow.stop()
-
-    def _all_saved(self) -> None:
-        if not self.running and self._work is not None:
-            self._work.cancel()  # the spool has it all, and the database may take long
+            if self._work is not None:
+                self._work.cancel()  # the database may take long
+            try:
+                if self._saver is not None:
+                    await self._saver.stop()
+            finally:
+                if self._path.state is not State.STOPPED:
+                    self._path.happens(DataPathEvents.stopped)
 
     def wake(self) -> None:
         """There may be something to write."""
         self._backlog.came(self._clock.seconds())
-        unacknowledged = self.unacknowledged
+        unacknowledged = self._backlog.unacknowledged
         self._peak = max(self._peak, unacknowledged)
         # With none of this connection pending, nothing would have it read again.
-        if unacknowledged > MOST_UNACKNOWLEDGED and self._pending.unacknowledged:
-            self.window_exceeded()
+        if unacknowledged > MAX_UNACKNOWLEDGED and self._pending.unacknowledged:
+            self._window_exceeded()
         if self._filled is not None and unacknowledged >= self._window():
             self._filled.callback(None)
-        if self._work is None and self.running and (self._pending or self._jobs):
-            self._start_work()
-        if self._overflow is not None:
-            self._overflow.look()
+        self._start_if_needed()
+        if self._saver is not None:
+            self._saver.check()
 
     def between_batches(self, job: Callable[[], Deferred[T]]) -> Deferred[T]:
         """Run a job as the batch after everything that is pending now; nothing else is written meanwhile.
@@ -201,68 +217,88 @@ class Writer(Service):
 
     # Writing.
 
+    def _start_if_needed(self) -> None:
+        has_work = self._pending or self._jobs or self._path.state is State.EMPTYING
+        if has_work and self._work is None and self.running:
+            self._start_work()
+
     def _start_work(self) -> None:
         def ended(_result: object) -> None:
             self._work = None
 
-        work = Deferred.fromCoroutine(self._work_on())
+        line = log_lines.WRITE_FAILED_UNEXPECTEDLY
+        work = start(go_on(self._write_all, self._clock, self._log, line), self._log, line)
         if not work.called:
-            self._work = work
-        work.addErrback(lambda failure: failure.trap(CancelledError) and None)
-        work.addBoth(ended)
-
-    async def _work_on(self) -> None:
-        """Write all there is, whatever fails unexpectedly."""
-        while True:
-            try:
-                await self._write_all()
-            except CancelledError:
-                raise
-            except Exception as error:
-                if not self.running and isinstance(error, StoreError):
-                    return  # the last attempt
-                self._log.failure(log_lines.WRITE_FAILED_UNEXPECTEDLY)
-                await deferLater(self._clock, RETRY_DELAY)
-                self._counters.superseded += self._backlog.put_back()
-            else:
-                return
+            self._work = work.addCallback(ended)
 
     async def _write_all(self) -> None:
-        spooler = self._spooler
-        if spooler is not None:
-            await spooler.open()
-        if not self._described:
-            self._table_seen(await self._attempts.make(self._store.describe, lambda: False))
+        """Write until nothing is left, or, while stopping, an attempt has failed."""
+        path = self._path
         while True:
-            if spooler is not None and spooler.lock.locked:
-                # What is being saved is older than what is pending.
-                await spooler.lock.run(lambda: None)
-            if spooler is not None and not spooler.is_empty:
-                await self._write_spooled(spooler)
-            elif self._pending or self._jobs:
-                await self._write_pending()
+            if self._is_described and not path.is_known:
+                await path.until_known()
+            if path.state is State.STOPPED:
+                return
+            if not self._is_described:
+                step = self._describe
+            elif path.state is State.EMPTYING:
+                if self._retry.is_last:
+                    return  # the next start goes on with it
+                step = self._write_spooled
+            elif path.state is State.DIRECT and (self._pending or self._jobs):
+                step = self._write_pending
             else:
                 return
+            try:
+                await step()
+            except StoreError as error:
+                delay = self._retry.failed(error, is_there=self._is_there)
+                if self._retry.is_last:
+                    return
+                await self._retry.wait(delay)
 
-    def _table_seen(self, description: TableDescription) -> None:
-        self._described = True
-        self._database_answered()
-        self._log.info(log_lines.DATABASE_CONNECTED, database=self._database)
+    async def _describe(self) -> None:
+        self._is_there = False
+        description = await self._store.describe()
+        self._is_described = True
+        self._key = uuid_key(description.same_characters)
         self._table_described(description)
+        self._is_there = self._was_described
+        if not self._was_described:
+            self._was_described = True
+            self._database_answered()
+            self._log.info(log_lines.DATABASE_CONNECTED, database=self._database)
 
     async def _write_pending(self) -> None:
-        jobs, self._jobs = self._jobs, []
+        jobs = len(self._jobs)
         batch = self._backlog.take_off()
-        await self._write(batch)
-        was_window_full = self.unacknowledged + len(batch.packet_ids) >= self._window()
+        try:
+            await self._write(batch)
+        except CancelledError:
+            raise
+        except Exception:
+            if not self._path.is_known:
+                await self._path.until_known()  # whether it is saved
+            batch.updates = self._settlement.unsettled(batch.updates)
+            self._counters.superseded += self._backlog.put_back()
+            raise
+        was_window_full = self.unacknowledged >= self._window()
         batch.acknowledge()
-        if was_window_full and self.unacknowledged < self._window() < CHUNK and self.running:
+        self._backlog.landed()
+        if was_window_full and self.unacknowledged < self._window() < SMALL_WINDOW and self.running:
             await self._fill_window()
-        if not self._is_spool_empty:
-            self._jobs = jobs + self._jobs  # they come after what went there meanwhile
-            return
-        for job, done in jobs:
-            await _run_job(job, done)
+        while jobs and self._jobs and self._path.state is State.DIRECT:  # else they come after what is on disk
+            jobs -= 1
+            await _run_job(*self._jobs.pop(0))
+
+    async def _write(self, batch: Batch) -> None:
+        """Write a batch until all of it is in the table, or the spool has it."""
+        self._settlement.begin(is_spooled=False)
+        while batch.updates and not self._backlog.is_in_flight_saved:
+            rows = self._chunk_size.rows
+            await self._write_chunk(batch.updates[:rows])
+            if not self._backlog.is_in_flight_saved:
+                batch.remove_first(rows)
 
     async def _fill_window(self) -> None:
         """Wait until the broker has used its window up again, or for a moment.
@@ -270,7 +306,7 @@ class Writer(Service):
         Without it a window splits into two halves that take turns, and each commit writes half of what it could.
         """
         filled = self._filled = Deferred()
-        timeout = self._clock.callLater(MOST_FILL_TIME, filled.callback, None)
+        timeout = self._clock.callLater(MAX_FILL_TIME, filled.callback, None)
         try:
             await filled
         finally:
@@ -278,78 +314,42 @@ class Writer(Service):
             if timeout.active():
                 timeout.cancel()
 
-    async def _write_spooled(self, spooler: Spooler) -> None:
-        updates = await spooler.read(CHUNK, CHUNK_BYTES)
-        self._backlog.in_flight = batch = Batch(updates)
-        await self._write(batch)
-        await spooler.forget_written()
-
-    async def _write(self, batch: Batch) -> None:
-        """Write a batch until all of it is in the table, or, after a failed attempt, all that is left in the spool."""
+    async def _write_spooled(self) -> None:
+        """Write what is on disk, a chunk of it."""
+        assert self._spooler is not None
         try:
-            while batch.updates:
-                # Sorted, because transactions that lock rows in one order cannot deadlock.
-                chunk = sorted(batch.updates[:CHUNK], key=attrgetter("uuid"))
-                await write_around_refusals(chunk, self._write_part, self._settle)
-                batch.remove_first(CHUNK)
-        except Pointless:
-            batch.updates.clear()
-        self._backlog.land()
+            chunk = await self._spooler.read(self._chunk_size.rows, MAX_BYTES, self._key)
+            if chunk is not None:
+                until = self._now() if chunk.file.is_late else None
+                self._settlement.begin(is_spooled=True, unless_heard_until=until)
+                if chunk.updates:
+                    await self._write_chunk(chunk.updates)
+                await self._spooler.written(chunk, self._settlement.count_spooled)
+            if self._spooler.is_empty and self._path.state is State.EMPTYING:
+                self._path.happens(DataPathEvents.emptied)
+        except SpoolError:
+            assert self._saver is not None
+            self._saver.disk_failed()
 
-    async def _write_part(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
-        batch = self._backlog.in_flight
-        assert batch is not None
-        written = await self._attempts.make(lambda: self._store.write(updates), lambda: not batch.deliveries)
-        return written.unknown
-
-    async def _settle(
-        self, updates: Sequence[DeviceUpdate], unknown: frozenset[str], refusal: Refusal | None = None
-    ) -> None:
-        """These updates are in the table, or refused."""
-        self._database_answered()
-        spooler = self._spooler
-        # A save takes all that is unsettled in flight, so what is settled together is there as a whole or not at all.
-        if spooler is None or not (spooler.lock.locked or updates[0].spool_version):
-            self._count(updates, unknown, refusal)
-            return
-        await spooler.lock.acquire()
+    async def _write_chunk(self, updates: Sequence[DeviceUpdate]) -> None:
+        began = self._clock.seconds()
         try:
-            if updates[0].spool_version:
-                await spooler.written(updates)
-            self._count(updates, unknown, refusal)
-        finally:
-            spooler.lock.release()
+            # Sorted, because transactions that lock rows in one order cannot deadlock.
+            await write_around_refusals(sorted(updates, key=attrgetter("uuid")), self._settlement)
+        except (StoreConflict, StoreUnavailable) as error:
+            self._chunk_size.failed(len(updates))
+            if isinstance(error, StoreUnavailable):
+                # Asked before the next attempt, so that what ends every connection is told from a server that is away.
+                self._is_described = False
+            raise
+        self._chunk_size.written(len(updates), self._clock.seconds() - began)
 
     def _database_answered(self) -> None:
-        if self._overflow is not None:
-            self._overflow.database_answered()
-
-    def _count(self, updates: Sequence[DeviceUpdate], unknown: frozenset[str], refusal: Refusal | None) -> None:
-        """Count what became of deliveries; whatever fails in that, what is committed must be acknowledged."""
-        try:
-            refused = 0
-            if refusal is not None:
-                (update,) = updates
-                # None where the spool has a newer state of the device, which they are counted with.
-                refused = min(refusal.deliveries, update.deliveries)
-                self._refusals.refused_by_table(update.uuid, refusal.column, refusal.reason, refused)
-                if refusal.column is None:
-                    return
-            stored = 0
-            for update in updates:
-                if update.uuid in unknown:
-                    self._refusals.unknown_device(update.uuid, update.deliveries - refused)
-                else:
-                    stored += update.kinds.bit_count() - refused  # as its deliveries, without a call
-            self._counters.stored += stored
-            committed = [update for update in updates if update.uuid not in unknown]
-            self.rows_committed(committed)
-            self.devices_heard(committed)
-        except Exception:
-            self._log.failure(log_lines.LISTENER_FAILED_UNEXPECTEDLY)
-        finally:
-            for update in updates:
-                update.kinds = 0
+        """The table took something, or refused a value in it."""
+        self._retry.worked()
+        self._is_there = False
+        if self._saver is not None:
+            self._saver.database_answered()
 
 
 async def _run_job(job: Callable[[], Deferred[T]], done: Deferred[T]) -> None:

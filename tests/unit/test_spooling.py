@@ -19,20 +19,24 @@ from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.committed_times import CommittedTimes
 from aiot_mqtt.ingest.pending import PendingUpdates
-from aiot_mqtt.spool import file as spool_module
-from aiot_mqtt.spool.file import Spool, SpoolError
+from aiot_mqtt.spool import disk as disk_module
+from aiot_mqtt.spool.disk import Disk, SpoolError
+from aiot_mqtt.spool.found import SpoolOwner
+from aiot_mqtt.spool.spool import Spool
 from aiot_mqtt.spool.spooler import Spooler
 from aiot_mqtt.table.contract import StoreConflict, StoreMisconfigured, StoreUnavailable, Written
 from aiot_mqtt.table.memory import MemoryTable
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
-from aiot_mqtt.writing import overflow, writer
-from aiot_mqtt.writing.overflow import MOST_IN_MEMORY
+from aiot_mqtt.writing import chunk_size
+from aiot_mqtt.writing.saver import MAX_IN_MEMORY
 from aiot_mqtt.writing.writer import Writer
+from tests.faulty_disk import BROKEN, FORBIDDEN, FULL, FaultyDisk
 
 NOW = "2026-11-23 10:00:00"
 DOWN = StoreUnavailable("down")
+OWNER = SpoolOwner("127.0.0.1", 3306, "aiot_admin", "device_main", "devices", "Asia/Shanghai")
 
 
 class Held:
@@ -66,7 +70,7 @@ class HeldTable(MemoryTable):
         self.held = held
 
     def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
-        return self.held.call(self._write, list(updates))
+        return self.held.call(self._write, [update.copy() for update in updates], unless_heard_until)
 
 
 class Connection:
@@ -85,7 +89,9 @@ class Connection:
 class Process:
     """One life of the service's data path."""
 
-    def __init__(self, table: HeldTable, path: Path, clock: Clock, resolution: int = 0) -> None:
+    def __init__(
+        self, table: HeldTable, path: Path, clock: Clock, resolution: int = 0, disk: Disk | None = None
+    ) -> None:
         self.table = table
         self.disk = Held()
         self.clock = clock
@@ -93,7 +99,8 @@ class Process:
         self.pending = PendingUpdates()
         self.connection = Connection()
         self.pending.start_connection(self.connection)
-        self.spool = Spool(path)
+        self.now = NOW
+        self.spool = Spool(path, OWNER, disk)
         self.spooler = Spooler(self.spool, self.call_disk, self.counters, clock)
         refusals = Refusals(self.counters, clock)
         self.writer = Writer(
@@ -102,6 +109,7 @@ class Process:
             self.counters,
             refusals,
             clock,
+            now=lambda: self.now,
             spooler=self.spooler,
             window=lambda: self.window,
             jitter=lambda: 0.0,
@@ -109,13 +117,11 @@ class Process:
         self.committed_times: CommittedTimes | None = None
         if resolution:
             self.committed_times = CommittedTimes(resolution, self.pending.__contains__)
-            self.writer.rows_committed = self.committed_times.committed
+            self.writer.add_listener(self.committed_times)
         self.packet_id = 0
         self.window = 65535
 
     def call_disk(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-        if function == self.spool.path.exists:  # which does not raise
-            return maybeDeferred(function)
         return self.disk.call(function, *arguments)
 
     def reconnect(self) -> None:
@@ -134,6 +140,7 @@ class Process:
         now: str = NOW,
     ) -> None:
         """As ingest does it."""
+        self.now = now
         self.packet_id += 1
         self.counters.received += 1
         self.connection.received.append(self.packet_id)
@@ -163,7 +170,7 @@ class UnsyncedTestCase(SynchronousTestCase):
     """Without waiting for the disk, which nothing here depends on."""
 
     def setUp(self) -> None:
-        self.patch(spool_module, "SYNCHRONOUS", "OFF")
+        self.patch(disk_module, "SYNCHRONOUS", "OFF")
         self.patch(os, "fsync", lambda _descriptor: None)
         self.addCleanup(self.collect)
 
@@ -262,8 +269,8 @@ class SpoolingTests(SpoolingMixin):
         self.assert_settled()
 
     def test_while_the_database_answers_the_window_may_be_used_up(self) -> None:
-        for module in (overflow, writer):
-            self.patch(module, "CHUNK", 1)
+        self.patch(chunk_size, "MAX_ROWS", 1)
+        self.process.writer._chunk_size.rows = 1
         self.process.window = 2
         self.freeze()
         for device in "aabbcc":
@@ -310,13 +317,13 @@ class SpoolingTests(SpoolingMixin):
     def test_too_much_in_memory_goes_to_disk_at_once(self) -> None:
         self.freeze()
         self.receive("a")
-        document = b'{"x": "%s"}' % (b"x" * (MOST_IN_MEMORY // 2))
+        document = b'{"x": "%s"}' % (b"x" * (MAX_IN_MEMORY // 2))
         self.process.receive("b", DATA, document)
         self.assertEqual(self.process.spooler.devices, 0)
         self.process.receive("c", DATA, document)
         self.assertEqual(self.process.spooler.devices, 3)
         self.assertEqual(self.process.connection.acknowledged, 3)
-        self.assertLess(self.process.pending.size, MOST_IN_MEMORY)
+        self.assertLess(self.process.pending.size, MAX_IN_MEMORY)
         self.thaw()
         self.assert_settled()
 
@@ -540,8 +547,8 @@ class AnyOrderTests(UnsyncedTestCase):
         """Run some; returns how many heartbeats were not written."""
         self.courses = []
         for seed in range(300):
-            for module in (overflow, writer):
-                self.patch(module, "CHUNK", (1, 2, 3, 1000)[seed % 4])
+            for name in ("USUAL", "FEWEST_AT_FIRST", "MAX_ROWS"):
+                self.patch(chunk_size, name, (1, 2, 3, 1000)[seed % 4])
             self.courses.append(course := Course(seed, Path(self.mktemp()), resolution))
             try:
                 course.run()
@@ -571,11 +578,14 @@ class Course:
         self.number = 0
         self.order: dict[str, int] = {}
         self.dead: list[object] = []
+        self.is_disk_faulty = False
+        self.fault_rate = self.random.choice([0.0, 0.02, 0.1, 0.3])
         self.start()
 
     def start(self) -> None:
         self.clock = Clock()  # so that nothing of a process that was killed goes on
-        self.process = Process(self.table, self.path, self.clock, self.resolution)
+        disk = FaultyDisk(self.fault)
+        self.process = Process(self.table, self.path, self.clock, self.resolution, disk)
         self.process.disk.is_holding = True
         self.process.writer.startService()
         self.deliver_again()
@@ -660,7 +670,14 @@ class Course:
 
     def answer_disk(self) -> None:
         if self.process.disk.calls:
-            self.process.disk.release(SpoolError("full") if self.random.random() < 0.2 else None)
+            self.is_disk_faulty = True
+            self.process.disk.release()
+            self.is_disk_faulty = False
+
+    def fault(self, _call: str) -> tuple[int, bool] | None:
+        if not self.is_disk_faulty or self.random.random() >= self.fault_rate:
+            return None
+        return self.random.choice([FULL, BROKEN, FORBIDDEN]), self.random.random() < 0.5
 
     def kill(self) -> None:
         self.note_acknowledged()

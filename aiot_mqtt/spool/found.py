@@ -1,0 +1,144 @@
+"""A spool's file that this process did not make: whose it is, and whether it is what this service writes.
+
+It is judged like anything that a stranger may have put there, before a row of it goes anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import rows
+from .disk import MAX_BYTES, Disk, SpoolError, why_not_ours
+from .file import APPLICATION_ID, FORMAT, STATE, SpoolDamaged, SpoolFile, damage
+
+MAX_OWNER = 4096  # characters of a file's owner that are read
+_SCHEMA = frozenset(
+    {
+        ("table", "device_update", rows.SCHEMA.strip()),
+        ("index", "sqlite_autoindex_device_update_1", None),
+        ("table", "sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)"),
+        ("table", "spool", STATE.strip()),
+    }
+)
+_SCHEMA_1 = frozenset(
+    {
+        ("table", "device_update", rows.SCHEMA_1.strip()),
+        ("index", "sqlite_autoindex_device_update_1", None),
+        ("table", "sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)"),
+        ("table", "written_to", "CREATE TABLE written_to (version INTEGER NOT NULL)"),
+    }
+)
+
+
+class SpoolForeign(SpoolError):
+    """The file is somebody else's, or of a newer version: it is neither read, nor written, nor deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolOwner:
+    """Whose states a file holds: the table they belong in, and what decides what they mean."""
+
+    host: str
+    port: int
+    database: str
+    table: str
+    topic_prefix: str
+    time_zone: str
+
+    def __str__(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+
+    def differs_from(self, other: str) -> str | None:
+        """In which settings a file's owner is another one, in words; None: it is this one."""
+        try:
+            theirs = dict(json.loads(other))
+        except (ValueError, TypeError):
+            return "it does not say whose it is"
+        ours = asdict(self)
+        differing = [
+            f"{name} {theirs.get(name)!r:.80}, not {ours[name]!r}" for name in ours if theirs.get(name) != ours[name]
+        ]
+        return f"it is for {'; '.join(differing)}" if differing else None
+
+
+def open_found(path: Path, disk: Disk, owner: SpoolOwner) -> SpoolFile | None:
+    """A file that this process did not make, judged like anything a stranger may have put there.
+
+    :return: None where nothing is in it, as in one that a process was about to make.
+    :raises SpoolForeign: it is not to be touched. :raises SpoolDamaged: it was ours, and is broken.
+    """
+    found = disk.find(path)
+    assert found is not None
+    if (reason := why_not_ours(found)) is not None:
+        raise SpoolForeign(reason)
+    if found.st_size > 2 * MAX_BYTES:
+        raise SpoolForeign(f"it has {found.st_size} bytes")
+    _judge_head(disk.head(path))
+    with damage():
+        connection = disk.connect(path)
+        try:
+            file = SpoolFile(path, disk, connection, is_found=True)
+            if not _judge(file, connection, owner):
+                connection.close()
+                return None
+        except BaseException:
+            connection.close()
+            raise
+    return file
+
+
+def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner) -> bool:
+    """Whether there is anything in it, after a look at everything."""
+    (found_format,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    schema = frozenset(
+        (kind, name, sql and sql.strip())
+        for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master")
+    )
+    if not schema:
+        return False
+    if application != APPLICATION_ID:
+        raise SpoolForeign("it is another program's database")
+    if found_format > FORMAT:
+        raise SpoolForeign(f"a newer version of this program wrote it (format {found_format}, this one knows {FORMAT})")
+    file.is_old = found_format == 1
+    if schema != (_SCHEMA_1 if file.is_old else _SCHEMA):
+        raise SpoolForeign("its tables are not those that this service makes")
+    if file.is_old:
+        written_to = connection.execute("SELECT version FROM written_to LIMIT 2").fetchall()
+        if len(written_to) != 1 or not isinstance(written_to[0][0], int):
+            raise SpoolDamaged("it does not say what of it was written")
+        file.read_to = written_to[0][0]
+    else:
+        _judge_state(file, connection, owner)
+    file.check_pages()
+    file.total = file.count(file.read_to)
+    return bool(file.total.devices)
+
+
+def _judge_state(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner) -> None:
+    states = connection.execute("SELECT generation, saves, owner FROM spool LIMIT 2").fetchall()
+    if len(states) != 1 or not all(isinstance(number, int) for number in states[0][:2]):
+        raise SpoolDamaged("it does not say what it is")
+    file.generation, file.saves, theirs = states[0]
+    if (difference := owner.differs_from(str(theirs)[:MAX_OWNER])) is not None:
+        raise SpoolForeign(difference)
+    (newest,) = connection.execute("SELECT MAX(seen_order) FROM device_update").fetchone()
+    file.order_offset = newest if isinstance(newest, int) else 0
+
+
+def _judge_head(head: bytes) -> None:
+    """Before SQLite sees it, which would convert and recover: whose a file is, by its header (file format, 1.3).
+
+    :raises SpoolForeign: another program's. :raises SpoolDamaged: no database.
+    """
+    if not head:
+        return
+    if not head.startswith(b"SQLite format 3\0") or len(head) < 100:
+        raise SpoolDamaged("it is no database")
+    application = int.from_bytes(head[68:72], "big")
+    if application not in (0, APPLICATION_ID) or head[18] != 1 or head[19] != 1:
+        raise SpoolForeign("it is another program's database")

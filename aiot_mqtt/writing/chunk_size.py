@@ -1,0 +1,30 @@
+"""How many rows one transaction gets, so that it takes a second at most, whatever the database and the way there."""
+
+from __future__ import annotations
+
+AIM = 1.0  # s that a transaction should take at most: so long it holds its rows' locks, and its messages wait
+FEWEST_AT_FIRST = 125  # rows after a failure: 25 ms each and 32 KB/s are still within the read timeout
+USUAL = 1000
+MAX_ROWS = 32_000
+MAX_BYTES = 4 * 1024 * 1024  # of documents that are read from disk at one time
+
+
+class ChunkSize:
+    """Pure. Halved by a failure, doubled by a full chunk that was quick, and cut to measure by one that was slow."""
+
+    def __init__(self) -> None:
+        self.rows = USUAL
+
+    def written(self, rows: int, seconds: float) -> None:
+        """A transaction of so many rows took so long."""
+        if seconds > AIM:
+            self.rows = max(1, min(self.rows, int(rows * AIM / seconds)))
+        elif rows >= self.rows and seconds < AIM / 2:
+            self.rows = min(MAX_ROWS, 2 * self.rows)
+
+    def failed(self, rows: int) -> None:
+        """A transaction of so many rows was not answered in time, lost its connection, or met another one.
+
+        Next to nothing is known of a server that comes back, so it begins with few rows even where it had many.
+        """
+        self.rows = max(1, min(FEWEST_AT_FIRST, rows // 2))
