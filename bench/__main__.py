@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from pathlib import Path
 from tests.servers import ServerFailed, ServersMissing
 
 from . import held_up, under_load
+from .against import LOADS, beside, other_tree
 from .chart import chart
 from .display import Display
 from .figures import Outcome
@@ -19,7 +22,7 @@ from .items import QUICK, Bench, Scale
 from .life import picture, texts
 from .page import fill_in, results_as_markdown
 from .results import Record, is_right, record
-from .stage import Stage
+from .stage import RunFailed, Stage
 
 # In this order, so that the table is filled with more devices only once.
 ITEMS: dict[str, Callable[[Bench], Outcome]] = {
@@ -34,6 +37,7 @@ ITEMS: dict[str, Callable[[Bench], Outcome]] = {
     "backlog": held_up.backlog,
     "distinct": held_up.distinct,
     "memory": held_up.memory,
+    "distance": held_up.distance,
     "resolution": held_up.resolution,
 }
 
@@ -47,6 +51,11 @@ def _options() -> argparse.Namespace:
         "its own. Figures are ratios of runs that alternate on one machine; docs/performance.md tells what each means.",
     )
     parser.add_argument("--only", metavar="ITEM,…", help=f"only these items: {', '.join(ITEMS)}")
+    parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help=f"this tree's service beside that of another commit, in turns: {', '.join(LOADS)}",
+    )
     parser.add_argument("--quick", action="store_true", help="one short round of each, to try it; too short to quote")
     parser.add_argument("--runs", type=int, metavar="N", help="how often each is measured (5)")
     parser.add_argument("--mysql", action="store_true", help="with MySQL, whose binary log is on, instead of MariaDB")
@@ -59,9 +68,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the throughput")
     options = parser.parse_args()
-    options.items = options.only.split(",") if options.only else list(ITEMS)
-    if unknown := set(options.items) - set(ITEMS):
-        parser.error(f"no such item: {', '.join(sorted(unknown))}; there are {', '.join(ITEMS)}")
+    if options.against and (options.source or options.markdown or options.life or options.svg):
+        parser.error("documents and pictures are of this tree alone: --against goes with --json only")
+    items = LOADS if options.against else ITEMS
+    options.items = options.only.split(",") if options.only else list(items)
+    if unknown := set(options.items) - set(items):
+        parser.error(f"no such item: {', '.join(sorted(unknown))}; there are {', '.join(items)}")
     if options.runs is not None and options.runs < 1:
         parser.error("--runs must be at least 1")
     return options
@@ -71,13 +83,17 @@ def _measure(options: argparse.Namespace, display: Display) -> Record:
     scale = QUICK if options.quick else Scale()
     if options.runs:
         scale = replace(scale, rounds=options.runs)
-    display.begin("starting the database")
-    stage = Stage("mysql" if options.mysql else "mariadb", options.broker)
-    try:
+    with contextlib.ExitStack() as stack:
+        items = ITEMS
+        if options.against:
+            other = stack.enter_context(other_tree(options.against, display.begin))
+            items = {name: functools.partial(beside, name, other) for name in LOADS}
+        display.begin("starting the database")
+        stage = stack.enter_context(contextlib.closing(Stage("mysql" if options.mysql else "mariadb", options.broker)))
         bench = Bench(stage, scale, display.begin, display.say)
         outcomes: dict[str, Outcome] = {}
         try:
-            for name, item in ITEMS.items():
+            for name, item in items.items():
                 if name in options.items:
                     outcomes[name] = item(bench)
         except KeyboardInterrupt:
@@ -85,8 +101,6 @@ def _measure(options: argparse.Namespace, display: Display) -> Record:
                 raise
             display.say(f"interrupted: what follows is {', '.join(outcomes)} only")
         return record(stage, scale, outcomes)
-    finally:
-        stage.close()
 
 
 def main() -> None:
@@ -94,7 +108,7 @@ def main() -> None:
     options, display = _options(), Display()
     try:
         results = json.loads(options.source.read_text()) if options.source else _measure(options, display)
-    except (ServerFailed, ServersMissing) as error:
+    except (RunFailed, ServerFailed, ServersMissing) as error:
         sys.exit(f"bench: FAILED: {error}")
     except KeyboardInterrupt:
         display.say("interrupted")

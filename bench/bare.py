@@ -10,13 +10,13 @@ from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
 from aiot_mqtt.table.statements import MOST_STATEMENT, update_statements
-from aiot_mqtt.writing.overflow import CHUNK
 from tests.servers import DATABASE, DEVICE_TABLE
 
 from .messages import Plan, messages, uuids
 from .stage import Stage
 
 BATCH = 10_000  # messages that are sorted together, as a busy service does with what came during the last commit
+ROWS = 1000  # in a statement where many are to be sent: more gain nothing
 NOW = "2026-11-25 12:00:00"
 ONE_ROW = f"UPDATE {DEVICE_TABLE} SET last_report_data = %s, last_seen = %s, is_online = 1 WHERE uuid = %s"
 
@@ -43,19 +43,25 @@ class BareLoop:
         [(_, statement)] = update_statements(DEVICE_TABLE, self._shape, updates, MOST_STATEMENT)
         return statement
 
-    def single_rows(self, count: int, rate: float) -> list[float]:
-        """Seconds that each of so many single-row UPDATEs takes with its COMMIT, begun at this rate if that can be."""
+    def single_rows(self, count: int, rate: float) -> tuple[list[float], list[float]]:
+        """Seconds that each of so many single-row UPDATEs takes with its COMMIT, and how long after the moment at
+        which it was due it was done: it begins late where the one before took longer than the rate allows.
+        """
         names = uuids(self._stage.devices)
         taken: list[float] = []
+        since_due: list[float] = []
         began = time.monotonic()
         for index in range(count):
-            time.sleep(max(0.0, began + index / rate - time.monotonic()))
+            due = began + index / rate
+            time.sleep(max(0.0, due - time.monotonic()))
             since = time.monotonic()
             document = f'{{"temperature": 21.5, "humidity": 48, "seq": {index}}}'
             self._cursor.execute(ONE_ROW, (document, NOW, names[index % len(names)]))
             self._connection.commit()
-            taken.append(time.monotonic() - since)
-        return taken
+            now = time.monotonic()
+            taken.append(now - since)
+            since_due.append(now - due)
+        return taken, since_due
 
     def transactions(self, rows: int, count: int) -> list[float]:
         """Seconds that each of so many transactions takes, of the service's UPDATE for so many rows."""
@@ -63,8 +69,8 @@ class BareLoop:
         return [self._commit(statement) for statement in statements]
 
     def rows_per_second(self, plan: Plan) -> float:
-        """With the service's own UPDATE in chunks of its own size, every statement made before the clock starts."""
-        statements = self._statements(plan, CHUNK)
+        """With the service's own UPDATE for many rows, every statement made before the clock starts."""
+        statements = self._statements(plan, ROWS)
         return plan.count / sum(self._commit(statement) for statement in statements)
 
     def _commit(self, statement: str) -> float:

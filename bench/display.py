@@ -79,9 +79,8 @@ class Display:
         table.add_column("")
         for figure in figures(results):
             verdict = {True: "ok", False: "MISSED", None: ""}[figure["is_met"]]
-            table.add_row(
-                figure["number"], figure["name"], spread(figure["values"], figure["unit"]), wanted(figure), verdict
-            )
+            measured = spread(figure["values"], figure["unit"], figure["median"])
+            table.add_row(figure["number"], figure["name"], measured, wanted(figure), verdict)
         return table
 
 

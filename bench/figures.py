@@ -21,11 +21,13 @@ class Figure:
     unit: str = ""
     at_least: float | None = None
     at_most: float | None = None
+    of_medians: float | None = None
+    """Stands for the median, where that of a ratio's two sides are compared rather than the ratios of the rounds."""
 
     @property
     def median(self) -> float | None:
         """None where nothing could be measured."""
-        return median(self.values) if self.values else None
+        return self.of_medians or (median(self.values) if self.values else None)
 
     @property
     def is_met(self) -> bool | None:
@@ -65,6 +67,15 @@ def ratios(outcome: Outcome, numerator: str, denominator: str, name: str) -> tup
     """Of a property of two runs of one round, for each round that has both."""
     both = [done for done in outcome.rounds if numerator in done and denominator in done]
     return tuple(getattr(done[numerator], name) / getattr(done[denominator], name) for done in both)
+
+
+def ratio_of_medians(outcome: Outcome, numerator: str, denominator: str, name: str) -> float | None:
+    """Of a property of all runs of one and all of the other; None where there are none."""
+    above, below = (
+        [getattr(done[subject], name) for done in outcome.rounds if subject in done]
+        for subject in (numerator, denominator)
+    )
+    return median(above) / median(below) if above and below else None
 
 
 def by_name(rounds: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

@@ -112,14 +112,23 @@ def figures(results: Record) -> list[Record]:
     return sorted(every, key=lambda figure: int(figure["number"]))
 
 
-HEADINGS = ("messages", "messages/s", "µs of CPU each", "rows each", "binlog bytes each", "rows out of date")
+HEADINGS = (
+    "messages",
+    "messages/s",
+    "µs of CPU each",
+    "rows each",
+    "binlog bytes each",
+    "rows out of date",
+    "p50, ms",
+    "p99, ms",
+)
 
 
 def subject_cells(runs: list[Record]) -> list[str]:
     """What the runs of a subject came to, under ``HEADINGS``; empty where it does not apply."""
-    cpu, rows, binlog = (
+    cpu, rows, binlog, p50, p99 = (
         [run[name] for run in runs if run[name]]
-        for name in ("cpu_micros", "rows_per_message", "binlog_bytes_per_message")
+        for name in ("cpu_micros", "rows_per_message", "binlog_bytes_per_message", "p50", "p99")
     )
     wrong = max(run["wrong_rows"] for run in runs)
     return [
@@ -129,6 +138,8 @@ def subject_cells(runs: list[Record]) -> list[str]:
         f"{median(rows):.2f}" if rows else "",
         f"{median(binlog):,.0f}" if binlog else "",
         f"{wrong:,}" if wrong else "",
+        spread(p50) if p50 else "",
+        spread(p99) if p99 else "",
     ]
 
 
@@ -143,12 +154,12 @@ def is_right(results: Record) -> bool:
     return not any(item["failures"] for item in results["items"].values())
 
 
-def spread(measured: list[float], unit: str = "") -> str:
-    """The median, and between which values it lies, in figures that mean something."""
+def spread(measured: list[float], unit: str = "", middle: float | None = None) -> str:
+    """The median, or what stands for it, and between which values it lies, in figures that mean something."""
     if not measured:
         return "not measured"
-    low, middle, high = (f"{_number(value)}" for value in (min(measured), median(measured), max(measured)))
-    shown = f"{middle} {unit}".rstrip()
+    low, shown, high = (_number(value) for value in (min(measured), middle or median(measured), max(measured)))
+    shown = f"{shown} {unit}".rstrip()
     return shown if len(measured) == 1 else f"{shown} ({low}–{high})"
 
 

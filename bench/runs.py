@@ -41,6 +41,11 @@ class Run:
     binlog_bytes: int | None = None
     wrong_rows: int = 0
     """Devices whose row does not hold their last report."""
+    p50: float | None = None
+    """Milliseconds from PUBLISH to PUBACK, where somebody watched."""
+    p99: float | None = None
+    p99_since_due: float | None = None
+    """From the moment at which the rate had it due."""
 
     @property
     def seconds(self) -> float:

@@ -1,19 +1,20 @@
 """A TCP proxy between broker and subscriber that notes how long each PUBLISH waits for its PUBACK.
 
-    python -m bench.witness BROKER_PORT
+    python -m bench.witness BROKER_PORT RATE
 
-Prints the port it listens on, and at SIGTERM what it saw, as JSON.
+Prints the port it listens on, and at SIGTERM what it saw, as JSON. ``RATE`` is that of the publisher, in messages a
+second; 0 for none.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import time
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,44 +38,54 @@ class Sightings:
     as the service does would measure itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate: float = 0.0) -> None:
+        """:param rate: how many are published a second; 0 for no steady rate."""
+        self._rate = rate
         self._waiting = bytearray()
         """Packet identifiers in the order they passed, two bytes each."""
-        self._passed: deque[tuple[int, float]] = deque()
-        """How many of them passed when."""
-        self.waits = array("d")
-        """Seconds from PUBLISH to PUBACK."""
+        self._published = array("d")
+        """When each PUBLISH passed."""
+        self._acknowledged = array("d")
+        """When each PUBACK passed: they come in the order of what they acknowledge."""
         self.out_of_order = 0
         """Reads with PUBACKs that were not for the oldest PUBLISH packets."""
 
     def published(self, identifiers: bytes, now: float) -> None:
         """PUBLISH packets pass to the subscriber."""
-        if identifiers:
-            self._waiting += identifiers
-            self._passed.append((len(identifiers) // 2, now))
+        self._waiting += identifiers
+        self._published.extend([now] * (len(identifiers) // 2))
 
     def acknowledged(self, identifiers: bytes, now: float) -> None:
         """PUBACKs pass to the broker."""
         self.out_of_order += self._waiting[: len(identifiers)] != identifiers
         del self._waiting[: len(identifiers)]
-        left = len(identifiers) // 2
-        while left:
-            count, since = self._passed.popleft()
-            if count > left:
-                self._passed.appendleft((count - left, since))
-            taken = min(count, left)
-            self.waits.extend([now - since] * taken)
-            left -= taken
+        self._acknowledged.extend([now] * (len(identifiers) // 2))
+
+    def waits(self) -> list[float]:
+        """Seconds from each PUBLISH to its PUBACK."""
+        return [until - since for since, until in zip(self._published, self._acknowledged, strict=False)]
+
+    def waits_since_due(self) -> list[float]:
+        """The same from the moment at which each PUBLISH should have passed, by the one that was the least late.
+
+        What holds up the publisher or the broker because of a slow answer cannot hide in these.
+        """
+        due = [number / self._rate for number in range(len(self._published))]
+        began = min((at - after for at, after in zip(self._published, due, strict=True)), default=0.0)
+        return [until - began - after for after, until in zip(due, self._acknowledged, strict=False)]
 
     def summary(self) -> dict[str, float]:
         """Times in milliseconds."""
-        waits = self.waits or [0.0]
-        return {
-            "acknowledged": len(self.waits),
+        seen: dict[str, float] = {
+            "acknowledged": len(self._acknowledged),
             "unacknowledged": len(self._waiting) // 2,
             "out_of_order": self.out_of_order,
-            **{name: 1000 * quantile(waits, share) for name, share in QUANTILES.items()},
         }
+        if waits := self.waits():
+            seen |= {name: 1000 * quantile(waits, share) for name, share in QUANTILES.items()}
+            if self._rate:
+                seen["p99_since_due"] = 1000 * quantile(self.waits_since_due(), QUANTILES["p99"])
+        return seen
 
 
 class Direction:
@@ -117,6 +128,9 @@ def proxy(broker_port: int, sightings: Sightings) -> ProxyFactory:
             super().connectionMade()
 
         def dataReceived(self, data: bytes) -> None:
+            # As the service does: Mosquitto's Nagle would else hold each message back until the PUBACK of the one
+            # before, and the slower the answers, the fewer messages there would be to wait for them.
+            _transport(self).socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             self._direction.passed(data)
             super().dataReceived(data)
 
@@ -147,14 +161,16 @@ def _transport(protocol: Any) -> Any:
 class Witness:
     """The proxy as a process of its own, in front of a broker."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: float = 0.0) -> None:
+        """:param rate: as that of ``Sightings``."""
+        self._rate = rate
         self.summary: dict[str, float] = {}
         """What it saw, once it has ended: see ``Sightings.summary``."""
 
     @contextlib.contextmanager
     def watch(self, broker: Mosquitto) -> Iterator[int]:
         """Watch what goes through a port, as long as the block lasts."""
-        argv = [sys.executable, "-m", "bench.witness", str(broker.port)]
+        argv = [sys.executable, "-m", "bench.witness", str(broker.port), str(self._rate)]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=servers.ROOT)
         try:
             assert process.stdout is not None
@@ -170,7 +186,7 @@ def main() -> None:
     """See the module."""
     from twisted.internet import reactor  # noqa: PLC0415 whoever starts the process needs none
 
-    sightings = Sightings()
+    sightings = Sightings(float(sys.argv[2]))
     loop: Any = reactor
     port = loop.listenTCP(0, proxy(int(sys.argv[1]), sightings), interface="127.0.0.1")
     loop.callWhenRunning(lambda: print(port.getHost().port, flush=True))

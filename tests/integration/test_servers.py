@@ -250,6 +250,23 @@ class DatabaseTests(Shared):
             other.commit()
 
 
+class RelayTests(SynchronousTestCase):
+    def test_a_delay_holds_up_nothing_but_the_time(self) -> None:
+        # The first byte is not due for an hour. If pieces waited for each other, the sender could not get rid of more
+        # than fits into a few buffers.
+        data = bytes(32 * 1024 * 1024)
+        with socket.create_server(("127.0.0.1", 0)) as server, Relay(server.getsockname()[1]) as relay:
+            relay.delay(3600)
+            with socket.create_connection((relay.host, relay.port), ANSWER_TIMEOUT) as client:
+                target, _ = server.accept()
+                with target:
+                    target.settimeout(ANSWER_TIMEOUT)
+                    client.sendall(data)
+                    relay.delay(0)
+                    with target.makefile("rb") as arrived:
+                        self.assertEqual(arrived.read(len(data)), data)
+
+
 class MariaDBTests(DatabaseTests, SynchronousTestCase):
     flavour = "mariadb"
 

@@ -7,15 +7,17 @@ from array import array
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import ReportRules, decode
+from bench.against import THIS, compare, requirements
 from bench.chart import chart
-from bench.figures import Figure, Outcome, quantile, ratios
+from bench.figures import Figure, Outcome, quantile, ratio_of_medians, ratios
 from bench.held_up import FULL_LOAD, STEADY
-from bench.items import Scale
+from bench.items import Bench, Scale
 from bench.life import picture, texts
 from bench.load import encode
 from bench.messages import LAST_UUID, Plan, last_reports, messages
@@ -91,6 +93,18 @@ class WitnessTests(SynchronousTestCase):
         self.assertGreaterEqual(summary["max"], summary["p50"])
         self.assertGreater(summary["p50"], 0)
 
+    def test_what_held_a_message_back_shows_in_the_time_since_it_was_due(self) -> None:
+        sightings = Sightings(rate=10.0)
+        for at, identifiers in ((5.0, b"\0\1"), (5.1, b"\0\2"), (7.0, b"\0\3\0\4")):
+            sightings.published(identifiers, at)
+            sightings.acknowledged(identifiers, at + 0.05)
+        for waits, expected in (
+            (sightings.waits(), (0.05, 0.05, 0.05, 0.05)),
+            (sightings.waits_since_due(), (0.05, 0.05, 1.85, 1.75)),
+        ):
+            self.assertEqual([round(wait, 6) for wait in waits], [*expected])
+        self.assertAlmostEqual(sightings.summary()["p99_since_due"], 1850)
+
 
 class FigureTests(SynchronousTestCase):
     def test_a_target_is_met_by_the_median(self) -> None:
@@ -104,6 +118,27 @@ class FigureTests(SynchronousTestCase):
         outcome = Outcome(rounds=[{"a": quick, "b": slow}, {"a": quick}, {"a": slow, "b": slow}])
         self.assertEqual(ratios(outcome, "a", "b", "rate"), (4.0, 1.0))
 
+    def test_a_ratio_of_medians_stands_for_the_median_of_ratios(self) -> None:
+        runs = ((1.0, 1.0), (4.0, 2.0), (2.0, 8.0))
+        outcome = Outcome(rounds=[{"a": Run(8, 0.0, a, 0.1), "b": Run(8, 0.0, b, 0.1)} for a, b in runs])
+        self.assertEqual(ratio_of_medians(outcome, "a", "b", "seconds"), 1.0)
+        self.assertIsNone(ratio_of_medians(outcome, "a", "c", "seconds"))
+        figure = Figure("1", "", (2.0, 3.0), "×", at_most=1, of_medians=1.0)
+        self.assertTrue(figure.is_met)
+        self.assertEqual(spread([2.0, 3.0], "×", figure.median), "1.00 × (2.00–3.00)")
+
+    def test_every_second_round_goes_backwards(self) -> None:
+        order: list[str] = []
+
+        def step(name: str) -> Run:
+            order.append(name)
+            return Run(1, 0.0, 1.0, 0.0)
+
+        nowhere: Any = None
+        bench = Bench(nowhere, Scale(rounds=3), lambda _line: None, lambda _line: None)
+        bench.rounds("item", {"a": lambda: step("a"), "b": lambda: step("b")})
+        self.assertEqual("".join(order), "abbaab")
+
     def test_quantiles(self) -> None:
         values = [float(value) for value in range(1000, 0, -1)]
         self.assertEqual([quantile(values, share) for share in (0.5, 0.99, 1.0)], [501, 991, 1000])
@@ -113,6 +148,28 @@ class FigureTests(SynchronousTestCase):
         self.assertEqual(spread([1.0, 3.0, 2.0], "×"), "2.00 × (1.00–3.00)")
         self.assertEqual(spread([1234.5]), "1,234")
         self.assertEqual(spread([]), "not measured")
+
+
+class AgainstTests(SynchronousTestCase):
+    def test_more_is_better_but_for_the_times(self) -> None:
+        ours, theirs = (Run(100, 0.0, 1.0 * by, 0.5 * by, p50=1.0 * by, p99=2.0 * by) for by in (1, 2))
+        outcome = Outcome(rounds=[{THIS: ours, "other": theirs}])
+        free, paced = (compare("load", outcome, "other", is_paced=is_paced) for is_paced in (False, True))
+        self.assertEqual([(figure.median, figure.is_met) for figure in free], [(2.0, True), (2.0, True)])
+        self.assertEqual([(figure.median, figure.is_met) for figure in paced], [(2.0, True), (0.5, None), (0.5, None)])
+
+    def test_a_slower_tree_misses_what_is_wanted(self) -> None:
+        outcome = Outcome(rounds=[{THIS: Run(100, 0.0, 1.05, 0.5), "other": Run(100, 0.0, 1.0, 0.5)}])
+        self.assertEqual([figure.is_met for figure in compare("load", outcome, "other", is_paced=False)], [False, True])
+
+    def test_trees_that_require_other_packages_differ(self) -> None:
+        ours = requirements(servers.ROOT)
+        self.assertTrue(any(each.startswith("twisted") for each in ours))
+        other = Path(self.mktemp())
+        other.mkdir()
+        text = (servers.ROOT / "setup.cfg").read_text("utf-8")
+        (other / "setup.cfg").write_text(text.replace("orjson>=", "orjson>=9"), "utf-8")
+        self.assertEqual(len(requirements(other) ^ ours), 2)
 
 
 class ProfileTests(SynchronousTestCase):
@@ -236,6 +293,12 @@ class ResultTests(SynchronousTestCase):
         self.assertIn("prefers-color-scheme: dark", told)
         bars = [float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")]
         self.assertAlmostEqual(bars[0] / bars[1], 100, delta=5)
+
+    def test_times_have_columns_where_somebody_watched(self) -> None:
+        watched = _item(Outcome(rounds=[{"aiot-mqtt": Run(1000, 0.0, 1.0, 0.1, p50=0.5, p99=1.25)}]))
+        told = results_as_markdown({**self.results, "items": {"latency": watched}})
+        self.assertIn("| p50, ms | p99, ms |", told)
+        self.assertIn("| 0.50 | 1.25 |", told)
 
     def test_results_take_the_place_of_older_ones_in_the_document(self) -> None:
         path = Path(self.mktemp())
