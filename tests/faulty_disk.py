@@ -1,4 +1,4 @@
-"""A disk that fails below the spool: each call does nothing and fails, or does what it should and fails all the same."""
+"""A disk that fails below the spool: a call does nothing and fails, or does what it should and fails all the same."""
 
 from __future__ import annotations
 

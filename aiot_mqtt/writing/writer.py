@@ -256,6 +256,13 @@ class Writer(Service):
                 if self._retry.is_last:
                     return
                 await self._retry.wait(delay)
+            except CancelledError:
+                raise
+            except Exception:
+                if not self._retry.is_last:
+                    raise
+                self._log.failure(log_lines.WRITE_FAILED_UNEXPECTEDLY)
+                return
 
     async def _describe(self) -> None:
         self._is_there = False

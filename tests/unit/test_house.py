@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "table": ({"devices"}, {"pymysql"}),
     "spool": ({"devices", "telemetry"}, set()),
     "ingest": ({"devices", "table", "telemetry"}, set()),
-    "writing": ({"devices", "ingest", "spool", "table", "telemetry"}, set()),
+    "writing": ({"devices", "ingest", "spool", "table", "telemetry"}, {"automat"}),
     "presence": ({"devices", "table", "telemetry", "writing"}, set()),
     "mqtt": ({"devices", "ingest", "telemetry"}, {"paho"}),
     "simulate": ({"mqtt", "settings"}, {"paho", "zope"}),

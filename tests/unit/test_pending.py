@@ -15,6 +15,13 @@ NOW = "2026-11-23 10:00:00"
 LATER = "2026-11-23 10:00:01"
 
 
+def pending_updates() -> PendingUpdates:
+    """Of a table that does not tell case, as the owner's."""
+    pending = PendingUpdates()
+    pending.keys_are(str.lower)
+    return pending
+
+
 class RecordingConnection:
     def __init__(self) -> None:
         self.acknowledged: list[list[int]] = []
@@ -52,7 +59,7 @@ def columns(update: DeviceUpdate) -> tuple[str, int, bytes | None, str | None, s
 class MergeTests(SynchronousTestCase):
     def merged(self, *reports: DeviceReport) -> tuple[str, int, bytes | None, str | None, str, str | None, bool]:
         """What the reports leave, the last of them a second later."""
-        pending = PendingUpdates()
+        pending = pending_updates()
         for report in reports[:-1]:
             pending.merge(report, NOW)
         pending.merge(reports[-1], LATER)
@@ -113,7 +120,7 @@ class MergeTests(SynchronousTestCase):
             self.assertEqual(self.merged(*reports), expected, reports)
 
     def test_an_older_report_of_the_same_kind_is_superseded(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         told = [
             pending.merge(report, NOW)
             for report in (data(), status(), heartbeat(), heartbeat(), data(), status(), data("d2"), data("D2"))
@@ -122,13 +129,13 @@ class MergeTests(SynchronousTestCase):
         self.assertEqual(pending.deliveries, 4)
 
     def test_nothing_is_superseded_across_two_batches(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         pending.merge(data(), NOW)
         pending.take()
         self.assertFalse(pending.merge(data(), NOW))
 
     def test_spellings_of_one_device_share_an_update_that_keeps_the_last(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         for device in ("ab-C", "AB-c", "Ab-c"):
             pending.merge(data(device), NOW)
         self.assertEqual(len(pending), 1)
@@ -137,13 +144,13 @@ class MergeTests(SynchronousTestCase):
 
 class TakeTests(SynchronousTestCase):
     def test_updates_are_taken_in_the_order_in_which_devices_were_heard_first(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         for device in ("b", "C", "a", "B", "c", "_"):
             pending.merge(data(device), NOW)
         self.assertEqual([update.uuid for update in pending.take().updates], ["B", "c", "a", "_"])
 
     def test_what_was_taken_is_not_touched_again(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         pending.merge(data(document=b"1"), NOW)
         taken = pending.take()
         pending.merge(data(document=b"2"), LATER)
@@ -151,7 +158,7 @@ class TakeTests(SynchronousTestCase):
         self.assertEqual([update.document for update in pending.take().updates], [b"2"])
 
     def test_it_is_empty_afterwards(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         pending.merge(data(), NOW)
         pending.owe_acknowledgement(1)
         self.assertTrue(pending)
@@ -163,7 +170,7 @@ class TakeTests(SynchronousTestCase):
         self.assertEqual((empty.updates, empty.packet_ids), ([], []))
 
     def test_an_acknowledgement_alone_is_something_to_take(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         pending.start_connection(RecordingConnection())
         pending.owe_acknowledgement(7)
         self.assertTrue(pending)
@@ -172,14 +179,14 @@ class TakeTests(SynchronousTestCase):
         self.assertEqual(pending.unacknowledged, 0)
 
     def test_an_update_that_is_owed_no_acknowledgement_is_something_to_take(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         pending.merge(data(), NOW)
         self.assertTrue(pending)
 
 
 class AcknowledgementTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.pending = PendingUpdates()
+        self.pending = pending_updates()
         self.connection = RecordingConnection()
         self.pending.start_connection(self.connection)
 
@@ -280,14 +287,14 @@ class AcknowledgementTests(SynchronousTestCase):
         self.assertEqual(self.connection.acknowledged, [])
 
     def test_without_a_connection_nothing_is_sent(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         pending.owe_acknowledgement(1)
         pending.take().acknowledge()
 
 
 class SizeTests(SynchronousTestCase):
     def test_the_size_is_that_of_the_updates_and_their_documents(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         sizes = []
         for report in (
             data("a", b"x" * 100),  # a new update
@@ -303,7 +310,7 @@ class SizeTests(SynchronousTestCase):
         self.assertEqual(sizes, [one + 100, one + 30, one + 30, one + 70, two + 70, two + 75])
 
     def test_what_is_done_with_is_not_held_any_more(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         for device, size in (("a", 10), ("b", 20), ("c", 30)):
             pending.merge(data(device, b"x" * size), NOW)
         batch = pending.take()
@@ -314,7 +321,7 @@ class SizeTests(SynchronousTestCase):
         self.assertEqual(sizes, [UPDATE_BYTES + 30, 0])
 
     def test_one_device_costs_the_same_however_often_it_reports(self) -> None:
-        pending = PendingUpdates()
+        pending = pending_updates()
         for _ in range(1000):
             pending.merge(data("a", b"x" * 1000), NOW)
             pending.merge(status("a", b"x" * 1000), NOW)
@@ -364,7 +371,7 @@ class ConvergenceTests(SynchronousTestCase):
             reports = [self.random_report(random, devices, number) for number in range(random.randrange(1, 30))]
             one_by_one = {key: Row() for key in "abc"}
             batched = {key: Row() for key in "abc"}
-            pending = PendingUpdates()
+            pending = pending_updates()
             superseded = written = 0
             for number, report in enumerate(reports):
                 now = f"2026-11-23 10:00:{number:02}"

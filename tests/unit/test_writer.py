@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
@@ -25,8 +25,8 @@ from aiot_mqtt.table.memory import MemoryTable
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
-from aiot_mqtt.writing import writer as writer_module
-from aiot_mqtt.writing.writer import MOST_FILL_TIME, Writer
+from aiot_mqtt.writing import chunk_size
+from aiot_mqtt.writing.writer import MAX_FILL_TIME, Writer
 
 NOW = "2026-11-23 10:00:00"
 
@@ -37,6 +37,14 @@ class RecordingConnection:
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         self.acknowledged += packet_ids
+
+
+class Listener:
+    def __init__(self, told: Callable[[Sequence[DeviceUpdate]], object]) -> None:
+        self.told = told
+
+    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
+        self.told(updates)
 
 
 class HeldTable(MemoryTable):
@@ -70,12 +78,18 @@ class WriterTests(SynchronousTestCase):
             self.counters,
             Refusals(self.counters, self.clock),
             self.clock,
+            now=lambda: NOW,
             window=lambda: window,
+            window_exceeded=self.window_exceeded,
             database="db.example:3306/aiot_admin",
             table_described=self.descriptions.append,
             jitter=lambda: 0.0,
         )
         self.packet_id = 0
+        self.exceeded: list[int] = []
+
+    def window_exceeded(self) -> None:
+        self.exceeded.append(self.writer.unacknowledged)
 
     def receive(self, device: str, kind: int = DATA, **fields: object) -> None:
         """One PUBLISH, as ingest would merge it, and the wake at the end of its read."""
@@ -140,8 +154,8 @@ class WriterTests(SynchronousTestCase):
             acknowledged.append(len(self.connection.acknowledged))
             sizes.append(len(table.held[0][1]))
             table.release()
-        self.assertEqual(sizes, [1000, 1000, 500])
-        self.assertEqual(acknowledged, [0, 701 + 1000, 701 + 2000])
+        self.assertEqual(sizes, [1000, 1500])
+        self.assertEqual(acknowledged, [0, 701 + 1000])
         self.assertEqual(self.connection.acknowledged, list(range(1, len(numbers) + 1)))
 
     def test_a_small_window_is_filled_before_the_next_batch_so_that_it_does_not_split_in_two(self) -> None:
@@ -157,7 +171,7 @@ class WriterTests(SynchronousTestCase):
     def test_a_small_window_that_the_broker_does_not_use_up_is_waited_for_only_a_moment(self) -> None:
         table = self.use_up_window("abcd")
         table.release()
-        self.clock.advance(MOST_FILL_TIME)
+        self.clock.advance(MAX_FILL_TIME)
         self.assertEqual([len(updates) for _, updates in table.held], [3])
         table.release()
         self.receive("a")
@@ -177,16 +191,14 @@ class WriterTests(SynchronousTestCase):
     def test_what_is_being_written_uses_the_window_up_too(self) -> None:
         table = HeldTable("a")
         self.set_up(table)
-        exceeded: list[int] = []
-        self.writer.window_exceeded = lambda: exceeded.append(self.writer.unacknowledged)
         self.writer.startService()
         self.receive("a")
         for packet_id in range(2, 65_536):
             self.pending.owe_acknowledgement(packet_id)
         self.writer.wake()
-        self.assertEqual(exceeded, [])
+        self.assertEqual(self.exceeded, [])
         self.receive("a")
-        self.assertEqual(exceeded, [65_536])
+        self.assertEqual(self.exceeded, [65_536])
 
     def test_a_connection_with_nothing_pending_is_read_on_whatever_an_older_one_brought(self) -> None:
         table = HeldTable("a")
@@ -197,11 +209,13 @@ class WriterTests(SynchronousTestCase):
         self.receive("a")
         self.assertEqual((self.writer.unacknowledged, self.pending.unacknowledged), (65_537, 0))
         self.pending.start_connection(RecordingConnection())
-        self.writer.window_exceeded = lambda: self.fail("nothing would have it read again")
+        self.exceeded.clear()
         self.writer.wake()
+        self.assertEqual(self.exceeded, [])  # nothing would have it read again
 
     def test_the_oldest_is_of_those_that_are_not_acknowledged(self) -> None:
-        self.patch(writer_module, "CHUNK", 1)
+        self.patch(chunk_size, "MAX_ROWS", 1)
+        self.patch(chunk_size, "USUAL", 1)
         table = HeldTable("abcd")
         self.set_up(table)
         self.writer.startService()
@@ -311,7 +325,7 @@ class WriterTests(SynchronousTestCase):
         self.receive("a")
         self.assertEqual(self.descriptions, [])
         self.clock.advance(1)
-        self.assertEqual(self.descriptions, [TableDescription(33)])
+        self.assertEqual([description.status_length for description in self.descriptions], [33])
         self.assertEqual(self.connection.acknowledged, [1])
 
     def test_a_mistake_of_rights_is_tried_again_every_thirty_seconds(self) -> None:
@@ -403,7 +417,7 @@ class WriterTests(SynchronousTestCase):
 
     def test_a_listener_that_raises_holds_up_nothing(self) -> None:
         self.set_up(MemoryTable(["a"]))
-        self.writer.devices_heard = lambda updates: updates[1].uuid  # type: ignore[assignment]
+        self.writer.add_listener(Listener(lambda updates: updates[1].uuid))
         self.writer.startService()
         self.receive("a")
         self.receive("a")
@@ -413,25 +427,25 @@ class WriterTests(SynchronousTestCase):
     def test_what_was_committed_is_told_first_and_without_those_that_have_no_row(self) -> None:
         self.set_up(MemoryTable(["a", "b"]))
         told: list[tuple[str, list[str]]] = []
-        self.writer.rows_committed = lambda updates: told.append(("committed", [each.uuid for each in updates]))
-        self.writer.devices_heard = lambda updates: told.append(("heard", [each.uuid for each in updates]))
+        self.writer.add_listener(Listener(lambda updates: told.append(("first", [each.uuid for each in updates]))))
+        self.writer.add_listener(Listener(lambda updates: told.append(("second", [each.uuid for each in updates]))))
         self.writer.startService()
         self.table.failures = [StoreUnavailable("collect")]
         for device in ("a", "ghost", "b"):
             self.receive(device)
         self.assertEqual(told, [])
         self.clock.advance(1)
-        self.assertEqual(told[:2], [("committed", ["a"]), ("heard", ["a"])])
-        self.assertEqual(told[2:], [("committed", ["b"]), ("heard", ["b"])])
+        self.assertEqual(told[:2], [("first", ["a"]), ("second", ["a"])])
+        self.assertEqual(told[2:], [("first", ["b"]), ("second", ["b"])])
 
     def test_a_row_that_is_refused_is_not_told_as_committed(self) -> None:
         class Refusing(MemoryTable):
             def _write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None) -> Written:
                 raise StoreRefused("a trigger says no")
 
-        self.set_up(Refusing(["a"]))
+        self.set_up(Refusing(["a", "b"]))
         told: list[Sequence[DeviceUpdate]] = []
-        self.writer.rows_committed = told.append
+        self.writer.add_listener(Listener(told.append))
         self.writer.startService()
         self.receive("a", HEARTBEAT)
         self.assertEqual((told, self.counters.refused), ([], {"refused_by_database": 1}))

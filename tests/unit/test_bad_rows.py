@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
 from aiot_mqtt.devices.update import DeviceUpdate
-from aiot_mqtt.table.contract import StoreRefused, StoreUnavailable
+from aiot_mqtt.table.contract import StoreMisconfigured, StoreRefused, StoreUnavailable, Written
 from aiot_mqtt.writing.bad_rows import MOST_REFUSALS_BISECTED, Refusal, write_around_refusals
 
 Told = tuple[str, str | None, str, int]
@@ -36,31 +36,44 @@ def refuses_status(update: DeviceUpdate) -> bool:
 class Table:
     """Takes a transaction as a whole or not at all."""
 
-    def __init__(self, refuses: Callable[[DeviceUpdate], bool]) -> None:
+    def __init__(self, refuses: Callable[[DeviceUpdate], bool], *, is_certain: bool = True) -> None:
         self.refuses = refuses
+        self.is_certain = is_certain
+        self.troubles: list[str] = []
+        """The server's own: it refuses the next statements, whatever is in them."""
+        self.fault: str | None = None
+        """Why it takes no times, of no row."""
         self.statements: list[list[str]] = []
         self.stored: list[DeviceUpdate] = []
         self.told: list[Told] = []
         self.settled: list[str] = []
 
-    async def write(self, updates: Sequence[DeviceUpdate]) -> frozenset[str]:
+    async def write(self, updates: Sequence[DeviceUpdate]) -> Written:
         self.statements.append([update.uuid for update in updates])
+        if self.troubles:
+            raise StoreRefused(self.troubles.pop(), is_certain=False)
         for update in updates:
             if self.refuses(update):
-                raise StoreRefused(f"bad value of {update.uuid}")
+                raise StoreRefused(f"bad value of {update.uuid}", is_certain=self.is_certain)
         self.stored += updates
-        return frozenset({"ghost"} & {update.uuid for update in updates})
+        return Written(frozenset({"ghost"} & {update.uuid for update in updates}))
 
-    async def settle(self, updates: Sequence[DeviceUpdate], unknown: frozenset[str], refusal: Refusal | None) -> None:
-        self.settled += [update.uuid for update in updates if update.uuid not in unknown]
+    async def why_no_times(self, update: DeviceUpdate) -> str | None:
+        self.statements.append(["another"])
+        return self.troubles.pop() if self.troubles else self.fault
+
+    async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: Refusal | None) -> None:
+        self.settled += [update.uuid for update in updates if update.uuid not in written.unknown]
         if refusal is not None:
             self.told.append((updates[0].uuid, refusal.column, refusal.reason, refusal.deliveries))
 
 
-class IsolationTests(SynchronousTestCase):
-    def isolate(self, updates: Sequence[DeviceUpdate], refuses: Callable[[DeviceUpdate], bool]) -> Table:
-        table = Table(refuses)
-        self.successResultOf(Deferred.fromCoroutine(write_around_refusals(updates, table.write, table.settle)))
+class BadRowTests(SynchronousTestCase):
+    def isolate(
+        self, updates: Sequence[DeviceUpdate], refuses: Callable[[DeviceUpdate], bool], *, is_certain: bool = True
+    ) -> Table:
+        table = Table(refuses, is_certain=is_certain)
+        self.successResultOf(Deferred.fromCoroutine(write_around_refusals(updates, table)))
         return table
 
     def test_a_batch_that_is_taken_is_one_statement(self) -> None:
@@ -88,6 +101,11 @@ class IsolationTests(SynchronousTestCase):
             self.assertLessEqual(most, 1 + ceil(log2(size)) + 3)
             if size >= 100:
                 self.assertLessEqual(most, 2 * log2(size))
+                # Where the error says nothing, the batch is tried once more, and so is the row before it is refused.
+                updates = [update(str(number), document=b"bad" if not number else b"{}") for number in range(size)]
+                unsure = self.isolate(updates, refuses_document, is_certain=False)
+                self.assertLessEqual(len(unsure.statements), 2 * log2(size))
+                self.assertEqual([told[:2] for told in unsure.told], [("0", "last_report_data")])
 
     def test_the_statements_for_one_bad_row_in_four(self) -> None:
         updates = [update(name, document=b"bad" if name == "c" else b"{}") for name in "abcd"]
@@ -166,6 +184,27 @@ class IsolationTests(SynchronousTestCase):
             self.assertEqual([stored.uuid for stored in table.stored], ["a"])
             self.assertEqual(table.told, [("d1", None, "bad value of d1", 3)])
             self.assertEqual(table.statements[2:].count(["d1"]), statements - 1)
+            self.assertEqual(table.statements[-1], ["another"])
+
+    def test_what_takes_no_times_at_all_is_the_tables_fault_and_nothing_is_refused(self) -> None:
+        table = Table(lambda _update: True)
+        table.fault = "last_seen: invalid datetime (1292)"
+        updates = [update("a"), update("b", HEARTBEAT, None)]
+        failed = self.failureResultOf(Deferred.fromCoroutine(write_around_refusals(updates, table)))
+        self.assertEqual(failed.check(StoreMisconfigured), StoreMisconfigured)
+        self.assertEqual(failed.getErrorMessage(), table.fault)
+        self.assertEqual((table.told, table.settled), ([], []))
+
+    def test_a_servers_own_trouble_costs_no_value(self) -> None:
+        for troubles in range(12):
+            table = Table(refuses_document)
+            table.troubles = ["query interrupted (1317)"] * troubles
+            while len(table.settled) < 8:  # as the writer does, after a while
+                updates = [update(name) for name in "abcdefgh" if name not in table.settled]
+                written = Deferred.fromCoroutine(write_around_refusals(updates, table))
+                written.addErrback(lambda failure: failure.trap(StoreMisconfigured) and None)
+                self.successResultOf(written)
+            self.assertEqual((table.told, sorted(table.settled)), ([], list("abcdefgh")), troubles)
 
     def test_every_delivery_is_either_stored_or_refused(self) -> None:
         random = Random(3)
@@ -190,12 +229,13 @@ class IsolationTests(SynchronousTestCase):
             )
 
     def test_any_other_failure_ends_it(self) -> None:
-        async def write(updates: Sequence[DeviceUpdate]) -> frozenset[str]:
-            if len(updates) > 1:
-                raise StoreRefused("bad")
-            raise StoreUnavailable("gone")
+        class Leaving(Table):
+            async def write(self, updates: Sequence[DeviceUpdate]) -> Written:
+                if len(updates) > 1:
+                    raise StoreRefused("bad")
+                raise StoreUnavailable("gone")
 
-        table = Table(refuses_document)
-        ended = Deferred.fromCoroutine(write_around_refusals([update("a"), update("b")], write, table.settle))
+        table = Leaving(refuses_document)
+        ended = Deferred.fromCoroutine(write_around_refusals([update("a"), update("b")], table))
         self.failureResultOf(ended, StoreUnavailable)
         self.assertEqual((table.told, table.settled), ([], []))

@@ -1,0 +1,68 @@
+"""How many rows a transaction gets, from databases of every speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.writing.chunk_size import AIM, FEWEST_AT_FIRST, MAX_ROWS, USUAL, ChunkSize
+
+READ_TIMEOUT = 20.0  # s
+
+
+class ChunkSizeTests(SynchronousTestCase):
+    def drain(self, rows: int, seconds: Callable[[int], float], size: ChunkSize) -> tuple[float, int]:
+        """Write so many rows to a database that takes so long for a number of them; seconds, and chunks that failed."""
+        took, failed = 0.0, 0
+        while rows:
+            chunk = min(rows, size.rows)
+            if seconds(chunk) > READ_TIMEOUT:
+                size.failed(chunk)
+                took += READ_TIMEOUT
+                failed += 1
+            else:
+                size.written(chunk, seconds(chunk))
+                took += seconds(chunk)
+                rows -= chunk
+        return took, failed
+
+    def test_it_grows_while_transactions_are_short_and_full(self) -> None:
+        size = ChunkSize()
+        self.assertEqual(size.rows, USUAL)
+        size.written(USUAL - 1, 0.01)
+        self.assertEqual(size.rows, USUAL)
+        for _ in range(20):
+            size.written(size.rows, 0.01)
+        self.assertEqual(size.rows, MAX_ROWS)
+
+    def test_it_settles_below_the_aim(self) -> None:
+        for per_row in (0.0001, 0.001, 0.025, 0.3, 5.0):
+            size = ChunkSize()
+            for _ in range(40):
+                size.written(size.rows, size.rows * per_row)
+            self.assertLessEqual(size.rows * per_row, max(AIM, per_row))
+            self.assertGreaterEqual(size.rows, min(MAX_ROWS, int(AIM / 4 / per_row)))
+
+    def test_a_failure_halves_it_down_to_one(self) -> None:
+        size = ChunkSize()
+        seen = []
+        while size.rows > 1:
+            size.failed(size.rows)
+            seen.append(size.rows)
+        self.assertEqual(seen[:3], [FEWEST_AT_FIRST, FEWEST_AT_FIRST // 2, FEWEST_AT_FIRST // 4])
+        size.failed(1)
+        self.assertEqual(size.rows, 1)
+
+    def test_slow_and_distant_databases_are_drained(self) -> None:
+        for name, seconds, most in (
+            ("25 ms a row", lambda rows: 0.025 * rows, 1.5 * 2000 * 0.025),
+            ("100 KB/s, 4 KB a row", lambda rows: 0.04 * rows, 1.5 * 2000 * 0.04),
+            ("50 ms away", lambda rows: 0.1 + 0.00003 * rows, 2.0),
+            ("a second a row", lambda rows: 1.0 * rows, 1.2 * 2000),
+        ):
+            size = ChunkSize()
+            size.failed(size.rows)  # as after an outage
+            took, failed = self.drain(2000, seconds, size)
+            self.assertLess(took, most, name)
+            self.assertLessEqual(failed, 4, name)
