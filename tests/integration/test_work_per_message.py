@@ -97,7 +97,7 @@ class WorkPerMessageTests(TestCase):
         counters = service.counters
         self.assertEqual(counters.stored + counters.superseded, MESSAGES)
         self.assertEqual(calls["packets._publish_head"], MESSAGES)
-        self.assertEqual(calls["paho_transport.acknowledge"], BATCHES)
+        self.assertEqual(calls["connection.acknowledge"], BATCHES)
         self.assertEqual(statements, Counter(update_multi=BATCHES, commit=BATCHES))
         self.assertLess(calls.total() / MESSAGES, MOST_CALLS_PER_MESSAGE, calls.most_common(30))
 
