@@ -159,7 +159,11 @@ class PendingUpdates:
         device, kind, document, status, is_online, _ = report
         key = self._key(device)
         self._order = order = self._order + 1
-        update = self._updates.get(key) or self._add(device, key)
+        update = self._updates.get(key)
+        if update is None:  # as _add, without a call a message
+            update = self._updates[key] = DeviceUpdate(device, key)
+            self.size += UPDATE_BYTES
+            self._preceding.append(max(0, len(self._packet_ids) - 1))
         superseded = update.kinds & kind != 0
         update.uuid = device
         update.kinds |= kind
