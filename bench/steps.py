@@ -44,7 +44,7 @@ STEPS = {
     ),
     "hand_over": Step(
         "hand it to a thread, and back",
-        ("aiot_mqtt.writing.writer:Writer._write", "aiot_mqtt.writing.writer:Writer._work_on"),
+        ("aiot_mqtt.writing.writer:Writer._write", "aiot_mqtt.writing.writer:Writer._write_all"),
     ),
     "sql": Step(
         "make the SQL",
@@ -62,7 +62,9 @@ STEPS = {
         in_thread=True,
     ),
     "settle": Step(
-        "count it as stored", ("aiot_mqtt.writing.writer:Writer._settle",), "aiot_mqtt.writing.writer:Writer._count"
+        "count it as stored",
+        ("aiot_mqtt.writing.settlement:Settlement.settle",),
+        "aiot_mqtt.writing.settlement:Settlement._count",
     ),
     "puback": Step(
         "acknowledge",
