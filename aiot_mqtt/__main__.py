@@ -8,11 +8,13 @@ import sys
 from twisted.scripts import twistd
 
 from . import __version__
+from .process import open_standard_streams
 from .simulate import command as simulate
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the service in the foreground until a signal ends it, or one of the subcommands."""
+    open_standard_streams()
     parser = argparse.ArgumentParser(
         prog="aiot-mqtt",
         description="Listen to IoT devices over MQTT and keep the device table true (in the foreground; "
@@ -34,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     simulate.add_options(simulating)
     parsed = parser.parse_args(arguments)
     if parsed.command == "simulate":
-        from .tap import run_simulation  # noqa: PLC0415 twistd loads it on its own terms
+        from .commands import run_simulation  # noqa: PLC0415 twistd loads it on its own terms
 
         run_simulation(parsed)
     command = ["twistd", "--nodaemon", "--pidfile=", "aiot-mqtt"]

@@ -1,23 +1,15 @@
-"""``twistd aiot-mqtt``: options, how the services are put together, and the order in which they stop.
-
-The only place that sees ``os.environ`` and the global reactor.
-"""
+"""``twistd aiot-mqtt``: options, how the services are put together, and the order in which they stop."""
 
 from __future__ import annotations
 
-import argparse
 import gc
-import os
 import re
-import signal
 import ssl
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
@@ -25,7 +17,6 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
-from twisted.internet.task import react
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
@@ -41,7 +32,17 @@ from .ingest.pending import PendingUpdates
 from .mqtt.connection import ConnectOptions
 from .mqtt.subscriber import Subscriber
 from .presence.monitor import PresenceMonitor
-from .settings.settings import ConfigError, Settings, load_settings
+from .process import (
+    Process,
+    exit_for,
+    global_reactor,
+    keep_files_private,
+    open_log,
+    open_standard_streams,
+    read_settings,
+    warn_of_settings,
+)
+from .settings.settings import ConfigError, Settings
 from .spool.found import SpoolOwner
 from .spool.spool import Spool
 from .spool.spooler import Spooler
@@ -49,14 +50,10 @@ from .table.contract import StoreService
 from .table.mysql import DatabaseAddress, DeviceTable
 from .telemetry import log_lines
 from .telemetry.counters import Counters
-from .telemetry.logs import make_observer, open_streams
 from .telemetry.refusals import Refusals
 from .writing.writer import Writer
 
 T = TypeVar("T")
-
-EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; the unit's RestartPreventExitStatus= names it
-DAEMON_LOG_FILE = "mqtt_service.log"
 
 
 class Options(UsageOptions):
@@ -67,6 +64,10 @@ class Options(UsageOptions):
     ]
     longdesc = "Settings come from the environment and from a .env file; env.example lists them all."
 
+    def __init__(self) -> None:
+        open_standard_streams()
+        super().__init__()
+
     def opt_version(self) -> None:
         """Print the version and exit."""
         print(f"aiot-mqtt {__version__}")
@@ -74,107 +75,29 @@ class Options(UsageOptions):
 
     def postOptions(self) -> None:
         """Read the settings; with mistakes in them, print every one and exit with 78."""
-        self["settings"] = _settings(self["env-file"])
-
-
-def _settings(env_file: str | None) -> Settings:
-    """The settings of this process; with mistakes in them, print every one and exit with 78."""
-    try:
-        # As UTF-8 whatever the locale: in the C locale os.environ holds a password's é as two surrogates.
-        environ = {name.decode("ascii", "replace"): _utf8(value) for name, value in os.environb.items()}
-        return load_settings(environ, env_file)
-    except ConfigError as error:
-        _exit_for(error)
-
-
-def _utf8(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")
-
-
-def _exit_for(error: ConfigError) -> NoReturn:
-    """Print every mistake, in UTF-8 whatever the locale, and exit without a traceback."""
-    lines = ["❌ 配置有误，服务未启动 / the settings have mistakes, nothing was started:"]
-    lines += [f"  - {mistake}" for mistake in error.mistakes]
-    sys.stderr.buffer.write(("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
-    sys.stderr.flush()
-    sys.exit(EXIT_CONFIG)
-
-
-def _reactor() -> Any:
-    from twisted.internet import reactor  # noqa: PLC0415 importing it chooses it, which is up to twistd
-
-    # Twisted's reactors count wall time, so a clock that is set back stops every timer (its issue 2424).
-    setattr(reactor, "seconds", time.monotonic)  # noqa: B010 mypy takes it for a method
-    return reactor
-
-
-def run_simulation(parsed: argparse.Namespace) -> NoReturn:
-    """``aiot-mqtt simulate`` with the options of ``simulate.add_options``; ends the process."""
-    from .simulate.command import Progress, simulate  # noqa: PLC0415 the service itself never needs it
-
-    settings = _settings(parsed.env_file)
-    if parsed.broker:
-        settings = replace(settings, mqtt_broker=parsed.broker[0], mqtt_port=parsed.broker[1])
-    # Beside the summary, so that standard output can be piped on.
-    can_redraw = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    progress = Progress(sys.stderr, is_terminal=can_redraw)
-
-    async def simulating(reactor: Any) -> NoReturn:
-        endpoint = _broker_endpoint(settings, reactor)
-        sys.exit(
-            await simulate(parsed, settings, endpoint=endpoint, reactor=reactor, output=sys.stdout, progress=progress)
-        )
-
-    try:
-        react(simulating, _reactor=_reactor())
-    except ConfigError as error:
-        _exit_for(error)
+        self["settings"] = read_settings(self["env-file"])
 
 
 def makeService(options: Options) -> AiotMqttService:
     """What twistd calls: the whole service, and the way it logs."""
-    reactor = _reactor()
+    reactor = global_reactor()
     settings: Settings = options["settings"]
-    twistd: Mapping[str, Any] = options.parent or {}
+    twistd: MutableMapping[str, Any] = {} if options.parent is None else options.parent
+    keep_files_private(twistd)
     try:
-        service = AiotMqttService(settings, reactor, _leave_after)
-        if not twistd.get("logger") and not twistd.get("syslog"):
-            service.log_observer = _log_observer(settings, twistd)
+        log = None if twistd.get("logger") or twistd.get("syslog") else open_log(settings, twistd)
+        process = Process(log, settings.shutdown_timeout, is_daemon=not twistd.get("nodaemon"))
+        service = AiotMqttService(settings, reactor, process.stop_began)
     except ConfigError as error:
-        _exit_for(error)
+        exit_for(error)
+    process.attach(reactor)
+    if log is not None:
+        service.log_observer = log.observer
+    warn_of_settings(settings, options["env-file"])
     # What is there by now stays for good. To look at it again and again costs the collector 4 % of all messages/s.
     gc.collect()
     gc.freeze()
     return service
-
-
-def _log_observer(settings: Settings, twistd: Mapping[str, Any]) -> ILogObserver:
-    """Standard output in the foreground, and ``LOG_FILE`` or ``--logfile`` besides; a daemon always has a file."""
-    is_daemon = not twistd.get("nodaemon")
-    named = twistd.get("logfile")
-    log_file = settings.log_file or ("" if named in (None, "-") else named) or (DAEMON_LOG_FILE if is_daemon else "")
-    try:
-        streams = open_streams(log_file, on_terminal=not is_daemon)
-    except OSError as error:
-        raise ConfigError([f"LOG_FILE: {log_file} cannot be written: {error.strerror}"]) from None
-    return make_observer(
-        streams, level=settings.log_level, log_format=settings.log_format, language=settings.log_language
-    )
-
-
-def _leave_after(seconds: float) -> None:
-    """End the process even if a thread is stuck in a name look-up, for which the reactor would wait without end."""
-
-    def leave() -> None:
-        Logger().warn(log_lines.STOP_FORCED, seconds=seconds)
-        os._exit(0)
-
-    # A second signal ends the process at once: what is unacknowledged is safe in the broker.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    timer = threading.Timer(seconds, leave)
-    timer.daemon = True
-    timer.start()
 
 
 class AiotMqttService(MultiService):
@@ -261,7 +184,7 @@ class AiotMqttService(MultiService):
         if committed_times is not None:
             self.writer.add_listener(committed_times)
         self.subscriber = Subscriber(
-            _broker_endpoint(settings, reactor),
+            broker_endpoint(settings, reactor),
             ConnectOptions(
                 client_id=settings.mqtt_client_id,
                 username=settings.mqtt_username,
@@ -377,7 +300,7 @@ async def _within(work: Deferred[Any], seconds: float, clock: Any) -> None:
         Logger().debug("stopping: {error!r}", error=error)
 
 
-def _broker_endpoint(settings: Settings, reactor: Any) -> IStreamClientEndpoint:
+def broker_endpoint(settings: Settings, reactor: Any) -> IStreamClientEndpoint:
     endpoint = HostnameEndpoint(reactor, settings.mqtt_broker, settings.mqtt_port)
     if not settings.mqtt_tls:
         return endpoint

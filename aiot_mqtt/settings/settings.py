@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from .earlier_service import ignored_names, own_name
 from .env_file import read_env_file
 
 OWN_PREFIXES = ("MQTT_", "DB_", "DEVICE_", "HEARTBEAT_", "HTTP_", "LAST_SEEN_", "LOG_", "SPOOL_", "STATS_", "SHUTDOWN_")
 DEFAULT_ENV_FILE = ".env"
+MOST_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
+LONGEST_UUID = 36  # bytes
 
 
 class ConfigError(Exception):
@@ -64,6 +67,8 @@ def _text(text: str) -> str:
 def _host(text: str) -> str:
     if "://" in text:
         raise ValueError("must be a host name or address alone, without a scheme such as mqtt://")
+    if "@" in text:
+        raise ValueError("must be a host name or address alone (user name and password have settings of their own)")
     if re.fullmatch(r"[A-Za-z0-9._-]+", text):
         return text
     address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -87,8 +92,15 @@ def _client_id(text: str) -> str:
 
 
 def _topic_prefix(text: str) -> str:
-    if not text or any(character in text for character in "+#\0") or text.startswith(("/", "$")) or text.endswith("/"):
-        raise ValueError("must be one or more topic levels, without + or #, not beginning with / or $ or ending with /")
+    """The levels before a device's own, as section 4.7 of MQTT 5 has them."""
+    if not text.isprintable():
+        raise ValueError("must not hold line breaks or other characters that cannot be seen")
+    if any(character in text for character in "+#") or text.startswith("$"):
+        raise ValueError("must be topic levels without the wildcards + and #, not beginning with $")
+    if not all(text.split("/")):
+        raise ValueError("must be topic levels with one / between two, and none at the beginning or the end")
+    if len(text.encode()) > MOST_TOPIC - len(f"/{'x' * LONGEST_UUID}/heartbeat"):
+        raise ValueError(f"must leave room for the rest of a topic, which has at most {MOST_TOPIC} bytes of UTF-8")
     return text
 
 
@@ -143,7 +155,7 @@ def _new_file(text: str) -> str:
 
 def _number(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]+", text) or not least <= int(text) <= most:
+        if not re.fullmatch(r"[0-9]{1,20}", text) or not least <= int(text) <= most:
             raise ValueError(f"must be a whole number from {least} to {most}")
         return int(text)
 
@@ -235,16 +247,21 @@ def setting_defaults() -> dict[str, str]:
     return names
 
 
-def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Settings:
-    """Read and validate every setting. The environment wins over the file.
+def read_texts(
+    environ: Mapping[str, str], env_file: str | None = None
+) -> tuple[Path | None, dict[str, str], Callable[[str], str], list[str]]:
+    """What the user has set, not yet judged. The environment wins over the file.
 
     :param env_file: the file named by the user; None: ``.env`` in the working directory, where there is one.
-    :raises ConfigError: with every mistake found.
+    :return: the file, where there is one; the text of each setting; where it stands, for a message; the mistakes.
+    :raises ConfigError: the file cannot be read.
     """
     path = Path(env_file or DEFAULT_ENV_FILE)
     in_file: dict[str, str] = {}
+    lines: dict[str, int] = {}
     mistakes: list[str] = []
-    if env_file is not None or path.exists():
+    is_there = env_file is not None or path.exists()
+    if is_there:
         try:
             in_file, lines, mistakes = read_env_file(path)
         except OSError as error:
@@ -252,10 +269,23 @@ def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Se
         mistakes += _unknown_names(lines, path)
         mistakes = sorted(mistakes, key=lambda mistake: int(mistake.removeprefix(f"{path}:").split(":")[0]))
     texts = {**in_file, **{name: environ[name] for name in setting_defaults() if name in environ}}
+    mistakes += ignored_names(environ, setting_defaults(), {*texts, *lines})
 
     def origin(name: str) -> str:
         return f"{path}:{lines[name]}: {name}" if name in in_file and name not in environ else name
 
+    return path if is_there else None, texts, origin, mistakes
+
+
+def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Settings:
+    """Read and validate every setting.
+
+    What is wrong is told by name, place and reason, and never shown: a password may have slipped in anywhere.
+
+    :param env_file: see ``read_texts``.
+    :raises ConfigError: with every mistake found.
+    """
+    _, texts, origin, mistakes = read_texts(environ, env_file)
     broken = [name for name, text in texts.items() if any("\ud800" <= character <= "\udfff" for character in text)]
     mistakes += [f"{name}: it is not UTF-8" for name in broken]
     values: dict[str, Any] = {}
@@ -276,9 +306,7 @@ def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Se
         try:
             values[item.name] = item.metadata["parse"](text)
         except ValueError as error:
-            # What stands before an @ in an address may be a password.
-            shown = re.sub(r"//[^/]*@", "//***@", text)
-            mistakes.append(f"{origin(name)}: {error}; it is {shown!r}")
+            mistakes.append(f"{origin(name)}: {error}")
             invalid.add(item.name)
     mistakes += _conflicts(values, invalid)
     if mistakes:
@@ -301,7 +329,7 @@ def _secret_text(name: str, texts: Mapping[str, str], origin: Callable[[str], st
         return Path(path).read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        mistakes.append(f"{origin(f'{name}_FILE')}: {path} cannot be read: {reason}")
+        mistakes.append(f"{origin(f'{name}_FILE')}: that file cannot be read: {reason}")
         return ""
 
 
@@ -312,10 +340,8 @@ def _unknown_names(lines: Mapping[str, int], path: Path) -> list[str]:
     for name, line in lines.items():
         if name in known or not name.startswith(OWN_PREFIXES):
             continue
-        # The service that this one replaces came to call its settings MQTT_SERVICE_BROKER and so on.
-        renamed = [name.replace("MQTT_SERVICE_", prefix) for prefix in ("MQTT_", "")]
-        close = [other for other in renamed if other in known] or difflib.get_close_matches(name, known, 1)
-        advice = f"did you mean {close[0]}?" if close else "env.example lists all"
+        meant = own_name(name, known) or next(iter(difflib.get_close_matches(name, known, 1)), None)
+        advice = f"did you mean {meant}?" if meant else "env.example lists all"
         mistakes.append(f"{path}:{line}: {name} is no setting; {advice}")
     return mistakes
 

@@ -250,6 +250,24 @@ FLAPPING = _line(
 )
 
 # The life of the process.
+FILE_EXPOSED = _line(
+    "⚠️ 本机其他用户可以读或写 {name}: {path}（权限 {mode}）；请执行 chmod o-rwx",
+    "⚠️ Other users of this host may read or write {name}: {path} (mode {mode}); chmod o-rwx mends that",
+)
+PASSWORD_URL_ENCODED = _line(
+    "⚠️ DB_PASSWORD看起来经过URL编码（如%40）: 原来的服务会解码，本服务按原样使用；如果数据库拒绝登录，请改成原文",
+    "⚠️ DB_PASSWORD looks URL-encoded (such as %40): the earlier service decoded it, this one takes it as it stands;"
+    " if the database refuses the login, write it plainly",
+)
+LINES_LOST = _line(
+    "⚠️ 日志写不出去: 此处缺少 {count} 行", "⚠️ The log could not be written: {count} lines are missing here"
+)
+LOG_REOPENED = _line("收到SIGHUP: 重新打开日志文件", "SIGHUP: opening the log file anew")
+LOG_NOT_REOPENED = _line(
+    "⚠️ 日志文件不能重新打开，继续写原来的文件: {reason}",
+    "⚠️ The log file cannot be opened anew, going on with the old one: {reason}",
+)
+TERMINAL_CLOSED = _line("终端已关闭: 停止服务", "The terminal is closed: stopping")
 STOPPING = _line("正在停止: 写入剩余的 {deliveries} 条消息", "Stopping: writing the {deliveries} messages left")
 STOPPED = _line("MQTT服务已停止", "MQTT service stopped")
 STOPPED_WITH_MESSAGES_LEFT = _line(

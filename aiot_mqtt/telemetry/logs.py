@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import IO, Any
+from typing import Any
 
 from twisted.logger import (
     FilteringLogObserver,
@@ -17,15 +17,13 @@ from twisted.logger import (
     eventAsText,
     formatEvent,
 )
-from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
 from .log_lines import ENGLISH
+from .streams import Outlet, Stream
 
 LEVELS = {"DEBUG": LogLevel.debug, "INFO": LogLevel.info, "WARNING": LogLevel.warn, "ERROR": LogLevel.error}
 NAMES = {level: name for name, level in LEVELS.items()} | {LogLevel.critical: "ERROR"}
-LOG_FILE_BYTES = 10 * 1024 * 1024  # one file, before it is rotated
-LOG_FILES_KEPT = 10
 # Twisted tells at INFO what only its own developers need to know.
 QUIET_NAMESPACES = ("twisted.internet", "twisted.application", "twisted.scripts", "stdout", "stderr")
 
@@ -64,44 +62,58 @@ def in_english(event: LogEvent) -> LogEvent:
 
 @implementer(ILogObserver)
 class LineObserver:
-    """Writes each event as a line to some streams. A stream that cannot be written to stops only itself."""
+    """Hands each event on as a line in UTF-8, whatever it holds."""
 
-    def __init__(self, streams: list[IO[bytes] | LogFile], line: Formatter) -> None:
-        self._streams = streams
+    def __init__(self, write: Sequence[Callable[[bytes], object]], line: Formatter) -> None:
+        self._write = write
         self._line = line
 
     def __call__(self, event: LogEvent) -> None:
-        try:
-            data = (self._line(event) + "\n").encode("utf-8", "backslashreplace")
-        except Exception as error:
-            data = f"an event could not be formatted: {error!r}\n".encode()
-        for stream in self._streams:
-            try:
-                stream.write(data)
-                stream.flush()
-            except (OSError, ValueError):  # a full disk, a closed pipe: nothing to tell, and nobody to tell it to
-                continue
+        data = _encoded(event, self._line)
+        for write in self._write:
+            write(data)
 
 
-def make_observer(streams: list[IO[bytes] | LogFile], *, level: str, log_format: str, language: str) -> ILogObserver:
-    """An observer as the settings of those names want it."""
-    formatter = json_line if log_format == "json" else text_line
-    line = (lambda event: formatter(in_english(event))) if language == "en" else formatter
-    lowest = LogLevelFilterPredicate(defaultLogLevel=LEVELS[level])
-    if level != "DEBUG":
-        for namespace in QUIET_NAMESPACES:
-            lowest.setLogLevelForNamespace(namespace, max(LogLevel.warn, LEVELS[level]))
-    return FilteringLogObserver(LineObserver(streams, line), [lowest])
+def _encoded(event: LogEvent, line: Formatter) -> bytes:
+    try:
+        return (line(event) + "\n").encode("utf-8", "backslashreplace")
+    except Exception as error:
+        return f"an event could not be formatted: {error!r}\n".encode()
 
 
-def open_streams(log_file: str, *, on_terminal: bool) -> list[IO[bytes] | LogFile]:
-    """Where lines go.
+class Log:
+    """All lines of a process, as the settings of these names want them, on their way to some streams.
 
-    :param log_file: a path, or empty.
-    :param on_terminal: whether standard output is ours, which it is not in a daemon.
-    :raises OSError: the file cannot be opened.
+    :ivar observer: what Twisted is given.
     """
-    streams: list[IO[bytes] | LogFile] = [sys.stdout.buffer] if on_terminal else []
-    if log_file:
-        streams.append(LogFile.fromFullPath(log_file, rotateLength=LOG_FILE_BYTES, maxRotatedFiles=LOG_FILES_KEPT))
-    return streams
+
+    def __init__(self, streams: Sequence[Stream], *, level: str, log_format: str, language: str) -> None:
+        formatter = json_line if log_format == "json" else text_line
+        line = (lambda event: formatter(in_english(event))) if language == "en" else formatter
+
+        def warning(log_format: str, **fields: Any) -> bytes:
+            own = {"log_time": time.time(), "log_level": LogLevel.warn, "log_namespace": __name__}
+            return _encoded({**own, "log_format": log_format, **fields}, line)
+
+        self._outlets = [Outlet(stream, warning) for stream in streams]
+        lowest = LogLevelFilterPredicate(defaultLogLevel=LEVELS[level])
+        if level != "DEBUG":
+            for namespace in QUIET_NAMESPACES:
+                lowest.setLogLevelForNamespace(namespace, max(LogLevel.warn, LEVELS[level]))
+        lines = LineObserver([outlet.put for outlet in self._outlets], line)
+        self.observer: ILogObserver = FilteringLogObserver(lines, [lowest])
+
+    def start(self) -> None:
+        """Begin to write; until then lines wait. A daemon has forked by then."""
+        for outlet in self._outlets:
+            outlet.start()
+
+    def reopen(self) -> None:
+        """Open files anew: they were moved away."""
+        for outlet in self._outlets:
+            outlet.reopen()
+
+    def finish(self, seconds: float) -> None:
+        """Wait for what is not written, each stream no longer than this, because the process is about to end."""
+        for outlet in self._outlets:
+            outlet.finish(seconds)

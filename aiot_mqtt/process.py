@@ -1,0 +1,208 @@
+"""What the service is to the operating system: environment, standard streams, exit codes, signals, leaving in time.
+
+With ``tap``, which puts the service together, the only place that sees ``os.environ`` and the global reactor.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any, NoReturn
+
+from twisted.logger import Logger
+
+from .settings.earlier_service import looks_url_encoded
+from .settings.exposure import exposed_files
+from .settings.settings import ConfigError, Settings, load_settings
+from .telemetry import log_lines
+from .telemetry.logs import Log
+from .telemetry.streams import open_streams
+
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; the unit's RestartPreventExitStatus= names it
+DAEMON_LOG_FILE = "mqtt_service.log"
+NOT_FOR_OTHERS = 0o027  # a umask: what is made is neither read nor written by others, nor written by the group
+LAST_LINES = 1.0  # s that the end of the process waits for a reader of the log
+
+
+def open_standard_streams() -> None:
+    """Put the null device where standard input, output or error is closed.
+
+    A socket or a file that got the number of one would be taken for it, and whoever prints would fail.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            stream = open(descriptor, mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115 it stays open
+            setattr(sys, name, stream)
+
+
+def read_settings(env_file: str | None) -> Settings:
+    """The settings of this process; with mistakes in them, print every one and exit with 78."""
+    try:
+        return load_settings(environment(), env_file)
+    except ConfigError as error:
+        exit_for(error)
+
+
+def environment() -> dict[str, str]:
+    """The environment as UTF-8 whatever the locale: in the C locale os.environ holds an é as two surrogates."""
+    return {name.decode("ascii", "replace"): _utf8(value) for name, value in os.environb.items()}
+
+
+def _utf8(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+def exit_for(error: ConfigError) -> NoReturn:
+    """Print every mistake, and exit without a traceback."""
+    lines = ["❌ 配置有误，服务未启动 / the settings have mistakes, nothing was started:"]
+    say("\n".join([*lines, *(f"  - {mistake}" for mistake in error.mistakes)]))
+    sys.exit(EXIT_CONFIG)
+
+
+def say(text: str) -> None:
+    """Print to standard error, in UTF-8 whatever the locale, unless nobody reads it."""
+    data = (text + "\n").encode("utf-8", "backslashreplace")
+
+    def write() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), data)
+
+    # In a thread, because a pipe that is full would hold up the end of the process.
+    writing = threading.Thread(target=write, daemon=True)
+    writing.start()
+    writing.join(LAST_LINES)
+
+
+def global_reactor() -> Any:
+    """The reactor that twistd has chosen, on a clock that never goes back."""
+    from twisted.internet import reactor  # noqa: PLC0415 importing it chooses it, which is up to twistd
+
+    # Twisted's reactors count wall time, so a clock that is set back stops every timer (its issue 2424).
+    setattr(reactor, "seconds", time.monotonic)  # noqa: B010 mypy takes it for a method
+    return reactor
+
+
+def open_log(settings: Settings, twistd: MutableMapping[str, Any]) -> Log:
+    """Standard output in the foreground, and ``LOG_FILE`` or ``--logfile`` besides; a daemon always has a file.
+
+    :raises ConfigError: the file cannot be written.
+    """
+    is_daemon = not twistd.get("nodaemon")
+    named = twistd.get("logfile")
+    named = "" if named in (None, "-") else named
+    try:
+        streams = open_streams(
+            settings.log_file or named or (DAEMON_LOG_FILE if is_daemon else ""), on_terminal=not is_daemon
+        )
+    except OSError as error:
+        option = "--logfile" if named and not settings.log_file else "LOG_FILE"
+        raise ConfigError([f"{option}: it cannot be written: {error.strerror}"]) from None
+    return Log(streams, level=settings.log_level, log_format=settings.log_format, language=settings.log_language)
+
+
+def warn_of_settings(settings: Settings, env_file: str | None) -> None:
+    """Say what is no mistake in the settings, but most likely not meant."""
+    log = Logger()
+    for name, path, mode in exposed_files(environment(), env_file):
+        log.warn(log_lines.FILE_EXPOSED, name=name, path=path, mode=f"{mode:04o}")
+    if looks_url_encoded(settings.db_password.reveal()):
+        log.warn(log_lines.PASSWORD_URL_ENCODED)
+
+
+def keep_files_private(twistd: MutableMapping[str, Any]) -> None:
+    """Have twistd make its pid file, and whatever the process makes later, for nobody else."""
+    umask = twistd.get("umask")
+    if umask is None:
+        umask = os.umask(NOT_FOR_OTHERS)
+        umask = umask if twistd.get("nodaemon") else 0o077  # a daemon's, by twistd
+    twistd["umask"] = umask | NOT_FOR_OTHERS
+    os.umask(twistd["umask"])
+
+
+class Process:
+    """The end of the process, and its signals.
+
+    A signal to stop, and ``stop_began``, start a clock: when it runs out, the process leaves, whatever is stuck. SIGHUP
+    has the log opened anew; where it is because the terminal was closed, the service stops.
+    """
+
+    _log = Logger()
+
+    def __init__(self, log: Log | None, stop_within: float, *, is_daemon: bool) -> None:
+        """
+        :param log: None where twistd was told to log in a way of its own.
+        :param stop_within: seconds that stopping may take.
+        """
+        self._lines = log
+        self._stop_within = stop_within
+        self._is_daemon = is_daemon
+        self._stops: SimpleQueue[None] = SimpleQueue()  # a signal may interrupt whoever puts something in
+        self._terminals = [] if is_daemon else [number for number in range(3) if os.isatty(number)]
+
+    def attach(self, reactor: Any) -> None:
+        """Before the reactor runs."""
+        self._reactor = reactor
+        if self._lines is not None:
+            if not self._is_daemon:
+                self._lines.start()
+            reactor.addSystemEventTrigger("after", "shutdown", self._lines.finish, LAST_LINES)
+            atexit.register(self._lines.finish, LAST_LINES)  # should it never run
+        signal.signal(signal.SIGHUP, lambda _number, _frame: reactor.callFromThread(self._hang_up))
+        # By then a daemon has forked, and the reactor has set its own handlers.
+        reactor.callWhenRunning(self._reactor_runs)
+
+    def stop_began(self, _seconds: float = 0.0) -> None:
+        """The service is about to stop, for whatever reason."""
+        self._stops.put(None)
+
+    def _reactor_runs(self) -> None:
+        if self._lines is not None:
+            self._lines.start()
+        threading.Thread(target=self._leave_in_time, name="leave in time", daemon=True).start()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                signal.signal(number, self._stop_handler(handler))
+
+    def _stop_handler(self, handler: Callable[[int, FrameType | None], object]) -> Callable[..., None]:
+        def stop(number: int, frame: FrameType | None) -> None:
+            # A second signal ends the process at once: what is unacknowledged is safe in the broker.
+            for each in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(each, signal.SIG_DFL)
+            self.stop_began()
+            handler(number, frame)
+
+        return stop
+
+    def _hang_up(self) -> None:
+        if self._terminals and not any(os.isatty(number) for number in self._terminals):
+            self._log.info(log_lines.TERMINAL_CLOSED)
+            self.stop_began()
+            self._reactor.stop()
+        elif self._lines is not None:
+            self._log.info(log_lines.LOG_REOPENED)
+            self._lines.reopen()
+
+    def _leave_in_time(self) -> None:
+        """In a thread: the reactor may be what is stuck, or wait without end for a thread in a name look-up."""
+        self._stops.get()
+        time.sleep(self._stop_within)
+        self._log.warn(log_lines.STOP_FORCED, seconds=self._stop_within)
+        if self._lines is not None:
+            self._lines.finish(0.1)
+        os._exit(0)
+
+
+def state_file(settings: Settings, name: str) -> Path | None:
+    """Where the service keeps a file beside its spool; None where it keeps nothing on this host."""
+    return Path(settings.spool_file).absolute().parent / name if settings.spool_file else None
