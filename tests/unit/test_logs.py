@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from io import BytesIO, TextIOWrapper
-from pathlib import Path
-from typing import IO, cast
 
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
-from twisted.python.logfile import LogFile
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.telemetry import log_lines
-from aiot_mqtt.telemetry.logs import LineObserver, in_english, json_line, make_observer, open_streams, text_line
+from aiot_mqtt.telemetry.logs import LineObserver, Log, in_english, json_line, text_line
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d"
 
@@ -38,17 +33,17 @@ def failure() -> Failure:
         return Failure()
 
 
-class BrokenStream(BytesIO):
-    """A full disk, until it is not."""
+class MemoryStream:
+    """Keeps what is written."""
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error: Exception | None = error
+    def __init__(self) -> None:
+        self.written = b""
 
-    def write(self, data: object) -> int:
-        if self.error is not None:
-            raise self.error
-        return super().write(data)  # type: ignore[arg-type]
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def reopen(self) -> None:
+        self.written += b"(reopened)"
 
 
 class TextLineTests(SynchronousTestCase):
@@ -126,48 +121,43 @@ class LanguageTests(SynchronousTestCase):
 
 
 class LineObserverTests(SynchronousTestCase):
-    def test_every_stream_gets_every_line(self) -> None:
-        one, two = BytesIO(), BytesIO()
-        observe = LineObserver([one, two], lambda event: str(event["log_format"]))
+    def lines(self, *events: LogEvent) -> list[bytes]:
+        written: list[bytes] = []
+        observe = LineObserver([written.append], text_line)
+        for each in events:
+            observe(each)
+        return written
+
+    def test_everybody_gets_every_line(self) -> None:
+        one: list[bytes] = []
+        two: list[bytes] = []
+        observe = LineObserver([one.append, two.append], lambda event: str(event["log_format"]))
         observe(event("一"))
         observe(event("🎉"))
-        self.assertEqual(one.getvalue(), "一\n🎉\n".encode())
-        self.assertEqual(two.getvalue(), one.getvalue())
-
-    def test_a_stream_that_cannot_be_written_to_stops_only_itself(self) -> None:
-        for error in (OSError(28, "No space left on device"), BrokenPipeError(), ValueError("closed file")):
-            broken, sound = BrokenStream(error), BytesIO()
-            observe = LineObserver([broken, sound], lambda event: str(event["log_format"]))
-            observe(event("one"))
-            broken.error = None
-            observe(event("two"))
-            self.assertEqual((broken.getvalue(), sound.getvalue()), (b"two\n", b"one\ntwo\n"))
+        self.assertEqual(one, ["一\n".encode(), "🎉\n".encode()])
+        self.assertEqual(two, one)
 
     def test_an_event_that_cannot_be_formatted_is_told_of(self) -> None:
-        stream = BytesIO()
-        observe = LineObserver([stream], text_line)
-        observe({"log_format": "no time"})
-        observe(event("next"))
-        first, second, _ = stream.getvalue().decode().split("\n")
-        self.assertEqual(first, "an event could not be formatted: KeyError('log_time')")
-        self.assertIn("next", second)
+        first, second = self.lines({"log_format": "no time"}, event("next"))
+        self.assertEqual(first, b"an event could not be formatted: KeyError('log_time')\n")
+        self.assertIn(b"next", second)
 
     def test_a_lone_surrogate_is_escaped(self) -> None:
-        stream = BytesIO()
-        LineObserver([stream], lambda event: str(event["log_format"]))(event("a\udc80b"))
-        self.assertEqual(stream.getvalue(), b"a\\udc80b\n")
+        [line] = self.lines(event("a\udc80b"))
+        self.assertTrue(line.endswith(b"a\\udc80b\n"))
 
 
-class MakeObserverTests(SynchronousTestCase):
+class LogTests(SynchronousTestCase):
     def lines(
         self, *events: LogEvent, level: str = "INFO", log_format: str = "text", language: str = "zh"
     ) -> list[str]:
-        stream = BytesIO()
-        observer = make_observer([stream], level=level, log_format=log_format, language=language)
-        self.assertTrue(ILogObserver.providedBy(observer))
+        stream = MemoryStream()
+        log = Log([stream], level=level, log_format=log_format, language=language)
+        self.assertTrue(ILogObserver.providedBy(log.observer))
         for each in events:
-            observer(each)
-        return stream.getvalue().decode().splitlines()
+            log.observer(each)
+        log.finish(20)
+        return stream.written.decode().splitlines()
 
     def shown(self, level: str, namespace: str) -> list[str]:
         """The levels of events that come through."""
@@ -205,47 +195,32 @@ class MakeObserverTests(SynchronousTestCase):
         self.assertEqual(json.loads(self.lines(event(), log_format="json")[0])["message"], "hello world")
 
     def test_what_a_logger_logs_arrives(self) -> None:
-        stream = BytesIO()
-        publisher = LogPublisher(make_observer([stream], level="INFO", log_format="text", language="zh"))
-        log = Logger(observer=publisher)
+        stream = MemoryStream()
+        lines = Log([stream], level="INFO", log_format="text", language="zh")
+        log = Logger(observer=LogPublisher(lines.observer))
         log.warn(log_lines.UNKNOWN_DEVICE, device="{not a field}")
         try:
             raise ValueError("broken")
         except ValueError:
             log.failure(log_lines.WRITE_FAILED_UNEXPECTEDLY)
-        text = stream.getvalue().decode()
+        lines.finish(20)
+        text = stream.written.decode()
         self.assertIn("[WARNING] ⚠️ 设备不存在: {not a field}\n", text)
         self.assertIn("[ERROR] ❌ 写入时出现意外错误", text)
         self.assertIn("ValueError: broken", text)
 
-
-class OpenStreamsTests(SynchronousTestCase):
-    def test_standard_output_only_where_it_is_ours(self) -> None:
-        # As under LANG=zh_CN.GBK, where printing the first line of the contract would raise.
-        raw = BytesIO()
-        self.patch(sys, "stdout", TextIOWrapper(raw, encoding="gbk"))
-        self.assertEqual(open_streams("", on_terminal=False), [])
-        streams = open_streams("", on_terminal=True)
-        observer = make_observer(streams, level="INFO", log_format="text", language="zh")
-        observer(event(log_lines.MQTT_CONNECTED, host="localhost", port=1883))
-        self.assertTrue(raw.getvalue().endswith("🎉 MQTT连接成功 - Broker: localhost:1883\n".encode()))
-
-    def test_a_log_file_is_utf8_and_kept_across_a_restart(self) -> None:
-        path = Path(self.mktemp()).absolute()
-        for _ in range(2):
-            [stream] = open_streams(str(path), on_terminal=False)
-            LineObserver([stream], lambda event: str(event["log_format"]))(event("🎉"))
-            cast(IO[bytes], stream).close()
-        self.assertEqual(path.read_bytes(), "🎉\n🎉\n".encode())
-
-    def test_a_log_file_is_rotated_and_old_ones_are_bounded(self) -> None:
-        [stream] = open_streams(str(Path(self.mktemp()).absolute()), on_terminal=False)
-        assert isinstance(stream, LogFile)
-        self.addCleanup(stream.close)
-        self.assertEqual((stream.rotateLength, stream.maxRotatedFiles), (10 * 1024 * 1024, 10))
-
-    def test_a_log_file_that_cannot_be_opened_is_an_error_of_the_system(self) -> None:
-        self.assertRaises(OSError, open_streams, str(Path(self.mktemp()).absolute() / "no" / "such"), on_terminal=False)
+    def test_every_stream_gets_what_is_logged_and_is_opened_anew(self) -> None:
+        streams = [MemoryStream(), MemoryStream()]
+        log = Log(streams, level="INFO", log_format="text", language="zh")
+        log.observer(event("early"))
+        self.assertEqual([stream.written for stream in streams], [b"", b""])
+        log.start()
+        log.finish(20)
+        log.reopen()
+        log.observer(event("late"))
+        log.finish(20)
+        for stream in streams:
+            self.assertRegex(stream.written.decode(), r"early\n\(reopened\).*late\n$")
 
     def test_times_are_those_of_this_host_with_their_zone(self) -> None:
         match = re.match(TIME, text_line(event()))
