@@ -40,27 +40,24 @@ def settings_for(broker: Mosquitto | None, database: Database | None) -> dict[st
     return settings
 
 
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """These settings, and of the environment nothing that would be one."""
+    own = ("MQTT_", "DB_", "LOG_", "DEVICE_", "HEARTBEAT_", "LAST_SEEN_", "SPOOL_", "STATS_", "SHUTDOWN_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith((*own, "STATE_DIRECTORY"))}
+    return {**kept, "PYTHONPATH": str(servers.ROOT), **settings}
+
+
 class Program:
     """A process whose lines are read as they come."""
 
     def __init__(
         self, argv: Sequence[str], settings: Mapping[str, str], *, folder: Path, extra: Mapping[str, str] | None = None
     ) -> None:
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(
-                (
-                    *("MQTT_", "DB_", "LOG_", "DEVICE_", "HEARTBEAT_", "LAST_SEEN_", "SPOOL_", "STATS_", "SHUTDOWN_"),
-                    "STATE_DIRECTORY",
-                )
-            )
-        }
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
         self.process = subprocess.Popen(
             argv,
-            env={**environment, "PYTHONPATH": str(servers.ROOT), **settings, **(extra or {})},
+            env=environment({**settings, **(extra or {})}),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
