@@ -12,7 +12,7 @@ from . import log_lines
 from .counters import Counters
 
 LINE_INTERVAL = 600.0  # s between two lines about the same device or topic for the same reason
-MOST_LINES = 1000  # lines in one interval, and so keys remembered
+MOST_LINES = 1000  # lines of one sort in one interval, and so subjects remembered
 SHOWN = 100  # characters of a payload or a name that are shown
 
 
@@ -32,7 +32,7 @@ class Refusals:
     def __init__(self, counters: Counters, clock: IReactorTime) -> None:
         self._counters = counters
         self._clock = clock
-        self._said: set[tuple[str, str]] = set()
+        self._said: dict[str, set[str]] = {}  # by sort, of which there are a few dozen at most
         self._interval_ends = 0.0
 
     def unknown_device(self, device: str, deliveries: int = 1) -> None:
@@ -62,7 +62,8 @@ class Refusals:
         if column is not None and "device_status" in column:
             self._counters.status_ignored += 1
         line = log_lines.ROW_REFUSED if column is None else log_lines.VALUE_REFUSED
-        self._warn(f"refused_by_database {column}", device, line, device=device, column=column, reason=shorten(detail))
+        sort = "refused_by_database" if column is None else f"refused_by_database: {column}"
+        self._warn(sort, device, line, device=device, column=column, reason=shorten(detail))
 
     def ambiguous(self, uuids: Iterable[str], *, has_many_rows: bool) -> None:
         """What these devices sent was stored, but the table does not tell devices apart as it should.
@@ -86,15 +87,19 @@ class Refusals:
         )
 
     def _warn(self, sort: str, subject: str, line: str, **fields: Any) -> None:
-        """Log the line, unless it was said about the same subject in this interval, or too many were said."""
+        """Log the line, unless it was said about the same subject in this interval, or too many of its sort were.
+
+        Each sort has a budget of its own: who invents a thousand devices must not hide what the database refuses.
+        """
         now = self._clock.seconds()
         if now >= self._interval_ends:
             self._said.clear()
             self._interval_ends = now + LINE_INTERVAL
-        key = (sort, subject[:SHOWN])
-        if key in self._said or len(self._said) > MOST_LINES:
+        said = self._said.setdefault(sort, set())
+        subject = subject[:SHOWN]
+        if subject in said or len(said) > MOST_LINES:
             return
-        self._said.add(key)
-        if len(self._said) > MOST_LINES:
+        said.add(subject)
+        if len(said) > MOST_LINES:
             line, fields = log_lines.LINES_SUPPRESSED, {"seconds": round(self._interval_ends - now), "reason": sort}
         self._log.warn(line, **fields)

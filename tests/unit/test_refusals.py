@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.task import Clock
@@ -116,6 +117,24 @@ class RefusalsTests(SynchronousTestCase):
         self.assertEqual(lines[MOST_LINES], "⚠️ 此类警告过多，600 秒内只计数、不再逐条记录: unknown_device")
         self.assertEqual(self.counters.refused["unknown_device"], MOST_LINES + 500)
 
+    def test_one_sort_does_not_silence_another_and_each_is_named(self) -> None:
+        sorts: dict[str, Callable[[str], None]] = {
+            "unknown_device": self.refusals.unknown_device,
+            "bad_json": lambda subject: self.refusals.refuse("bad_json", subject, "x", b""),
+            "too_large": lambda subject: self.refusals.refuse("too_large", subject, "x", b""),
+            "ignored_status": lambda subject: self.refusals.ignored_status(subject, "x", b""),
+            "refused_by_database": lambda subject: self.refusals.refused_by_table(subject, None, "x", 1),
+            "refused_by_database: device_status": (
+                lambda subject: self.refusals.refused_by_table(subject, "device_status", "x", 0)
+            ),
+        }
+        for sort, refuse in sorts.items():
+            for number in range(MOST_LINES + 2):
+                refuse(f"d{number}")
+            lines = self.lines()
+            self.assertEqual(len(lines), MOST_LINES + 1, sort)
+            self.assertEqual(lines[-1].rpartition("记录: ")[2], sort)
+
     def test_they_are_told_again_once_the_interval_is_over(self) -> None:
         for number in range(MOST_LINES + 500):
             self.refusals.unknown_device(f"d{number}")
@@ -128,8 +147,9 @@ class RefusalsTests(SynchronousTestCase):
     def test_what_is_remembered_is_bounded_in_number_and_length(self) -> None:
         for number in range(5 * MOST_LINES):
             self.refusals.refuse("bad_json", f"{number}/" + "t" * 60_000, "x", b"p" * 60_000)
-        self.assertLessEqual(len(self.refusals._said), MOST_LINES + 1)
-        self.assertLessEqual(max(len(subject) for _, subject in self.refusals._said), SHOWN)
+        [said] = self.refusals._said.values()
+        self.assertLessEqual(len(said), MOST_LINES + 1)
+        self.assertLessEqual(max(map(len, said)), SHOWN)
 
     def test_a_line_is_bounded_whatever_it_tells_of(self) -> None:
         self.refusals.refuse("bad_json", "t" * 60_000, "x", b"\xff" * 60_000)
