@@ -21,6 +21,13 @@ def main(arguments: list[str] | None = None) -> None:
         "'twistd aiot-mqtt' runs as a daemon).",
         epilog="Settings come from the environment and from a .env file; env.example lists them all.",
     )
+    parser.add_argument(
+        "--try",
+        action="store_true",
+        dest="is_trial",
+        help="try it: under a client id of its own (MQTT_CLIENT_ID with -try behind it), keeping neither a session in "
+        "the broker nor a spool",
+    )
     env_file_help = "read settings from this file instead of ./.env"
     parser.add_argument("--version", action="version", version=f"aiot-mqtt {__version__}")
     parser.add_argument("--env-file", metavar="PATH", help=env_file_help)
@@ -34,14 +41,28 @@ def main(arguments: list[str] | None = None) -> None:
     # Suppressed, so that it does not undo one that stands in front of the subcommand.
     simulating.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
     simulate.add_options(simulating)
+    forgetting = commands.add_parser(
+        "forget-session",
+        help="have the broker forget the session that it keeps for the service",
+        description="Have the broker forget the session that it keeps under MQTT_CLIENT_ID, and with it every message "
+        "that waits there: this connects under that name with a clean start, and leaves. Stop the service first: one "
+        "that runs loses its connection to this, and begins anew without what was waiting.",
+    )
+    forgetting.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
     parsed = parser.parse_args(arguments)
     if parsed.command == "simulate":
         from .commands import run_simulation  # noqa: PLC0415 twistd loads it on its own terms
 
         run_simulation(parsed)
+    if parsed.command == "forget-session":
+        from .commands import run_forget_session  # noqa: PLC0415 the same
+
+        run_forget_session(parsed)
     command = ["twistd", "--nodaemon", "--pidfile=", "aiot-mqtt"]
     if parsed.env_file:
         command += ["--env-file", parsed.env_file]
+    if parsed.is_trial:
+        command += ["--try"]
     sys.argv = command
     twistd.run()
 

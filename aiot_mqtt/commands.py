@@ -8,11 +8,20 @@ import sys
 from dataclasses import replace
 from typing import Any, NoReturn
 
+from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.task import react
 
-from .process import exit_for, global_reactor, read_settings
-from .settings.settings import ConfigError
+from .mqtt.connection import MqttError
+from .process import exit_for, global_reactor, read_settings, say
+from .settings.settings import ConfigError, Settings
+from .simulate.publisher import Publisher, PublisherOptions
 from .tap import broker_endpoint
+from .telemetry import log_lines
+
+TIMEOUT = 10.0  # s for each of: name look-up with TCP and TLS, CONNACK, DISCONNECT
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 
 def run_simulation(parsed: argparse.Namespace) -> NoReturn:
@@ -36,3 +45,66 @@ def run_simulation(parsed: argparse.Namespace) -> NoReturn:
         react(simulating, _reactor=global_reactor())
     except ConfigError as error:
         exit_for(error)
+
+
+def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
+    """``aiot-mqtt forget-session``; ends the process, with 69 where the broker cannot be reached or refuses."""
+    settings = read_settings(parsed.env_file)
+
+    def tell(line: str, **fields: object) -> None:
+        text = line if settings.log_language == "zh" else log_lines.ENGLISH[line]
+        say(text.format(host=settings.mqtt_broker, port=settings.mqtt_port, **fields))
+
+    async def forgetting(reactor: Any) -> NoReturn:
+        try:
+            await forget_session(settings, broker_endpoint(settings, reactor), reactor)
+        except MqttError as error:
+            tell(log_lines.SESSION_NOT_FORGOTTEN, reason=error)
+            sys.exit(EXIT_UNAVAILABLE)
+        tell(log_lines.SESSION_FORGOTTEN, client_id=settings.mqtt_client_id)
+        sys.exit(0)
+
+    try:
+        react(forgetting, _reactor=global_reactor())
+    except ConfigError as error:
+        exit_for(error)
+
+
+def _factory_of(connection: Publisher) -> Any:
+    factory = Factory.forProtocol(lambda: connection)
+    factory.noisy = False
+    return factory
+
+
+async def forget_session(settings: Settings, endpoint: IStreamClientEndpoint, reactor: Any) -> None:
+    """Take the session's place with one that is clean and ends at once (sections 3.1.2.4 and 3.1.2.11.2 of MQTT 5).
+
+    :raises MqttError: the broker cannot be reached, or refuses.
+    """
+    versions = {"auto": (True, False), "5": (True,), "3.1.1": (False,)}[settings.mqtt_protocol]
+    for mqtt5 in versions:
+        # It asks for a clean session, and for none to be kept.
+        connection = Publisher(
+            PublisherOptions(
+                settings.mqtt_client_id,
+                mqtt5=mqtt5,
+                username=settings.mqtt_username,
+                password=settings.mqtt_password.reveal(),
+            ),
+            reactor,
+            lambda: None,
+        )
+        try:
+            await endpoint.connect(_factory_of(connection)).addTimeout(TIMEOUT, reactor)
+            await connection.accepted.addTimeout(TIMEOUT, reactor)
+            await connection.disconnect().addTimeout(TIMEOUT, reactor)
+        except NotInTime:
+            connection.abort("no answer")
+            raise MqttError(f"no answer within {TIMEOUT:.0f} s") from None
+        except MqttError:
+            if mqtt5 is versions[-1]:
+                raise
+        except Exception as error:
+            raise MqttError(str(error) or repr(error)) from error
+        else:
+            return

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
@@ -51,6 +52,16 @@ def read_settings(env_file: str | None) -> Settings:
         return load_settings(environment(), env_file)
     except ConfigError as error:
         exit_for(error)
+
+
+def for_trial(settings: Settings) -> Settings:
+    """The same for a first look, which leaves nothing behind and takes nothing from a session that is kept."""
+    return replace(settings, mqtt_client_id=f"{settings.mqtt_client_id}-try", spool_file="")
+
+
+def session_file(settings: Settings) -> Path | None:
+    """Where the service notes when it left its session: beside the spool; None where it keeps nothing on this host."""
+    return Path(f"{settings.spool_file}.session").absolute() if settings.spool_file else None
 
 
 def environment() -> dict[str, str]:
@@ -201,8 +212,3 @@ class Process:
         if self._lines is not None:
             self._lines.finish(0.1)
         os._exit(0)
-
-
-def state_file(settings: Settings, name: str) -> Path | None:
-    """Where the service keeps a file beside its spool; None where it keeps nothing on this host."""
-    return Path(settings.spool_file).absolute().parent / name if settings.spool_file else None

@@ -30,16 +30,19 @@ from .ingest.committed_times import CommittedTimes
 from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
 from .mqtt.connection import ConnectOptions
+from .mqtt.kept_session import KeptSession
 from .mqtt.subscriber import Subscriber
 from .presence.monitor import PresenceMonitor
 from .process import (
     Process,
     exit_for,
+    for_trial,
     global_reactor,
     keep_files_private,
     open_log,
     open_standard_streams,
     read_settings,
+    session_file,
     warn_of_settings,
 )
 from .settings.settings import ConfigError, Settings
@@ -62,6 +65,7 @@ class Options(UsageOptions):
     optParameters = [  # noqa: RUF012 Twisted's way
         ["env-file", None, None, "Read settings from this file instead of .env in the working directory."]
     ]
+    optFlags = [["try", None, "Try it: under a client id of its own, keeping neither a session nor a spool."]]  # noqa: RUF012
     longdesc = "Settings come from the environment and from a .env file; env.example lists them all."
 
     def __init__(self) -> None:
@@ -75,7 +79,8 @@ class Options(UsageOptions):
 
     def postOptions(self) -> None:
         """Read the settings; with mistakes in them, print every one and exit with 78."""
-        self["settings"] = read_settings(self["env-file"])
+        settings = read_settings(self["env-file"])
+        self["settings"] = for_trial(settings) if self["try"] else settings
 
 
 def makeService(options: Options) -> AiotMqttService:
@@ -87,7 +92,7 @@ def makeService(options: Options) -> AiotMqttService:
     try:
         log = None if twistd.get("logger") or twistd.get("syslog") else open_log(settings, twistd)
         process = Process(log, settings.shutdown_timeout, is_daemon=not twistd.get("nodaemon"))
-        service = AiotMqttService(settings, reactor, process.stop_began)
+        service = AiotMqttService(settings, reactor, process.stop_began, is_trial=options["try"])
     except ConfigError as error:
         exit_for(error)
     process.attach(reactor)
@@ -117,12 +122,14 @@ class AiotMqttService(MultiService):
         stop_began: Callable[[float], None] = lambda _timeout: None,
         *,
         table: StoreService | None = None,
+        is_trial: bool = False,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
         :param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic.
         :param stop_began: told, when stopping begins, how many seconds it may take.
         :param table: written instead of the table that the settings name; its ``str`` is what log lines call it.
+        :param is_trial: with the settings of ``for_trial``, and no kept session.
         :param wall_clock: seconds since the epoch.
         """
         super().__init__()
@@ -183,6 +190,9 @@ class AiotMqttService(MultiService):
         )
         if committed_times is not None:
             self.writer.add_listener(committed_times)
+        self._is_trial = is_trial
+        session = f"{settings.mqtt_client_id} {settings.mqtt_broker}:{settings.mqtt_port}"
+        self._kept_session = KeptSession(session_file(settings), session, lambda: self.counters.received, wall_clock)
         self.subscriber = Subscriber(
             broker_endpoint(settings, reactor),
             ConnectOptions(
@@ -190,7 +200,7 @@ class AiotMqttService(MultiService):
                 username=settings.mqtt_username,
                 password=settings.mqtt_password.reveal(),
                 keepalive=settings.mqtt_keepalive,
-                session_expiry=settings.mqtt_session_expiry,
+                session_expiry=0 if is_trial else settings.mqtt_session_expiry,
                 receive_maximum=settings.mqtt_receive_maximum,
                 max_payload=settings.mqtt_max_payload,
             ),
@@ -200,6 +210,7 @@ class AiotMqttService(MultiService):
             port=settings.mqtt_port,
             topic_prefix=settings.mqtt_topic_prefix,
             protocol=settings.mqtt_protocol,
+            kept_session=None if is_trial else self._kept_session,
         )
         children: list[Any] = [self.table, self.writer, self.subscriber]
         if settings.heartbeat_timeout:
@@ -237,9 +248,12 @@ class AiotMqttService(MultiService):
 
     def startService(self) -> None:
         """Start table, writer and subscriber; each waits for what it needs."""
-        if self._spooler is None:
+        self._kept_session.begin()
+        if self._is_trial:
+            self._log.info(log_lines.TRIAL, client_id=self._settings.mqtt_client_id)
+        elif self._spooler is None:
             self._log.warn(log_lines.SPOOL_OFF, window=self._settings.mqtt_receive_maximum)
-        else:
+        if self._spooler is not None:
             # A thread of its own: those of the reactor may all be in name look-ups that hang.
             self._spool_threads = ThreadPool(0, 1, "spool")
             self._spool_threads.start()
@@ -269,6 +283,7 @@ class AiotMqttService(MultiService):
         for child, reserve in ((self.writer, 1.0), (self.subscriber, 0.5), (self.table, 0.2)):
             left = max(0.1, deadline - self._reactor.seconds() - reserve)
             await _within(child.stopService(), left, self._reactor)
+        self._kept_session.end()
         if self._spooler is not None:
             await _within(self._spooler.close(), 0.1, self._reactor)
             assert self._spool_threads is not None

@@ -79,7 +79,7 @@ class ConnectOptions:
     keepalive: int = 60
     """Seconds."""
     session_expiry: int = 604800
-    """Seconds the broker keeps the session after we are gone; MQTT 5 only."""
+    """Seconds the broker keeps the session after we are gone; MQTT 5 only. 0: no session is kept, nor one taken up."""
     receive_maximum: int = 65535
     """PUBLISH packets the broker may have unacknowledged at one time; MQTT 5 only."""
     max_payload: int = 65536
@@ -140,7 +140,7 @@ class _Client(paho.Client):
             CallbackAPIVersion.VERSION2,
             client_id=options.client_id,
             # Without a kept session the broker forgets what was not acknowledged as soon as the connection goes.
-            clean_session=None if options.mqtt5 else False,
+            clean_session=None if options.mqtt5 else not options.session_expiry,
             protocol=paho.MQTTv5 if options.mqtt5 else paho.MQTTv311,
             reconnect_on_failure=False,  # else a CONNACK could make paho dial, blocking, inside loop_read
             manual_ack=True,
@@ -282,7 +282,12 @@ class MqttConnection(Protocol):
             properties.ReceiveMaximum = options.receive_maximum
         # The host only has to be some text: the transport is there already.
         if options.mqtt5:
-            client.connect("broker", keepalive=options.keepalive, clean_start=False, properties=properties)
+            client.connect(
+                "broker",
+                keepalive=options.keepalive,
+                clean_start=not options.session_expiry,
+                properties=properties,
+            )
         else:
             client.connect("broker", keepalive=options.keepalive)
         client.loop_write()

@@ -28,6 +28,7 @@ from .connection import (
     MqttConnection,
     MqttError,
 )
+from .kept_session import KeptSession
 from .reason_codes import suback_reason
 
 CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK, SUBACK
@@ -86,11 +87,13 @@ class Subscriber(Service):
         port: int,
         topic_prefix: str = "devices",
         protocol: str = "auto",
+        kept_session: KeptSession | None = None,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
         :param host: with ``port``, what log lines call the broker.
         :param protocol: ``auto``, ``5`` or ``3.1.1``.
+        :param kept_session: told of connections; None where no session is kept.
         :param jitter: seconds added to each delay between attempts.
         """
         self._endpoint = endpoint
@@ -100,6 +103,7 @@ class Subscriber(Service):
         self._where = {"host": host, "port": port}
         self.topics = [f"{topic_prefix}/+/{kind}" for kind in KINDS]
         self._choice = ProtocolChoice(protocol)
+        self._kept_session = kept_session
         # 29, because the jitter comes on top and no wait should exceed 30 s.
         self._backoff = backoffPolicy(1.0, 29.0, 2.0, jitter)
         self._outage = Outage(self._log, clock, log_lines.MQTT_STILL_DOWN, log_lines.MQTT_BACK)
@@ -217,6 +221,8 @@ class Subscriber(Service):
         if not self._choice.mqtt5:
             self._log.warn(log_lines.MQTT_311)
         self._log.info(log_lines.MQTT_CONNECTED, **self._where)
+        if self._kept_session is not None:
+            self._kept_session.connected(session_present)
         if self._had_session and not session_present:
             self._log.warn(log_lines.SESSION_NEW)
             self.session_lost()
@@ -233,6 +239,8 @@ class Subscriber(Service):
         try:
             return await connection.closed
         finally:
+            if self._kept_session is not None:
+                self._kept_session.disconnected()
             self._connection = None
             self._all_granted = False
             subscribing.cancel()
@@ -268,6 +276,8 @@ class Subscriber(Service):
             if denied:
                 await deferLater(self._clock, delay)
         self._all_granted = True
+        if self._kept_session is not None:
+            self._kept_session.subscribed()
         self._outage.ended()
         if not self._said_started:
             self._said_started = True

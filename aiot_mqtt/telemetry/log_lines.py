@@ -70,6 +70,38 @@ SESSION_NEW = _line(
     "⚠️ Broker没有保留会话: 断开期间发布的消息已经丢失",
     "⚠️ The broker had no session for us: what was published while we were away is lost",
 )
+_oldest_kept = (
+    "Broker的队列满后（max_queued_messages，默认1000条）只留最早的，因此可能有消息丢失；期间如果有别的程序写过设备表，"
+    "较旧的上报会盖住较新的，直到设备再次上报。要丢弃会话里的消息: 停止服务，执行 aiot-mqtt forget-session，再启动"
+)
+_oldest_kept_in_english = (
+    "once its queue is full (max_queued_messages, 1000 by default) it keeps the oldest, so messages may be lost, and if"
+    " another program wrote the table meanwhile, older reports replace newer ones until each device's next report. To"
+    " throw away what is in the session: stop the service, run aiot-mqtt forget-session, start it"
+)
+SESSION_LEFT_ALONE = _line(
+    "⚠️ Broker为本服务保留了 {seconds} 秒的会话，已送来 {waiting} 条消息: " + _oldest_kept,
+    "⚠️ The broker kept the session for {seconds} s without us, {waiting} messages of it have come: "
+    + _oldest_kept_in_english,
+)
+SESSION_OF_UNKNOWN_AGE = _line(
+    "⚠️ Broker保留着会话，已送来 {waiting} 条消息，但不知道保留了多久（上次没有正常停止，或不是在这里停止的）: "
+    + _oldest_kept,
+    "⚠️ The broker kept a session, {waiting} messages of it have come, and nobody knows for how long (the last stop was"
+    " not in order, or not here): " + _oldest_kept_in_english,
+)
+SESSION_FORGOTTEN = _line(
+    "✅ {host}:{port} 已清除 {client_id} 的会话，其中等待的消息不会再送来",
+    "✅ {host}:{port} has forgotten the session of {client_id}, and whatever waited in it",
+)
+SESSION_NOT_FORGOTTEN = _line(
+    "❌ {host}:{port} 的会话没有清除: {reason}", "❌ {host}:{port} has not forgotten the session: {reason}"
+)
+TRIAL = _line(
+    "👀 试运行: 正常写表，但客户端ID为 {client_id}，不保留会话，不暂存到本机；结束后不留下任何东西",
+    "👀 A trial: the table is written as usual, but under the client id {client_id}, without a kept session and without"
+    " a spool; nothing is left behind",
+)
 SUBSCRIPTION_DENIED = _line(
     "❌ Broker拒绝订阅主题: {topic} ({reason})；请检查ACL，{seconds} 秒后重试",
     "❌ The broker denies the subscription to {topic} ({reason}); check its ACL, trying again in {seconds} s",

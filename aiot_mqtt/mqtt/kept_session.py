@@ -1,0 +1,111 @@
+"""Notices a session whose messages may be older than what the table holds.
+
+While we are away the broker keeps what is published, and when its queue is full it drops the newest, not the oldest.
+Should somebody else have written the table meanwhile, such as the service that this one replaces, then what comes out
+of the queue moves rows back until each device reports again. Nobody can see that in the messages; but whoever starts
+can know how long the session was left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from ..telemetry import log_lines
+
+# A restart takes less, and is not worth a word.
+LONG = 10.0  # s
+# As many messages as a broker keeps by default (max_queued_messages): there may have been more. Not after a restart
+# of this short a time, in which nobody else has begun and ended.
+FULL_QUEUE = 1000
+SHORT = 2.0  # s
+
+
+class KeptSession:
+    """When the session was left, over restarts: noted in a file at the end, and taken from there at the start.
+
+    The file is there only between the two, so after a crash nobody knows.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        path: Path | None,
+        name: str,
+        received: Callable[[], int],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        :param path: the file; None: nothing can be noted on this host.
+        :param name: whose session on which broker it is.
+        :param received: how many messages have come so far.
+        :param wall_clock: seconds since the epoch.
+        """
+        self._path = path
+        self._name = name
+        self._received = received
+        self._wall_clock = wall_clock
+        self._left_at: float | None = None
+        self._is_connected = False
+        self._age: float | None = None
+        self._received_before: int | None = None
+        self._connections = 0
+
+    def begin(self) -> None:
+        """Take the note, before the first connection."""
+        if self._path is None:
+            return
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            note = json.loads(self._path.read_text("utf-8"))
+            if note["session"] == self._name:
+                self._left_at = float(note["left_at"])
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+    def connected(self, is_present: bool) -> None:
+        """The broker has accepted a connection.
+
+        :param is_present: whether it had kept the session.
+        """
+        self._is_connected = True
+        self._connections += 1
+        if self._connections > 1 or not is_present:
+            return
+        self._received_before = self._received()
+        age = None if self._left_at is None else self._wall_clock() - self._left_at
+        self._age = age if age is not None and age >= 0 else None  # the clock was set back
+
+    def subscribed(self) -> None:
+        """The broker has granted every topic; what was in its queue comes before that, as far as the window goes."""
+        before, self._received_before = self._received_before, None
+        if before is None:
+            return
+        age, waiting = self._age, self._received() - before
+        if age is None:
+            self._log.warn(log_lines.SESSION_OF_UNKNOWN_AGE, waiting=waiting)
+        elif age >= LONG or (age >= SHORT and waiting >= FULL_QUEUE):
+            self._log.warn(log_lines.SESSION_LEFT_ALONE, seconds=round(age), waiting=waiting)
+
+    def disconnected(self) -> None:
+        """The connection has ended; the broker keeps the session from now on."""
+        if self._is_connected:
+            self._is_connected = False
+            self._left_at = self._wall_clock()
+
+    def end(self) -> None:
+        """Note when the session was left: now, or when the last connection ended, or before this process."""
+        self.disconnected()
+        if self._path is None or self._left_at is None:
+            return
+        note = json.dumps({"session": self._name, "left_at": self._left_at})
+        with contextlib.suppress(OSError):  # then nobody knows, and the next start says so
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(note)

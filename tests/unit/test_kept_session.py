@@ -1,0 +1,134 @@
+"""A session that was left alone for long is told of, once, at the first connection of a process."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import cast
+
+from twisted.logger import LogEvent, capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.mqtt.kept_session import KeptSession
+from aiot_mqtt.telemetry import log_lines
+
+
+class KeptSessionTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path: Path | None = Path(self.mktemp())
+        self.now = 1_000_000.0
+        self.received = 7
+        capture = capturedLogs()
+        self.events = cast(list[LogEvent], capture.__enter__())
+        self.addCleanup(capture.__exit__, None, None, None)
+
+    def begin(self, name: str = "id broker:1883") -> KeptSession:
+        session = KeptSession(self.path, name, lambda: self.received, lambda: self.now)
+        session.begin()
+        return session
+
+    def run_once(self, seconds: float = 3600) -> None:
+        """A process that connects, and stops in order so much later."""
+        session = self.begin()
+        session.connected(False)
+        session.subscribed()
+        self.now += seconds
+        session.end()
+
+    def told(self, session: KeptSession, waiting: int = 3, *, is_present: bool = True) -> tuple[str, dict[str, int]]:
+        session.connected(is_present)
+        self.received += waiting
+        session.subscribed()
+        events, self.events[:] = [*self.events], []
+        self.assertLessEqual(len(events), 1)
+        for event in events:
+            self.assertEqual(event["log_level"].name, "warn")
+            return event["log_format"], {name: event[name] for name in ("seconds", "waiting") if name in event}
+        return "", {}
+
+    def test_one_that_was_left_for_long_is_told_of_with_what_waited(self) -> None:
+        self.run_once()
+        self.now += 120
+        self.assertEqual(self.told(self.begin(), 12), (log_lines.SESSION_LEFT_ALONE, {"seconds": 120, "waiting": 12}))
+
+    def test_a_restart_is_not(self) -> None:
+        self.run_once()
+        self.now += 5
+        self.assertEqual(self.told(self.begin(), 999)[0], "")
+
+    def test_a_short_while_is_when_the_queue_may_have_been_full(self) -> None:
+        for seconds, waiting, line in (
+            (5, 1000, log_lines.SESSION_LEFT_ALONE),
+            (1, 1000, ""),
+            (5, 999, ""),
+            (10, 0, log_lines.SESSION_LEFT_ALONE),
+        ):
+            self.run_once()
+            self.now += seconds
+            self.assertEqual(self.told(self.begin(), waiting)[0], line, (seconds, waiting))
+
+    def test_of_one_that_nobody_knows_the_age_of_that_is_told(self) -> None:
+        unknown = (log_lines.SESSION_OF_UNKNOWN_AGE, {"waiting": 3})
+        self.assertEqual(self.told(self.begin()), unknown)  # never run here
+        self.run_once()
+        self.begin()  # takes the note, and is killed
+        self.assertEqual(self.told(self.begin()), unknown)
+        self.run_once()
+        self.now -= 7200  # the clock was set back
+        self.assertEqual(self.told(self.begin()), unknown)
+        self.run_once()
+        self.assertEqual(self.told(self.begin("id other:1883")), unknown)
+        self.path = None
+        self.run_once()
+        self.assertEqual(self.told(self.begin()), unknown)
+
+    def test_where_the_broker_has_none_there_is_nothing_to_tell(self) -> None:
+        self.assertEqual(self.told(self.begin(), is_present=False), ("", {}))
+
+    def test_only_the_first_connection_of_a_process_counts(self) -> None:
+        session = self.begin()
+        self.assertNotEqual(self.told(session)[0], "")
+        for _ in range(2):
+            session.disconnected()
+            self.now += 3600
+            self.assertEqual(self.told(session, 5000)[0], "")
+
+    def test_it_counts_from_when_the_last_connection_ended(self) -> None:
+        session = self.begin()
+        session.connected(False)
+        self.now += 100
+        session.disconnected()
+        self.now += 50
+        session.end()
+        self.now += 1
+        self.assertEqual(self.told(self.begin())[1]["seconds"], 51)
+
+    def test_a_process_that_never_connected_hands_on_what_it_knew(self) -> None:
+        self.run_once()
+        for _ in range(3):
+            self.now += 10
+            self.begin().end()
+        self.assertEqual(self.told(self.begin())[1]["seconds"], 30)
+
+    def test_a_note_that_cannot_be_read_is_none(self) -> None:
+        assert self.path is not None
+        for text in (
+            "",
+            "{",
+            "[]",
+            '{"session": "id broker:1883"}',
+            '{"session": "id broker:1883", "left_at": "x"}',
+            "\xff",
+        ):
+            self.path.write_bytes(text.encode("latin-1"))
+            self.assertEqual(self.told(self.begin())[0], log_lines.SESSION_OF_UNKNOWN_AGE, text)
+
+    def test_a_note_that_cannot_be_written_hurts_nobody(self) -> None:
+        self.path = Path(self.mktemp()) / "no" / "such"
+        self.run_once()
+        self.assertEqual(self.told(self.begin())[0], log_lines.SESSION_OF_UNKNOWN_AGE)
+
+    def test_the_note_is_for_nobody_else(self) -> None:
+        assert self.path is not None
+        self.run_once()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
