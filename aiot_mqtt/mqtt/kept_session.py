@@ -21,9 +21,9 @@ from ..telemetry import log_lines
 
 # A restart takes less, and is not worth a word.
 LONG = 10.0  # s
-# As many messages as a broker keeps by default (max_queued_messages): there may have been more. Not after a restart
-# of this short a time, in which nobody else has begun and ended.
-FULL_QUEUE = 1000
+# So many that a queue of the default length (max_queued_messages, 1000) may have been full: not all of it comes before
+# SUBACK. But not after a time in which nobody else can have begun to write and ended.
+FULL_QUEUE = 500  # messages
 SHORT = 2.0  # s
 
 

@@ -130,6 +130,16 @@ class StreamTests(ProcessTestCase):
         self.assertEqual(process.wait(LINE_TIMEOUT), 78)
 
 
+class ForgetSessionTests(ProcessTestCase):
+    def test_a_broker_that_cannot_be_reached_is_said_in_both_languages(self) -> None:
+        for language, words in (("zh", "的会话没有清除"), ("en", "has not forgotten the session")):
+            argv = [sys.executable, "-m", "aiot_mqtt", "forget-session"]
+            process = self.start(argv, {"LOG_LANGUAGE": language}, stderr=subprocess.PIPE)
+            _, said = process.communicate(timeout=LINE_TIMEOUT)
+            self.assertEqual(process.returncode, 69)
+            self.assertIn(f"127.0.0.1:1 {words}", said.decode())
+
+
 class LogFileTests(ProcessTestCase):
     def start_with_log(self, log_file: str, **streams: Any) -> subprocess.Popen[bytes]:
         return self.start(settings={"LOG_FILE": log_file}, **streams)

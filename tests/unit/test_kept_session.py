@@ -54,13 +54,13 @@ class KeptSessionTests(SynchronousTestCase):
     def test_a_restart_is_not(self) -> None:
         self.run_once()
         self.now += 5
-        self.assertEqual(self.told(self.begin(), 999)[0], "")
+        self.assertEqual(self.told(self.begin(), 499)[0], "")
 
     def test_a_short_while_is_when_the_queue_may_have_been_full(self) -> None:
         for seconds, waiting, line in (
-            (5, 1000, log_lines.SESSION_LEFT_ALONE),
-            (1, 1000, ""),
-            (5, 999, ""),
+            (5, 500, log_lines.SESSION_LEFT_ALONE),
+            (1, 500, ""),
+            (5, 499, ""),
             (10, 0, log_lines.SESSION_LEFT_ALONE),
         ):
             self.run_once()
