@@ -1,14 +1,20 @@
 FROM python:3.13-slim AS build
 WORKDIR /src
+# Nothing but what the lock file has the hashes of: a release that somebody has slipped in is not taken.
+COPY requirements.lock ./
+RUN python -m venv /opt/mqtt-service/venv \
+    && /opt/mqtt-service/venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY aiot_mqtt aiot_mqtt
 COPY twisted twisted
-RUN pip wheel --no-cache-dir --wheel-dir=/wheels .
-RUN python -m venv /opt/mqtt-service/venv \
-    && /opt/mqtt-service/venv/bin/pip install --no-cache-dir --no-index --find-links=/wheels aiot-mqtt
+COPY scripts/sbom scripts/sbom
+# What only installing needs, does not go along. What does, is written down beside it.
+RUN /opt/mqtt-service/venv/bin/pip install --no-cache-dir --no-index --no-deps --no-build-isolation . \
+    && /opt/mqtt-service/venv/bin/python scripts/sbom >/opt/mqtt-service/sbom.json \
+    && /opt/mqtt-service/venv/bin/pip uninstall --yes setuptools pip
 
 FROM python:3.13-slim
-COPY --from=build /opt/mqtt-service/venv /opt/mqtt-service/venv
+COPY --from=build /opt/mqtt-service /opt/mqtt-service
 # twistd writes down once which plugins there are; later it runs as a user who may not.
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin aiot-mqtt \
     && /opt/mqtt-service/venv/bin/twistd --help >/dev/null \
