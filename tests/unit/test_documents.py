@@ -14,10 +14,11 @@ from bench.steps import STEPS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READMES = [(ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md")]
+UPGRADES = [(ROOT / "docs" / name).read_text("utf-8") for name in ("upgrade.md", "upgrade.zh-CN.md")]
 
 
 class DocumentTests(SynchronousTestCase):
-    def test_both_readmes_have_the_same_sections_tables_and_commands(self) -> None:
+    def test_what_is_in_both_languages_has_the_same_sections_tables_and_commands(self) -> None:
         def shape(text: str) -> list[str]:
             blocks = re.findall(r"^ *```.*?^ *```", text, re.MULTILINE | re.DOTALL)
             commands = [re.sub(r"\s*(#|--).*", "", line) for block in blocks for line in block.splitlines()]
@@ -25,8 +26,8 @@ class DocumentTests(SynchronousTestCase):
             rows = [str(line.count("|")) for line in text.splitlines() if line.startswith("|")]
             return commands + headings + rows
 
-        english, chinese = map(shape, READMES)
-        self.assertEqual(english, chinese)
+        for english, chinese in (READMES, UPGRADES):
+            self.assertEqual(shape(english), shape(chinese))
 
     def test_every_setting_has_its_story(self) -> None:
         text = (ROOT / "docs" / "settings.md").read_text("utf-8")
