@@ -67,7 +67,7 @@ class KeptSession:
             if note["session"] == self._name:
                 self._left_at = float(note["left_at"])
         with contextlib.suppress(OSError):
-            self._path.unlink()
+            os.unlink(self._path)
 
     def connected(self, is_present: bool) -> None:
         """The broker has accepted a connection.
