@@ -28,7 +28,7 @@ def run_simulation(parsed: argparse.Namespace) -> NoReturn:
     """``aiot-mqtt simulate`` with the options of ``simulate.add_options``; ends the process."""
     from .simulate.command import Progress, simulate  # noqa: PLC0415 the service itself never needs it
 
-    settings = read_settings(parsed.env_file)
+    settings, _ = read_settings(parsed.env_file)
     if parsed.broker:
         settings = replace(settings, mqtt_broker=parsed.broker[0], mqtt_port=parsed.broker[1])
     # Beside the summary, so that standard output can be piped on.
@@ -49,7 +49,7 @@ def run_simulation(parsed: argparse.Namespace) -> NoReturn:
 
 def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
     """``aiot-mqtt forget-session``; ends the process, with 69 where the broker cannot be reached or refuses."""
-    settings = read_settings(parsed.env_file)
+    settings, _ = read_settings(parsed.env_file)
 
     def tell(line: str, **fields: object) -> None:
         text = line if settings.log_language == "zh" else log_lines.ENGLISH[line]

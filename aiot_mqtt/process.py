@@ -23,7 +23,7 @@ from twisted.logger import Logger
 
 from .settings.earlier_service import looks_url_encoded
 from .settings.exposure import exposed_files
-from .settings.settings import ConfigError, Settings, load_settings
+from .settings.settings import ConfigError, Settings, Texts, judge, read_texts
 from .telemetry import log_lines
 from .telemetry.logs import Log
 from .telemetry.streams import open_streams
@@ -46,10 +46,13 @@ def open_standard_streams() -> None:
             setattr(sys, name, stream)
 
 
-def read_settings(env_file: str | None) -> Settings:
-    """The settings of this process; with mistakes in them, print every one and exit with 78."""
+def read_settings(env_file: str | None) -> tuple[Settings, Texts]:
+    """The settings of this process, and what they were read from; with mistakes, print every one and exit with 78."""
+    # As UTF-8 whatever the locale: in the C locale os.environ holds a password's é as two surrogates.
+    environ = {name.decode("ascii", "replace"): _utf8(value) for name, value in os.environb.items()}
     try:
-        return load_settings(environment(), env_file)
+        texts = read_texts(environ, env_file)
+        return judge(texts), texts
     except ConfigError as error:
         exit_for(error)
 
@@ -62,11 +65,6 @@ def for_trial(settings: Settings) -> Settings:
 def session_file(settings: Settings) -> Path | None:
     """Where the service notes when it left its session: beside the spool; None where it keeps nothing on this host."""
     return Path(f"{settings.spool_file}.session").absolute() if settings.spool_file else None
-
-
-def environment() -> dict[str, str]:
-    """The environment as UTF-8 whatever the locale: in the C locale os.environ holds an é as two surrogates."""
-    return {name.decode("ascii", "replace"): _utf8(value) for name, value in os.environb.items()}
 
 
 def _utf8(value: bytes) -> str:
@@ -121,10 +119,10 @@ def open_log(settings: Settings, twistd: MutableMapping[str, Any]) -> Log:
     return Log(streams, level=settings.log_level, log_format=settings.log_format, language=settings.log_language)
 
 
-def warn_of_settings(settings: Settings, env_file: str | None) -> None:
+def warn_of_settings(settings: Settings, texts: Texts) -> None:
     """Say what is no mistake in the settings, but most likely not meant."""
     log = Logger()
-    for name, path, mode in exposed_files(environment(), env_file):
+    for name, path, mode in exposed_files(texts):
         log.warn(log_lines.FILE_EXPOSED, name=name, path=path, mode=f"{mode:04o}")
     if looks_url_encoded(settings.db_password.reveal()):
         log.warn(log_lines.PASSWORD_URL_ENCODED)

@@ -79,7 +79,7 @@ class Options(UsageOptions):
 
     def postOptions(self) -> None:
         """Read the settings; with mistakes in them, print every one and exit with 78."""
-        settings = read_settings(self["env-file"])
+        settings, self["texts"] = read_settings(self["env-file"])
         self["settings"] = for_trial(settings) if self["try"] else settings
 
 
@@ -98,7 +98,7 @@ def makeService(options: Options) -> AiotMqttService:
     process.attach(reactor)
     if log is not None:
         service.log_observer = log.observer
-    warn_of_settings(settings, options["env-file"])
+    warn_of_settings(settings, options["texts"])
     # What is there by now stays for good. To look at it again and again costs the collector 4 % of all messages/s.
     gc.collect()
     gc.freeze()

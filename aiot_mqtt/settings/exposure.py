@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from .settings import read_texts
+from .settings import Texts
 
 
-def exposed_files(environ: Mapping[str, str], env_file: str | None = None) -> Iterator[tuple[str, str, int]]:
+def exposed_files(texts: Texts) -> Iterator[tuple[str, str, int]]:
     """Of the files that hold the settings, a password or a key, those that are open to others.
 
     :return: for each what it is called, its path, and its mode.
     """
-    path, texts, _origin, _mistakes = read_texts(environ, env_file)
-    files = {str(path): path} if path is not None else {}
-    secret = ("_PASSWORD_FILE", "_KEY_FILE")
-    files |= {name: Path(text) for name, text in texts.items() if name.endswith(secret) and text}
+    files = {} if texts.file is None else {str(texts.file): texts.file}
+    files |= {name: Path(path) for name, path in texts.by_name.items() if path and _names_secret_file(name)}
     for name, file in files.items():
         try:
-            mode = stat.S_IMODE(file.stat().st_mode)
-            if mode & (stat.S_IROTH | stat.S_IWOTH) and _others_get_to(file):
-                yield name, str(file), mode
+            status = file.stat()
+            if stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_IROTH | stat.S_IWOTH) and _others_get_to(file):
+                yield name, str(file), stat.S_IMODE(status.st_mode)
         except OSError:  # it is gone by now
             continue
+
+
+def _names_secret_file(setting: str) -> bool:
+    return setting.endswith(("_PASSWORD_FILE", "_KEY_FILE")) and "_PUBLIC_" not in setting
 
 
 def _others_get_to(file: Path) -> bool:

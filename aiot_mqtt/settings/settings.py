@@ -247,13 +247,28 @@ def setting_defaults() -> dict[str, str]:
     return names
 
 
-def read_texts(
-    environ: Mapping[str, str], env_file: str | None = None
-) -> tuple[Path | None, dict[str, str], Callable[[str], str], list[str]]:
-    """What the user has set, not yet judged. The environment wins over the file.
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What the user has set, not yet judged."""
+
+    by_name: dict[str, str]
+    """Of the environment, which wins, and of the file."""
+    file: Path | None
+    lines: dict[str, int]
+    """On which line of the file each stands that is not in the environment."""
+    state_folder: str
+    """Where systemd lets the service keep files; empty where it does not say."""
+    mistakes: list[str]
+
+    def origin(self, name: str) -> str:
+        """The name with the place where it stands, for a message."""
+        return f"{self.file}:{self.lines[name]}: {name}" if name in self.lines else name
+
+
+def read_texts(environ: Mapping[str, str], env_file: str | None = None) -> Texts:
+    """Read the environment and the file, once: it may be a pipe.
 
     :param env_file: the file named by the user; None: ``.env`` in the working directory, where there is one.
-    :return: the file, where there is one; the text of each setting; where it stands, for a message; the mistakes.
     :raises ConfigError: the file cannot be read.
     """
     path = Path(env_file or DEFAULT_ENV_FILE)
@@ -268,45 +283,52 @@ def read_texts(
             raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
         mistakes += _unknown_names(lines, path)
         mistakes = sorted(mistakes, key=lambda mistake: int(mistake.removeprefix(f"{path}:").split(":")[0]))
-    texts = {**in_file, **{name: environ[name] for name in setting_defaults() if name in environ}}
-    mistakes += ignored_names(environ, setting_defaults(), {*texts, *lines})
-
-    def origin(name: str) -> str:
-        return f"{path}:{lines[name]}: {name}" if name in in_file and name not in environ else name
-
-    return path if is_there else None, texts, origin, mistakes
+    known = setting_defaults()
+    texts = {**in_file, **{name: environ[name] for name in known if name in environ}}
+    mistakes += ignored_names(environ, known, {*texts, *lines})
+    # StateDirectory= in systemd.exec(5); the first, should there be more.
+    state_folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    lines = {name: line for name, line in lines.items() if name in in_file and name not in environ}
+    return Texts(texts, path if is_there else None, lines, state_folder, mistakes)
 
 
 def load_settings(environ: Mapping[str, str], env_file: str | None = None) -> Settings:
-    """Read and validate every setting.
+    """Read and validate every setting: ``read_texts`` and ``judge``.
+
+    :raises ConfigError: with every mistake found.
+    """
+    return judge(read_texts(environ, env_file))
+
+
+def judge(texts: Texts) -> Settings:
+    """Validate every setting.
 
     What is wrong is told by name, place and reason, and never shown: a password may have slipped in anywhere.
 
-    :param env_file: see ``read_texts``.
     :raises ConfigError: with every mistake found.
     """
-    _, texts, origin, mistakes = read_texts(environ, env_file)
-    broken = [name for name, text in texts.items() if any("\ud800" <= character <= "\udfff" for character in text)]
+    mistakes = [*texts.mistakes]
+    broken = [
+        name for name, text in texts.by_name.items() if any("\ud800" <= character <= "\udfff" for character in text)
+    ]
     mistakes += [f"{name}: it is not UTF-8" for name in broken]
     values: dict[str, Any] = {}
-    # Where systemd lets the service keep files (StateDirectory= in systemd.exec(5)); the first, should there be more.
-    state_folder = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     invalid = {name.lower() for name in broken}
     for item in fields(Settings):
         name = item.name.upper()
         if name in broken:
             continue
-        text = texts.get(name)
+        text = texts.by_name.get(name)
         if _is_secret(item):
-            text = _secret_text(name, texts, origin, mistakes)
+            text = _secret_text(name, texts, mistakes)
         elif text is None or (not text.strip() and not item.metadata["may_be_empty"]):
             text = item.metadata["default"]
         if item.name == "spool_file":
-            text = os.path.join(state_folder, text) if text.strip() else ""
+            text = os.path.join(texts.state_folder, text) if text.strip() else ""
         try:
             values[item.name] = item.metadata["parse"](text)
         except ValueError as error:
-            mistakes.append(f"{origin(name)}: {error}")
+            mistakes.append(f"{texts.origin(name)}: {error}")
             invalid.add(item.name)
     mistakes += _conflicts(values, invalid)
     if mistakes:
@@ -318,18 +340,19 @@ def _is_secret(item: Any) -> bool:
     return item.metadata["parse"] is Secret
 
 
-def _secret_text(name: str, texts: Mapping[str, str], origin: Callable[[str], str], mistakes: list[str]) -> str:
+def _secret_text(name: str, texts: Texts, mistakes: list[str]) -> str:
     """A password, or the content of the file that holds it, without the line break editors put at its end."""
-    path = texts.get(f"{name}_FILE", "")
+    path = texts.by_name.get(f"{name}_FILE", "")
     if not path:
-        return texts.get(name, "")
-    if texts.get(name):
-        mistakes.append(f"{origin(f'{name}_FILE')}: {name} is set too; keep one of the two")
+        return texts.by_name.get(name, "")
+    origin = texts.origin(f"{name}_FILE")
+    if texts.by_name.get(name):
+        mistakes.append(f"{origin}: {name} is set too; keep one of the two")
     try:
         return Path(path).read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        mistakes.append(f"{origin(f'{name}_FILE')}: that file cannot be read: {reason}")
+        mistakes.append(f"{origin}: that file cannot be read: {reason}")
         return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
@@ -14,7 +15,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.settings.earlier_service import looks_url_encoded
 from aiot_mqtt.settings.env_file import read_env_file
 from aiot_mqtt.settings.exposure import exposed_files
-from aiot_mqtt.settings.settings import ConfigError, Secret, Settings, load_settings, setting_defaults
+from aiot_mqtt.settings.settings import (
+    ConfigError,
+    Secret,
+    Settings,
+    judge,
+    load_settings,
+    read_texts,
+    setting_defaults,
+)
 
 ENV_EXAMPLE = Path(__file__).parents[2] / "env.example"
 FILE_NAMES = ("MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "DB_CA_FILE")
@@ -491,7 +500,7 @@ class ExposedFileTests(ConfigTestCase):
     """Files with secrets that others may read or write."""
 
     def exposed(self, environ: Mapping[str, str], env_file: str | None = None) -> list[tuple[str, str]]:
-        return [(name, f"{mode:o}") for name, _, mode in exposed_files(environ, env_file)]
+        return [(name, f"{mode:o}") for name, _, mode in exposed_files(read_texts(environ, env_file))]
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
@@ -508,7 +517,8 @@ class ExposedFileTests(ConfigTestCase):
         names = [name for name in setting_defaults() if name.endswith("_FILE")]
         found = self.exposed({name: str(self.path) for name in names})
         self.assertEqual(
-            {name for name, _ in found}, {name for name in names if "PASSWORD" in name or name.endswith("_KEY_FILE")}
+            {name for name, _ in found},
+            {name for name in names if "PASSWORD" in name or name.endswith(("MQTT_KEY_FILE", "DB_KEY_FILE"))},
         )
         self.assertGreaterEqual(len(found), 3)
 
@@ -526,6 +536,16 @@ class ExposedFileTests(ConfigTestCase):
         self.path.chmod(0o666)
         self.folder.chmod(0o750)
         self.assertEqual(self.exposed({"DB_PASSWORD_FILE": str(self.path)}), [])
+
+    def test_a_pipe_is_none_and_is_not_read_twice(self) -> None:
+        """Such as a shell's <(…)."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe, 0o666)
+        pipe.chmod(0o666)
+        writing = threading.Thread(target=pipe.write_text, args=("DB_PORT=1\n",), daemon=True)
+        writing.start()
+        texts = read_texts({}, str(pipe))
+        self.assertEqual((judge(texts).db_port, [*exposed_files(texts)]), (1, []))
 
     def test_one_that_is_not_there_is_none(self) -> None:
         self.assertEqual(self.exposed({"DB_PASSWORD_FILE": "/no/such"}), [])
