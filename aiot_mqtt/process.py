@@ -199,8 +199,8 @@ class Process:
             self.stop_began()
             self._reactor.stop()
         elif self._lines is not None:
-            self._log.info(log_lines.LOG_REOPENED)
             self._lines.reopen()
+            self._log.info(log_lines.LOG_REOPENED)  # which is in the new file
 
     def _leave_in_time(self) -> None:
         """In a thread: the reactor may be what is stuck, or wait without end for a thread in a name look-up."""

@@ -10,7 +10,9 @@ from .settings import Texts
 
 
 def exposed_files(texts: Texts) -> Iterator[tuple[str, str, int]]:
-    """Of the files that hold the settings, a password or a key, those that are open to others.
+    """Of the files that hold the settings, a password or a key, those whose own mode is open to others.
+
+    As with ssh, a folder that keeps them out is no excuse: it may be another one tomorrow.
 
     :return: for each what it is called, its path, and its mode.
     """
@@ -19,16 +21,11 @@ def exposed_files(texts: Texts) -> Iterator[tuple[str, str, int]]:
     for name, file in files.items():
         try:
             status = file.stat()
-            if stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_IROTH | stat.S_IWOTH) and _others_get_to(file):
-                yield name, str(file), stat.S_IMODE(status.st_mode)
         except OSError:  # it is gone by now
             continue
+        if stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            yield name, str(file), stat.S_IMODE(status.st_mode)
 
 
 def _names_secret_file(setting: str) -> bool:
     return setting.endswith(("_PASSWORD_FILE", "_KEY_FILE")) and "_PUBLIC_" not in setting
-
-
-def _others_get_to(file: Path) -> bool:
-    """Whether no folder on the way keeps other users out."""
-    return all(folder.stat().st_mode & stat.S_IXOTH for folder in file.resolve().parents)

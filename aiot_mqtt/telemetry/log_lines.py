@@ -283,8 +283,8 @@ FLAPPING = _line(
 
 # The life of the process.
 FILE_EXPOSED = _line(
-    "⚠️ 本机其他用户可以读或写 {name}: {path}（权限 {mode}）；请执行 chmod o-rwx",
-    "⚠️ Other users of this host may read or write {name}: {path} (mode {mode}); chmod o-rwx mends that",
+    "⚠️ 权限对其他用户开放 {name}: {path}（{mode}）；请执行 chmod o-rwx",
+    "⚠️ Open to other users of this host, {name}: {path} (mode {mode}); chmod o-rwx mends that",
 )
 PASSWORD_URL_ENCODED = _line(
     "⚠️ DB_PASSWORD看起来经过URL编码（如%40）: 原来的服务会解码，本服务按原样使用；如果数据库拒绝登录，请改成原文",

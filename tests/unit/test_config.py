@@ -507,10 +507,6 @@ class ExposedFileTests(ConfigTestCase):
         self.folder.mkdir()
         self.path = self.folder / "secret"
         self.path.write_text("s3cret")
-        for folder in (self.folder, *self.folder.parents):
-            if not folder.stat().st_mode & 0o001:
-                self.addCleanup(folder.chmod, folder.stat().st_mode)
-                folder.chmod(folder.stat().st_mode | 0o001)
 
     def test_every_file_with_a_secret_is_looked_at_and_no_other(self) -> None:
         self.path.chmod(0o604)
@@ -532,10 +528,10 @@ class ExposedFileTests(ConfigTestCase):
         self.path.chmod(0o644)
         self.assertEqual(self.exposed({}, str(self.path)), [(str(self.path), "644")])
 
-    def test_a_folder_that_keeps_others_out_is_enough(self) -> None:
+    def test_a_folder_that_keeps_others_out_is_no_excuse(self) -> None:
         self.path.chmod(0o666)
-        self.folder.chmod(0o750)
-        self.assertEqual(self.exposed({"DB_PASSWORD_FILE": str(self.path)}), [])
+        self.folder.chmod(0o700)
+        self.assertEqual(self.exposed({"DB_PASSWORD_FILE": str(self.path)}), [("DB_PASSWORD_FILE", "666")])
 
     def test_a_pipe_is_none_and_is_not_read_twice(self) -> None:
         """Such as a shell's <(…)."""
