@@ -70,12 +70,6 @@ def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
         exit_for(error)
 
 
-def _factory_of(connection: Publisher) -> Any:
-    factory = Factory.forProtocol(lambda: connection)
-    factory.noisy = False
-    return factory
-
-
 async def forget_session(settings: Settings, endpoint: IStreamClientEndpoint, reactor: Any) -> None:
     """Take the session's place with one that is clean and ends at once (sections 3.1.2.4 and 3.1.2.11.2 of MQTT 5).
 
@@ -83,28 +77,37 @@ async def forget_session(settings: Settings, endpoint: IStreamClientEndpoint, re
     """
     versions = {"auto": (True, False), "5": (True,), "3.1.1": (False,)}[settings.mqtt_protocol]
     for mqtt5 in versions:
-        # It asks for a clean session, and for none to be kept.
-        connection = Publisher(
-            PublisherOptions(
-                settings.mqtt_client_id,
-                mqtt5=mqtt5,
-                username=settings.mqtt_username,
-                password=settings.mqtt_password.reveal(),
-            ),
-            reactor,
-            lambda: None,
-        )
         try:
-            await endpoint.connect(_factory_of(connection)).addTimeout(TIMEOUT, reactor)
-            await connection.accepted.addTimeout(TIMEOUT, reactor)
-            await connection.disconnect().addTimeout(TIMEOUT, reactor)
-        except NotInTime:
-            connection.abort("no answer")
-            raise MqttError(f"no answer within {TIMEOUT:.0f} s") from None
+            await _connect_and_leave(settings, mqtt5, endpoint, reactor)
         except MqttError:
             if mqtt5 is versions[-1]:
                 raise
-        except Exception as error:
-            raise MqttError(str(error) or repr(error)) from error
         else:
             return
+
+
+async def _connect_and_leave(settings: Settings, mqtt5: bool, endpoint: IStreamClientEndpoint, reactor: Any) -> None:
+    # It asks for a clean session, and for none to be kept.
+    connection = Publisher(
+        PublisherOptions(
+            settings.mqtt_client_id,
+            mqtt5=mqtt5,
+            username=settings.mqtt_username,
+            password=settings.mqtt_password.reveal(),
+        ),
+        reactor,
+        lambda: None,
+    )
+    factory: Any = Factory.forProtocol(lambda: connection)
+    factory.noisy = False
+    try:
+        await endpoint.connect(factory).addTimeout(TIMEOUT, reactor)
+        await connection.accepted.addTimeout(TIMEOUT, reactor)
+        await connection.disconnect().addTimeout(TIMEOUT, reactor)
+    except MqttError:
+        raise
+    except NotInTime:
+        connection.abort("no answer")
+        raise MqttError(f"no answer within {TIMEOUT:.0f} s") from None
+    except Exception as error:
+        raise MqttError(str(error) or repr(error)) from error
