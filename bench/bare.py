@@ -8,7 +8,8 @@ from typing import Any
 from aiot_mqtt.devices.report import ReportRules, decode
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.pending import PendingUpdates
-from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
+from aiot_mqtt.table.session import open_session
+from aiot_mqtt.table.shape import read_shape
 from aiot_mqtt.table.statements import MOST_STATEMENT, update_statements
 from tests.servers import DATABASE, DEVICE_TABLE
 
@@ -25,22 +26,20 @@ class BareLoop:
     """A connection with the service's own session settings."""
 
     def __init__(self, stage: Stage) -> None:
-        address = DatabaseAddress(stage.database.host, stage.database.port, DATABASE, "", DEVICE_TABLE)
-        table = DeviceTable(address, "", None)
         self._stage = stage
         self._connection = stage.connect()
         self._connection.autocommit(False)
-        table._open_session(self._connection)
-        self._shape = table._read_shape(self._connection)
+        open_session(self._connection, DEVICE_TABLE)
         self._cursor: Any = self._connection.cursor()
+        self._shape = read_shape(self._cursor, DATABASE, DEVICE_TABLE, "")
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def statement(self, updates: list[DeviceUpdate]) -> str:
+    def statement(self, updates: list[DeviceUpdate]) -> bytes:
         """The service's own, for these."""
-        [(_, statement)] = update_statements(DEVICE_TABLE, self._shape, updates, MOST_STATEMENT)
+        [(_, statement)] = update_statements(self._shape, updates, MOST_STATEMENT)
         return statement
 
     def single_rows(self, count: int, rate: float) -> tuple[list[float], list[float]]:
@@ -73,13 +72,13 @@ class BareLoop:
         statements = self._statements(plan, ROWS)
         return plan.count / sum(self._commit(statement) for statement in statements)
 
-    def _commit(self, statement: str) -> float:
+    def _commit(self, statement: bytes) -> float:
         since = time.monotonic()
         self._cursor.execute(statement)
         self._connection.commit()
         return time.monotonic() - since
 
-    def _statements(self, plan: Plan, rows: int) -> list[str]:
+    def _statements(self, plan: Plan, rows: int) -> list[bytes]:
         rules, statements = ReportRules(), []
         batch = BATCH // rows * rows
         pending = PendingUpdates()

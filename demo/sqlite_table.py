@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from aiot_mqtt.table.contract import (
     TableDescription,
     Written,
 )
+from aiot_mqtt.table.matching import sort_out
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ UPDATE device_main SET
     is_online = ?
 WHERE uuid = ?"""
 _IS_SILENT = "is_online = 1 AND (last_seen IS NULL OR last_seen < ? OR last_seen > ?)"
-_HEARD_LATER = "uuid = ? AND last_seen > ? AND last_seen <= ?"
+_ROW = "SELECT id, last_seen > ? AND last_seen <= ? FROM device_main WHERE uuid = ?"
 
 
 def create_device_table(path: Path, uuids: Iterable[str]) -> None:
@@ -110,9 +110,8 @@ class SqliteTable(Service):
         return self._run(_write, updates, unless_heard_until)
 
     def why_no_times(self, update: DeviceUpdate) -> Deferred[str | None]:
-        """See ``Store``; a column of SQLite takes every time, so it is never the table's fault."""
-        del update
-        return self._run(lambda _cursor: None)
+        """See ``Store``; a column of SQLite takes every time, so another row always does."""
+        return self._run(_why_no_times, update)
 
     def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
         """See ``PresenceStore``."""
@@ -129,18 +128,26 @@ class SqliteTable(Service):
 
 
 def _write(cursor: sqlite3.Cursor, updates: Sequence[DeviceUpdate], unless_heard_until: str | None) -> Written:
-    unknown, newer = set(), set()
-    for update in sorted(updates, key=attrgetter("seen_order")):
-        if unless_heard_until is not None:
-            later = (update.uuid, update.last_seen, unless_heard_until)
-            if cursor.execute(f"SELECT 1 FROM device_main WHERE {_HEARD_LATER}", later).fetchone():  # noqa: S608
-                newer.add(update.uuid)
-                continue
+    rows: dict[int, list[object]] = {}
+    heard_later: set[int] = set()
+    cursor.execute("BEGIN IMMEDIATE")
+    for number, update in enumerate(updates):
+        cursor.execute(_ROW, (update.last_seen, unless_heard_until, update.uuid))
+        for identity, is_later in cursor.fetchall():
+            rows[number] = [identity]
+            if is_later:
+                heard_later.add(number)
+    rest, written = sort_out(updates, rows, heard_later)
+    for update in rest:
         document = None if update.document is None else update.document.decode()
         values = (document, update.status, update.last_seen, update.last_heartbeat, update.is_online, update.uuid)
-        if not cursor.execute(_UPDATE, values).rowcount:
-            unknown.add(update.uuid)
-    return Written(frozenset(unknown), frozenset(newer))
+        cursor.execute(_UPDATE, values)
+    return written
+
+
+def _why_no_times(cursor: sqlite3.Cursor, update: DeviceUpdate) -> str | None:
+    cursor.execute("SELECT 1 FROM device_main WHERE uuid <> ? LIMIT 1", (update.uuid,))
+    return None if cursor.fetchone() else "there is no other row to try it on"
 
 
 def _find_silent(cursor: sqlite3.Cursor, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:

@@ -198,11 +198,16 @@ def _status_text(member: object, rules: ReportRules) -> str:
         raise ValueError("the status is empty")
     if len(text) > rules.status_length:
         raise ValueError(f"the status has {len(text)} characters, the column holds {rules.status_length}")
-    if rules.status_words is not None and _NUMBER.fullmatch(text) and text not in rules.status_words:
+    if rules.status_words is not None and is_place(text, rules.status_words):
         raise ValueError("the column is an ENUM, which would take the number for the place of a value")
     if rules.status_values and text not in rules.status_values:
         raise ValueError("the status is not one of DEVICE_STATUS_VALUES")
     return text
+
+
+def is_place(text: str, words: frozenset[str]) -> bool:
+    """Whether an ENUM or a SET of these words would take a text for the place of one of them."""
+    return _NUMBER.fullmatch(text) is not None and text not in words
 
 
 def _refused_topic(topic: str, prefix: str) -> Refused:

@@ -1,6 +1,13 @@
-"""What the server's errors mean for a write: by number, because PyMySQL's classes do not tell."""
+"""What an error means for the statement it answers: by what the server does next, by number only to be quicker.
+
+An error packet of a server that goes on answering is a "no" to the statement, whatever its number: a trigger may SIGNAL
+any, and no list knows what next year's server says. Whether it is a "no" to any statement (rights, schema) or to these
+values, a trial tells that assigns nothing.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pymysql
 
@@ -13,56 +20,134 @@ from .contract import (
     StoreUnavailable,
 )
 
-# 1205, 1292, 3140 and 2013 are all OperationalError to PyMySQL.
-_CONFLICT = frozenset({1205, 1213})  # lock wait timeout, deadlock
+
+class ReadOnly(StoreUnavailable):
+    """The connection lives, but leads to a server that may not write: after a failover another one answers there."""
+
+
+class Busy(StoreUnavailable):
+    """The server has no connection left for us."""
+
+
+# 1205, 1292, 3140 and 2013 are all OperationalError to PyMySQL: its classes do not tell.
+_CONFLICT = frozenset(
+    {
+        *(1205, 1213, 3101, 3572),  # lock wait, deadlock, certification of Group Replication, NOWAIT
+        *(1020, 1412, 1613, 1614, 1615, 1689),  # what was read has changed, or the transaction was rolled back
+        1317,  # somebody ended this one statement
+    }
+)
 _REFUSED = frozenset(
     {
-        *(3140, 3141, 3144, 3157),  # JSON: invalid text, charset, depth
+        *(3140, 3141, 3143, 3144, 3150, 3151, 3156, 3157, 3158),  # JSON: text, charset, size, key, cast, depth
         *(4025, 3819),  # CHECK constraint of MariaDB, of MySQL; MariaDB's JSON columns have one
-        *(1048, 1062, 1216, 1264, 1265, 1292, 1366, 1406, 1451, 1452, 1644, 3854, 3988),  # values, keys, SIGNAL
+        *(1048, 1062, 1216, 1264, 1265, 1292, 1365, 1366, 1367, 1406, 1411, 1451, 1452, 1690),  # values, keys
+        *(3751, 3752, 3854, 3988),  # functional index, charset
+        (_SIGNAL := 1644),  # of a trigger that gives no number
         1977,  # a character that the charset of a column lacks, as MariaDB says it
     }
 )
-_LOGIN_REFUSED = frozenset({1044, 1045, 1049, 1251, 1275, 1698, 1862, 2049, 2059, 2061})
-_MISCONFIGURED = frozenset(
+_LOGIN_REFUSED = frozenset({1044, 1045, 1049, 1130, 1251, 1275, 1524, 1698, 1820, 1862, 2049, 2059, 2061, 3118, 4151})
+# Rights or schema, where there is no connection to try it on. On one that lives they are tried.
+_MISCONFIGURED = frozenset({1054, 1064, 1109, 1142, 1143, 1146, 1193, 1227, 1231, 1267, 1271, 1305, 1347, 1356, 1370})
+_READ_ONLY = frozenset({1047, 1290, 1792, 1836, 3032})
+_BUSY = frozenset({1040, 1203, 1226})
+_UNAVAILABLE = frozenset(
     {
-        *(1054, 1064, 1109, 1142, 1143, 1146, 1227, 1267, 1271, 1305, 1347, 1356, 1370),  # rights or schema
-        *(1665, 1193, 1231),  # binlog_format=STATEMENT; unknown or unsuitable variable
+        *(1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3168, 3169, 4031),  # it ends, or ended this connection
+        *(1021, 1026, 1037, 1041, 1114, 1180, 1637, 3100, 3675),  # no disk, no memory, or no COMMIT for anybody
+        *(1969, 3024),  # it took longer than the server allows: less at once may not
     }
 )
-# The connection lives, but leads to a server that cannot write now: after a failover another one will.
-_READ_ONLY = frozenset({1290, 1792, 1836})
-_MEANINGS = (
-    (_CONFLICT, StoreConflict),
+_TOO_LARGE = 1153  # for a packet; the server then closes
+_MEANINGS: tuple[tuple[frozenset[int], type[StoreError]], ...] = (
     (_REFUSED, StoreRefused),
+    (_CONFLICT, StoreConflict),
     (_LOGIN_REFUSED, StoreLoginRefused),
-    (_MISCONFIGURED, StoreMisconfigured),
-    (_READ_ONLY, StoreUnavailable),
+    (_READ_ONLY, ReadOnly),
+    (_BUSY, Busy),
+    (_UNAVAILABLE, StoreUnavailable),
 )
+# They may be about what the look at the table found out, which has to be found out anew: names of columns and indexes,
+# what can be parsed, charsets and collations, safe updates.
+ABOUT_THE_SHAPE = frozenset({1054, 1064, 1142, 1143, 1146, 1175, 1176, 1253, 1267, 1270, 1271, 1273, 1305})
+_FILES = range(1, 1000)  # the numbers of mysys, which are about the server's own files: a full disk, for instance
+_CLIENTS = range(2000, 3000)  # the numbers that a client gives itself
 
 
-def classify(error: Exception) -> type[StoreError]:
-    """What an error of PyMySQL means for a write.
+def meaning(error: Exception, is_harmless_refused: Callable[[], Exception | None] | None) -> StoreError:
+    """What an error of PyMySQL, or of a socket, means for what was sent.
 
-    A number that is not known is taken for an outage: then the write is repeated and nothing is lost, and the log
-    says why.
+    :param is_harmless_refused: tries a statement with the same rights and columns that assigns nothing, and returns the
+        error it met, if any; None: there is no connection that answers.
     """
+    words = error_words(error)
+    if not _is_answer(error):
+        return (StoreLoginRefused if error_number(error) in _LOGIN_REFUSED else StoreUnavailable)(words)
+    known = known_meaning(error)
+    if known is not None:
+        return known(words)
+    if error_number(error) == _TOO_LARGE and not _is_owners_own(error):
+        return StoreRefused(words, is_certain=False)
+    if is_harmless_refused is None:
+        return _without_a_connection(error, words)
+    other = is_harmless_refused()
+    if other is None:
+        return StoreRefused(words, is_certain=False)
+    known = known_meaning(other)
+    if known is not None and known is not StoreRefused:
+        return known(error_words(other))
+    if error_number(other) in _MISCONFIGURED:
+        return StoreMisconfigured(error_words(other))
+    return StoreUnavailable(words)
+
+
+def known_meaning(error: Exception) -> type[StoreError] | None:
+    """What an error of the server's own means, whatever else is tried; None: its number does not say."""
     number = error_number(error)
-    for numbers, meaning in _MEANINGS:
+    if not _is_answer(error) or (number != _SIGNAL and _is_owners_own(error)):
+        return None
+    for numbers, kind in _MEANINGS:
         if number in numbers:
-            return meaning
-    if isinstance(error, pymysql.err.DataError | pymysql.err.IntegrityError):
-        return StoreRefused
-    if isinstance(error, pymysql.err.ProgrammingError | pymysql.err.NotSupportedError):
-        return StoreMisconfigured
-    return StoreUnavailable
+            return kind
+    return StoreUnavailable if number in _FILES else None
+
+
+def _without_a_connection(error: Exception, words: str) -> StoreError:
+    if _sqlstate(error)[:2] == "28":
+        return StoreLoginRefused(words)
+    return (StoreMisconfigured if error_number(error) in _MISCONFIGURED else StoreUnavailable)(words)
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether it is an error packet of the server, and not the client's word for a link that is lost."""
+    number = error_number(error)
+    return bool(_sqlstate(error)) or (isinstance(error, pymysql.err.Error) and number > 0 and number not in _CLIENTS)
+
+
+def _is_owners_own(error: Exception) -> bool:
+    """Whether a SIGNAL of the table's owner made it: its number then means what the owner likes.
+
+    By its SQLSTATE: 45 is the class for that; the standard leaves those from 5 to 9 and from I to Z to whoever wants
+    them, of which the servers themselves use 70 and XA.
+    """
+    group = _sqlstate(error)[:2]
+    return group == "45" or (bool(group) and group not in ("70", "XA") and ("5" <= group < "A" or group >= "I"))
+
+
+def _sqlstate(error: Exception) -> str:
+    return (isinstance(error, pymysql.err.Error) and error.sqlstate) or ""
 
 
 def error_number(error: Exception) -> int:
+    """The server's number, or the client's; 0: it has none."""
     number = error.args[0] if error.args else 0
-    return number if isinstance(number, int) else 0
+    if not isinstance(number, int):
+        return 0
+    return number & 0xFFFF if number < 0 else number  # PyMySQL reads it with a sign
 
 
 def error_words(error: Exception) -> str:
+    """The server's words with its number, or the client's."""
     number = error_number(error)
     return f"{error.args[1]} ({number})" if number and len(error.args) > 1 else str(error) or repr(error)

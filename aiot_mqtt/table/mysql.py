@@ -9,30 +9,36 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any, TypeVar
 
 import pymysql
 from pymysql.constants import CLIENT
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from ..devices.update import DeviceUpdate
+from ..telemetry import log_lines
 from .contract import (
     Silence,
     SilentDevice,
-    StoreConflict,
+    StoreError,
     StoreMisconfigured,
+    StoreRefused,
     StoreUnavailable,
     TableDescription,
     Written,
 )
-from .errors import classify, error_number, error_words
+from .errors import ABOUT_THE_SHAPE, error_number, error_words, meaning
+from .matching import same_characters
 from .pool import ConnectionPool
-from .statements import TableShape, update_statements
+from .session import LOCK_WAIT_TIMEOUT, SHORT_LOCK_WAIT_TIMEOUT, open_session, try_harmless
+from .shape import character_as_sql, read_definition, read_shape
+from .statements import TableShape
+from .transaction import write_updates
+from .trial import MOST_OTHERS, why_no_times
 
 T = TypeVar("T")
 
@@ -40,21 +46,8 @@ CONNECT_TIMEOUT = 10  # s
 # A server that says nothing for this long is given up. Above innodb_lock_wait_timeout, and with WAIT_TIMEOUT still
 # under 90 s: so long a batch is delayed when a connection was cut between UPDATE and COMMIT.
 READ_TIMEOUT = 20  # s
-# After this the server drops a connection that vanished without a FIN, and the row locks with it (default: 8 hours).
-WAIT_TIMEOUT = 60  # s
-LOCK_WAIT_TIMEOUT = 5  # s
-SWEEP_LOCK_WAIT_TIMEOUT = 1  # s
-PACKET_RESERVE = 1024  # bytes of max_allowed_packet left for the statement around its rows
-
-_SESSION = (
-    f"SET SESSION wait_timeout={WAIT_TIMEOUT}, innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT},"
-    f" lock_wait_timeout={LOCK_WAIT_TIMEOUT},"  # of the whole table: LOCK TABLES, or an ALTER under way
-    # Without a strict mode both servers cut a long status silently. No other mode: ours is the only SQL here, and
-    # its escaping relies on NO_BACKSLASH_ESCAPES being off.
-    " sql_mode='STRICT_ALL_TABLES'"
-)
-_ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
-_COLUMNS = ("id", "uuid", "last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
+# An update whose connection ends so often in a row, each time before the server answered, is what ends it.
+MOST_ENDS = 3
 
 _IS_SILENT = "(last_seen < %s OR last_seen IS NULL OR last_seen > %s)"
 
@@ -77,6 +70,7 @@ class DatabaseAddress:
 class DeviceTable(Service):
     """The owner's table as a ``Store``."""
 
+    _log = Logger()
     _pool: ConnectionPool
 
     def __init__(
@@ -98,15 +92,20 @@ class DeviceTable(Service):
         :param read_timeout: seconds after which a silent server is given up.
         """
         self._address = address
-        self._reactor = reactor
         self._pool_size = pool_size
-        self._shape: TableShape | None = None
+        self._is_filled = False
         self._most_bytes = 1024 * 1024
-        self._warm_up_meeting: threading.Barrier | None = None
+        self._shape: TableShape | None = None
+        self._is_doubtful = False  # the shape: something was refused that need not be about a value
+        self._refusal = ""  # the last one's words
+        self._written: dict[str, None] = {}  # devices with a row, the one that was written last at the end
+        self._ended: tuple[object, int] = (None, 0)  # the update that was sent when a connection ended, how often
         tls: dict[str, Any] = {"ssl": address.tls} if address.tls else {"ssl_disabled": True}
         self._pool_arguments = dict(
             recycle=pool_recycle,
             open_session=self._open_session,
+            meaning=self._meaning,
+            limited=self._connections_limited,
             cp_min=pool_size,
             cp_max=pool_size + max_overflow,
             cp_reactor=reactor,
@@ -129,7 +128,7 @@ class DeviceTable(Service):
         """Make the pool. Its connections are opened by the first ``describe``."""
         super().startService()
         self._pool = ConnectionPool(**self._pool_arguments)
-        self._warm_up_meeting = None
+        self._is_filled = False
 
     def stopService(self) -> Deferred[None]:
         """Close the connections; fires when the pool's threads have ended, without holding up the reactor.
@@ -137,28 +136,19 @@ class DeviceTable(Service):
         A statement under way is cut off: its transaction is rolled back by the server.
         """
         super().stopService()
-        if self._warm_up_meeting is not None:
-            self._warm_up_meeting.abort()
         return self._pool.end()
 
     def describe(self) -> Deferred[TableDescription]:
-        """Open the pool's first connections, and read from the server what the table is like."""
-        described = self._run(self._open_pool if self._warm_up_meeting is None else self._read_shape)
-        return described.addCallback(
-            lambda shape: TableDescription(
-                shape.status_length, dict(zip(ascii_uppercase, ascii_lowercase, strict=True))
-            )
-        )
+        """Read from the server what the table is like, and, the first time, have the pool's connections opened."""
+        return self._run(self._describe).addCallbacks(self._fill_pool, _must_be_mended)
 
     def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         """See ``Store.write``."""
-        del unless_heard_until
-        return self._run(self._write, updates)
+        return self._run(self._write, updates, unless_heard_until)
 
     def why_no_times(self, update: DeviceUpdate) -> Deferred[str | None]:
         """See ``Store.why_no_times``."""
-        del update
-        return self._run(lambda _connection: None)
+        return self._run(self._why_no_times, update)
 
     def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
         """See ``PresenceStore``."""
@@ -169,85 +159,90 @@ class DeviceTable(Service):
         return self._run(self._set_offline, ids, silence)
 
     def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
-        running: Deferred[T] = self._pool.runWithConnection(work, *arguments)
-        return running.addErrback(self._translate)
+        return self._pool.runWithConnection(work, *arguments)
+
+    def _fill_pool(self, description: TableDescription) -> TableDescription:
+        if not self._is_filled and self.running:
+            self._is_filled = True
+            self._pool.fill(self._pool_size)
+        return description
+
+    def _connections_limited(self, allowed: int, most: int, reason: str) -> None:
+        self._log.warn(
+            log_lines.CONNECTIONS_LIMITED, database=str(self._address), allowed=allowed, most=most, reason=reason
+        )
 
     # What follows runs in the pool's threads.
 
-    def _open_pool(self, connection: Any) -> TableShape:
-        """Read the shape, and keep this thread busy until as many others as the pool needs have a connection too."""
-        shape = self._read_shape(connection)
-        meeting = self._warm_up_meeting = threading.Barrier(self._pool_size)
-
-        def open_others() -> None:
-            for _ in range(self._pool_size - 1):
-                self._pool.runWithConnection(meet).addErrback(lambda _failure: meeting.abort())
-
-        def meet(_connection: object) -> None:
-            # A connection more or less does not matter now, so a meeting that fails is none.
-            with contextlib.suppress(threading.BrokenBarrierError):
-                meeting.wait(CONNECT_TIMEOUT)
-
-        if not self.running:  # stopped meanwhile: nobody else will come
-            meeting.abort()
-        self._reactor.callFromThread(open_others)
-        meet(connection)
-        return shape
-
     def _open_session(self, connection: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(_SESSION)
-            cursor.execute(_ISOLATION)
-            cursor.execute("SELECT @@max_allowed_packet")
-            self._most_bytes = cursor.fetchone()[0] - PACKET_RESERVE
+        self._most_bytes = open_session(connection, self._address.table)
 
-    def _read_shape(self, connection: Any) -> TableShape:
-        """:raises StoreMisconfigured: a column is missing, or may not be seen."""
-        address = self._address
+    def _describe(self, connection: Any) -> TableDescription:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT LOWER(column_name), LOWER(data_type), character_set_name, collation_name,"
-                " character_maximum_length FROM information_schema.columns WHERE table_schema = %s AND table_name = %s",
-                (address.database, address.table),
-            )
-            columns = {row[0]: row[1:] for row in cursor.fetchall()}
-            cursor.execute(
-                "SELECT index_name FROM information_schema.statistics WHERE table_schema = %s AND table_name = %s"
-                " AND LOWER(column_name) = 'uuid' AND seq_in_index = 1 ORDER BY non_unique, index_name LIMIT 1",
-                (address.database, address.table),
-            )
-            index = cursor.fetchone()
-            values = _values(cursor)
-        if missing := [name for name in _COLUMNS if name not in columns]:
-            raise StoreMisconfigured(
-                f"table {address.table} has no column {', '.join(missing)} that user {address.user} may see"
-            )
-        for name, wanted in (("uuid", columns["uuid"][1]), ("device_status", columns["device_status"][3])):
-            if wanted is None:
-                raise StoreMisconfigured(f"column {name} of table {address.table} holds no text")
-        shape = TableShape(
-            uuid_charset=columns["uuid"][1],
-            uuid_collation=columns["uuid"][2],
-            has_json_type=columns["last_report_data"][0] == "json",
-            status_length=columns["device_status"][3],
-            uuid_index=index and index[0],
-            values=values,
-        )
-        self._shape = shape
+            shape = self._read_shape(cursor)
+            same = same_characters(cursor, character_as_sql(shape))
+        return TableDescription(shape.status_length, same, shape.status_words)
+
+    def _read_shape(self, cursor: Any) -> TableShape:
+        """:raises StoreMisconfigured: the table cannot be served."""
+        address = self._address
+        self._shape = shape = read_shape(cursor, address.database, address.table, address.user)
+        self._is_doubtful = False
         return shape
 
-    def _write(self, connection: Any, updates: Sequence[DeviceUpdate]) -> Written:
-        shape = self._shape or self._read_shape(connection)
-        unknown: set[str] = set()
+    def _present_shape(self, connection: Any) -> TableShape:
+        """What is known of the table, read anew where it may have changed."""
+        shape = self._shape
+        if shape is not None and not self._is_doubtful:
+            return shape
         with connection.cursor() as cursor:
-            for part, statement in update_statements(self._address.table, shape, updates, self._most_bytes):
-                matched = cursor.execute(statement)
-                if matched < len(part):
-                    missing = self._without_row(cursor, part)
-                    if matched + len(missing) != len(part):  # rows came or went between the two statements
-                        raise StoreConflict("the table's rows changed during a write")
-                    unknown |= missing
-        return Written(frozenset(unknown))
+            if shape is not None:
+                self._is_doubtful = False
+                if read_definition(cursor, self._address.database, self._address.table) == shape.definition:
+                    return shape
+            return self._read_shape(cursor)
+
+    def _write(self, connection: Any, updates: Sequence[DeviceUpdate], heard_until: str | None) -> Written:
+        if not updates:
+            return Written()
+        shape = self._present_shape(connection)
+        try:
+            written = write_updates(connection, shape, updates, self._most_bytes, heard_until)
+        except pymysql.err.Error as error:
+            if len(updates) == 1 and not connection.open:
+                self._connection_ended(updates[0], error)
+            raise
+        self._remember(updates, written)
+        return written
+
+    def _remember(self, updates: Sequence[DeviceUpdate], written: Written) -> None:
+        self._ended = (None, 0)
+        remembered = self._written
+        for update in updates[-MOST_OTHERS:]:
+            if update.uuid not in written.unknown:
+                remembered.pop(update.uuid, None)
+                remembered[update.uuid] = None
+        while len(remembered) > MOST_OTHERS + 1:  # one may be the device itself
+            del remembered[next(iter(remembered))]
+
+    def _connection_ended(self, update: DeviceUpdate, error: Exception) -> None:
+        """Note that the server ended the connection instead of answering; not that it was silent for too long.
+
+        :raises StoreRefused: it does so each time.
+        """
+        if isinstance(error.__context__, TimeoutError):
+            return
+        sent = (update.uuid, update.document is None, update.status is None)
+        ends = self._ended[1] + 1 if self._ended[0] == sent else 1
+        self._ended = (sent, ends)
+        if ends >= MOST_ENDS:
+            self._ended = (None, 0)
+            reason = f"the connection ends each time that this is sent: {error_words(error)}"
+            raise StoreRefused(reason, is_certain=False) from error
+
+    def _why_no_times(self, connection: Any, update: DeviceUpdate) -> str | None:
+        shape = self._present_shape(connection)
+        return why_no_times(connection, shape, update, reversed(list(self._written)), self._refusal)
 
     def _find_silent(self, connection: Any, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
         with connection.cursor() as cursor:
@@ -263,7 +258,7 @@ class DeviceTable(Service):
         times = (silence.cutoff, silence.future)
         with connection.cursor() as cursor:
             # A row that somebody holds locked must not hold up the writes that come behind this for long.
-            cursor.execute(f"SET SESSION innodb_lock_wait_timeout={SWEEP_LOCK_WAIT_TIMEOUT}")
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout={SHORT_LOCK_WAIT_TIMEOUT}")
             try:
                 # The same transaction locks the rows and then sets them, so that what is told is what was done.
                 cursor.execute(
@@ -281,39 +276,28 @@ class DeviceTable(Service):
                     cursor.execute(f"SET SESSION innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT}")
         return silent
 
-    def _without_row(self, cursor: Any, updates: Sequence[DeviceUpdate]) -> set[str]:
-        uuids = ", ".join(f"'{update.uuid}'" for update in updates)
-        cursor.execute(f"SELECT uuid FROM `{self._address.table}` WHERE uuid IN ({uuids})")  # noqa: S608
-        known = {uuid.lower() for (uuid,) in cursor.fetchall()}
-        return {update.uuid for update in updates if update.uuid.lower() not in known}
+    def _meaning(self, error: Exception, connection: Any) -> StoreError:
+        """Put an error into the words of the contract, and note what has to be looked at again."""
 
-    def _translate(self, failure: Any) -> Any:
-        """Say what a failure means, in the words the writer understands."""
-        error = failure.value
-        if not isinstance(error, pymysql.err.Error | OSError):
-            return failure  # already one of ours, or a fault in this program
-        kind = classify(error)
-        number = error_number(error)
-        if kind is StoreUnavailable or number == 0:
-            self._pool.distrust()
-        if issubclass(kind, StoreMisconfigured | StoreUnavailable):
+        def is_harmless_refused() -> Exception | None:
+            try:
+                with connection.cursor() as cursor:
+                    return try_harmless(cursor, self._address.table)
+            except pymysql.err.Error as lost:
+                return lost
+
+        meant = meaning(error, None if connection is None else is_harmless_refused)
+        if isinstance(meant, StoreMisconfigured | StoreUnavailable) or error_number(error) in ABOUT_THE_SHAPE:
             self._shape = None
-        raise kind(error_words(error)) from error
+        elif isinstance(meant, StoreRefused):
+            self._refusal = str(meant)
+            self._is_doubtful = self._is_doubtful or not meant.is_certain
+        return meant
 
 
-def _values(cursor: Any) -> str | None:
-    """``TableShape.values``: ROW from MySQL 8.0.19 on, nothing from MariaDB 10.3 on.
-
-    By trial, because a proxy tells a version of its own. Any answer but rows is a no, whatever a server or a proxy has
-    against it: there is another way.
-    """
-    for before_a_row in ("ROW", ""):
-        try:
-            cursor.execute(f"SELECT 1 FROM (SELECT 1 UNION ALL VALUES {before_a_row}(1)) v")  # noqa: S608
-        except pymysql.err.MySQLError:
-            if not cursor.connection.open:  # nobody answered
-                raise
-        else:
-            cursor.fetchall()
-            return before_a_row
-    return None
+def _must_be_mended(failure: Any) -> Any:
+    """A refusal of the look at the table is about no value that anybody sent."""
+    error = failure.value
+    if isinstance(error, StoreRefused):
+        raise StoreMisconfigured(str(error)) from error
+    return failure

@@ -1,4 +1,8 @@
-"""adbapi's pool over PyMySQL, made to replace connections before they fail and to end without blocking the reactor."""
+"""adbapi's pool over PyMySQL, made to replace connections before they fail and to end without blocking the reactor.
+
+A connection belongs to no thread: whoever has work takes the one that was used last. So a quiet service uses one, and a
+server that allows fewer than the pool may have is served with those.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -13,80 +18,88 @@ import pymysql
 from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred
 
-from .contract import StoreUnavailable
+from .contract import StoreError, StoreUnavailable
+from .errors import Busy, ReadOnly, known_meaning
+from .threads import Threads
 
 # An idle connection is replaced before the server may have dropped it.
 MOST_IDLE = 45  # s
-
-
-class _PooledConnection(adbapi.Connection):
-    """Discards a connection that cannot roll back, without the two tracebacks adbapi logs for it."""
-
-    def rollback(self) -> None:
-        try:
-            assert self._connection is not None
-            self._connection.rollback()
-        except Exception:
-            self._pool.disconnect(self._connection)
+# So long a server that would open no more connections is believed.
+LIMIT_HOLDS = 60  # s
+# A server counts a connection for a moment after it was closed.
+CLOSING = 0.1  # s
+CLOSING_ATTEMPTS = 5
 
 
 class ConnectionPool(adbapi.ConnectionPool):
     """A pool that replaces connections which are old, long idle, or from before the server was lost."""
 
-    connectionFactory = _PooledConnection  # noqa: N815 adbapi's name
-
-    def __init__(self, recycle: float, open_session: Callable[[Any], None], **arguments: Any) -> None:
+    def __init__(
+        self,
+        recycle: float,
+        open_session: Callable[[Any], None],
+        meaning: Callable[[Exception, Any], StoreError],
+        limited: Callable[[int, int, str], None],
+        **arguments: Any,
+    ) -> None:
         """
         :param recycle: seconds after which a connection is replaced.
         :param open_session: called with each new connection.
+        :param meaning: puts what the driver raised into the words of the contract; called with that and with the
+            connection, None where it is lost.
+        :param limited: called in the reactor's thread when the server opens no more connections: with how many it does,
+            how many the pool may have, and the server's words.
         """
         super().__init__("pymysql", **arguments)
-        self._open_session = open_session
+        self._threads = Threads(self._reactor, self.max, "database", _closing)
         self._recycle = recycle
-        self._opened: dict[int, float] = {}
-        self._used: dict[int, float] = {}
+        self._open_session = open_session
+        self._meaning = meaning
+        self._limited = limited
+        # Open or opening, by id.
+        self.connections: dict[int, Any] = {}
+        self._opened: dict[int, float] = {}  # those that are open, with since when
+        self._idle: deque[tuple[Any, float]] = deque()  # with when they were used, which is their order
+        self._changed = threading.Condition()
+        self._waiting = 0
+        self._limit = (self.max, 0.0)  # connections, and until when that holds
+        self._told_limit = False
         self._distrusted_before = 0.0
         self._aborted = False
-        self._busy: set[int] = set()
 
-    def connect(self) -> Any:
-        """This thread's connection, a new one where the old one must be replaced. Runs in the pool's threads."""
-        if self._aborted:
-            raise StoreUnavailable("the connection pool is closing")
-        thread = self.threadID()
-        now = time.monotonic()
-        connection = self.connections.get(thread)
-        if connection is not None and self._must_be_replaced(thread, now):
-            self.disconnect(connection)
-            connection = None
-        if connection is None:
-            connection = pymysql.Connection(defer_connect=True, **self.connkw)
-            self.connections[thread] = connection  # before it connects, so that abort can reach its socket
-            try:
-                connection.connect()
-                self._open_session(connection)
-            except BaseException:
-                self.disconnect(connection)
-                raise
-            self._opened[thread] = now
-        self._used[thread] = now
-        return connection
+    def start(self) -> None:
+        """See adbapi, whose own pool of threads is left alone."""
+        if not self.running:
+            self.shutdownID = self._reactor.addSystemEventTrigger("during", "shutdown", self.finalClose)
+            self.running = True
 
-    def _must_be_replaced(self, thread: int, now: float) -> bool:
-        opened = self._opened[thread]
-        return opened <= self._distrusted_before or now - opened > self._recycle or now - self._used[thread] > MOST_IDLE
+    def finalClose(self) -> None:  # noqa: N802 adbapi's name
+        """See adbapi: close everything once the threads have ended, and wait for that."""
+        self.shutdownID = None
+        self._threads.stop()
+        self.running = False
+        for connection in self.connections.values():
+            self._close(connection)
+        self.connections.clear()
 
-    def _runWithConnection(self, func: Callable[..., Any], *args: Any, **kw: Any) -> Any:  # noqa: N802 adbapi's name
-        thread = self.threadID()
-        self._busy.add(thread)
-        try:
-            return super()._runWithConnection(func, *args, **kw)
-        finally:
-            self._busy.discard(thread)
+    def runWithConnection(self, func: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:  # noqa: N802 adbapi's
+        """See adbapi; ``func`` gets PyMySQL's own connection."""
+        return self._threads.call(self._runWithConnection, func, *args, **kw)
 
-    def _close(self, connection: Any) -> None:
-        if connection.open:
-            super()._close(connection)
+    def runInteraction(self, interaction: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:  # noqa: N802
+        """See adbapi."""
+
+        def interact(connection: Any) -> Any:
+            transaction = self.transactionFactory(self, connection)
+            result = interaction(transaction, *args, **kw)
+            transaction.close()
+            return result
+
+        return self.runWithConnection(interact)
+
+    def fill(self, count: int) -> Deferred[None]:
+        """Open connections until there are so many, or as many as the server allows."""
+        return self._threads.call(self._fill, count)
 
     def distrust(self) -> None:
         """A connection was lost: those opened before now are likely dead too, so spare each a failed attempt."""
@@ -95,8 +108,9 @@ class ConnectionPool(adbapi.ConnectionPool):
     def abort(self) -> None:
         """Shut sockets down that threads wait in, so that they return at once. Runs in the reactor's thread."""
         self._aborted = True
-        for thread, connection in list(self.connections.items()):
-            if thread not in self._busy:
+        idle = {id(connection) for connection, _ in list(self._idle)}
+        for name, connection in list(self.connections.items()):
+            if name in idle:
                 continue  # it is closed in order, which spares the server's log a warning
             with contextlib.suppress(OSError, AttributeError):  # already closed, or not open yet
                 connection._sock.shutdown(socket.SHUT_RDWR)
@@ -118,3 +132,158 @@ class ConnectionPool(adbapi.ConnectionPool):
 
         threading.Thread(target=join, name="close database pool", daemon=True).start()
         return ended
+
+    # What follows runs in the pool's threads.
+
+    def _runWithConnection(self, func: Callable[..., Any], *args: Any, **kw: Any) -> Any:  # noqa: N802 adbapi's name
+        try:
+            return self._attempt(func, *args, **kw)
+        except ReadOnly:
+            return self._attempt(func, *args, **kw)  # at once: behind this address another server may answer by now
+
+    def _attempt(self, func: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+        connection = self.connect()
+        try:
+            result = func(connection, *args, **kw)
+            connection.commit()
+        except BaseException as error:
+            answers = _rolls_back(connection)
+            if not isinstance(error, pymysql.err.Error | OSError):
+                raise
+            meaning = self._meaning(error, connection if answers else None)
+            if isinstance(meaning, StoreUnavailable):
+                self.distrust()
+            raise meaning from error
+        finally:
+            self.release(connection)
+        return result
+
+    def connect(self) -> Any:
+        """A connection to use until ``release``: an idle one, or a new one, or the next that somebody releases.
+
+        :raises StoreError: there is none, and none can be opened.
+        """
+        while not self._aborted:
+            try:
+                connection, used = self._idle.pop()
+            except IndexError:
+                connection = self._open_another()
+                if connection is None:
+                    continue
+                return connection
+            now = time.monotonic()
+            opened = self._opened[id(connection)]
+            if opened > self._distrusted_before and now - opened <= self._recycle and now - used <= MOST_IDLE:
+                return connection
+            self.disconnect(connection)
+        raise _closing()
+
+    def release(self, connection: Any) -> None:
+        """Let others use it, if it is still open."""
+        if self._aborted or not connection.open:
+            self.disconnect(connection)
+            return
+        now = time.monotonic()
+        self._idle.append((connection, now))
+        try:
+            while self._idle[0][1] < now - MOST_IDLE:
+                self.disconnect(self._idle.popleft()[0])
+        except IndexError:  # others take some meanwhile
+            pass
+        if self._waiting:
+            self._tell_waiting()
+
+    def disconnect(self, connection: Any) -> None:
+        """Close a connection that is not idle."""
+        self._close(connection)
+        self._opened.pop(id(connection), None)
+        self.connections.pop(id(connection), None)
+        self._tell_waiting()
+
+    def _close(self, connection: Any) -> None:
+        if connection.open:
+            super()._close(connection)
+
+    def _tell_waiting(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _open_another(self) -> Any:
+        """A new connection; None: an idle one may be there now, or in a moment."""
+        with self._changed:
+            self._waiting += 1
+            try:
+                while not self._idle and not self._aborted and len(self.connections) >= self._most_now():
+                    self._changed.wait(1)
+            finally:
+                self._waiting -= 1
+            if self._idle or self._aborted:
+                return None
+            connection = self._begin_connection()
+        return self._finish_connection(connection)
+
+    def _most_now(self) -> int:
+        most, until = self._limit
+        return most if time.monotonic() < until else int(self.max)
+
+    def _begin_connection(self) -> Any:
+        connection = pymysql.Connection(defer_connect=True, **self.connkw)
+        self.connections[id(connection)] = connection  # before it connects, so that abort can reach its socket
+        return connection
+
+    def _finish_connection(self, connection: Any) -> Any:
+        """Connect; None: it cannot be, but others can be waited for.
+
+        :raises StoreError: it cannot be, and there is no other.
+        """
+        try:
+            self._log_in(connection)
+        except BaseException as error:
+            self.disconnect(connection)
+            if not isinstance(error, pymysql.err.Error | OSError):
+                raise
+            meaning = self._meaning(error, None)
+            if not self._opened:
+                raise meaning from error
+            is_limit = isinstance(meaning, Busy)
+            self._limit = (len(self.connections), time.monotonic() + (LIMIT_HOLDS if is_limit else 1))
+            if is_limit and not self._told_limit:
+                self._told_limit = True
+                self._reactor.callFromThread(self._limited, len(self.connections), self.max, str(meaning))
+            return None
+        self._opened[id(connection)] = time.monotonic()
+        return connection
+
+    def _log_in(self, connection: Any) -> None:
+        for attempt in range(1, CLOSING_ATTEMPTS + 1):
+            try:
+                connection.connect()
+                self._open_session(connection)
+            except pymysql.err.Error as error:
+                if known_meaning(error) is not Busy or self._opened or attempt == CLOSING_ATTEMPTS:
+                    raise
+                time.sleep(CLOSING)
+            else:
+                return
+
+    def _fill(self, count: int) -> None:
+        with contextlib.suppress(StoreError):  # one more or less does not matter
+            while len(self.connections) < count and not self._aborted:
+                connection = self._finish_connection(self._begin_connection())
+                if connection is None:
+                    return
+                self.release(connection)
+
+
+def _rolls_back(connection: Any) -> bool:
+    """Whether the server answers; a connection on which it does not is closed."""
+    try:
+        connection.rollback()
+    except Exception:
+        connection._force_close()
+        return False
+    return True
+
+
+def _closing() -> StoreUnavailable:
+    return StoreUnavailable("the connection pool is closing")

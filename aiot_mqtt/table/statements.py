@@ -2,6 +2,8 @@
 
 Pure. Two forms, because neither serves for all: a table of literals costs more than a few rows do before the first of
 them, and a CASE grows with the square of the rows.
+
+No text depends on the server's sql_mode: ``'`` is doubled, and what holds a backslash is written in hex.
 """
 
 from __future__ import annotations
@@ -9,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pymysql.converters import escape_string
-
+from ..devices.report import is_place
 from ..devices.update import DeviceUpdate
 from .contract import StoreRefused
 
@@ -19,7 +20,7 @@ MOST_STATEMENT = 4 * 1024 * 1024  # bytes
 FEW = 100  # devices, up to which a CASE is the cheaper form
 NULL = "NULL"
 UNION_ALL = " UNION ALL "
-PLACEHOLDERS = "%s,%s,%s,%s,%s,%s"
+ALL_ROWS = " LIMIT 18446744073709551615"
 
 Literals = tuple[str, str, str, str, str, str]
 """A row as SQL: uuid, document, status, last_seen, last_heartbeat and is_online. NULL leaves the column alone."""
@@ -27,105 +28,167 @@ Literals = tuple[str, str, str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """What has to be known of the table to write its UPDATE."""
+    """What has to be known of the table to write its statements."""
 
-    uuid_charset: str
-    uuid_collation: str
-    has_json_type: bool
+    target: str
+    """The table as a statement names it, ``d`` for short, with the index to find its rows by."""
+    uuid_in_join: str
+    """With ``{}`` for an SQL text: that text as what compares with the column ``uuid``, and can use its index."""
+    uuid_in_list: str = "{}"
+    """The same for a literal."""
+    is_unique: bool = True
+    """Whether no two rows can be one device's."""
+    has_uuid_type: bool = False
+    """Whether ``uuid`` is of MariaDB's type of that name."""
+    has_json_type: bool = False
     """Whether ``last_report_data`` is of MySQL's JSON type; MariaDB's is a text."""
-    status_length: int
-    uuid_index: str | None = None
-    """The name of an index that begins with ``uuid``."""
+    present_document: str = "d.last_report_data"
+    """What ``last_report_data`` holds, as SQL that can stand beside a text."""
+    present_status: str = "d.device_status"
+    """The same for ``device_status``."""
+    status_length: int = 0
+    """Characters, or bytes, that fit ``device_status``."""
+    status_words: frozenset[str] | None = None
+    """What ``device_status`` may hold where it is an ENUM or a SET; None: any text."""
     values: str | None = None
     """What stands before each row of a ``VALUES``; None: the server has no such thing."""
+    joins: bool = True
+    """Whether the server takes an UPDATE with a join."""
+    definition: tuple[object, ...] = ()
+    """What the server says of columns and indexes; another one: all of this may have changed."""
+
+
+def quote(text: str) -> str:
+    """A text as an SQL literal that means the same with and without NO_BACKSLASH_ESCAPES and ANSI_QUOTES."""
+    if "\\" in text:
+        # With a collation, because without one it has another than the literals it may stand beside.
+        return f"_utf8mb4 X'{text.encode().hex()}' COLLATE utf8mb4_bin"
+    return "'" + text.replace("'", "''") + "'"
 
 
 def update_statements(
-    table: str, shape: TableShape, updates: Sequence[DeviceUpdate], most_bytes: int
-) -> Iterator[tuple[list[DeviceUpdate], str]]:
-    """Parts of the updates, each with its UPDATE.
-
-    FORCE INDEX, because with statistics from before a bulk load both servers may otherwise read the whole table for
-    each of the rows: a second for a thousand devices, and minutes for more.
+    shape: TableShape, updates: Sequence[DeviceUpdate], most_bytes: int
+) -> Iterator[tuple[Sequence[DeviceUpdate], bytes]]:
+    """Parts of the updates, each with its UPDATE in UTF-8.
 
     :param most_bytes: that a statement's values may have, ``PACKET_RESERVE`` less than the server's packet.
     :raises StoreRefused: one update alone does not fit into ``most_bytes``, or cannot be made into SQL.
     """
-    index = "" if shape.uuid_index is None else f" FORCE INDEX (`{shape.uuid_index.replace('`', '``')}`)"
-    target = f"`{table}` d{index}"
-    form = f"SELECT {PLACEHOLDERS}" if shape.values is None else f"{shape.values}({PLACEHOLDERS})"
-    for part, rows, rows_as_sql in _split(updates, form, most_bytes):
-        statement = ""
-        if len(part) <= FEW:
-            statement = _update_of_few(target, shape, rows)
-        if not statement or len(statement.encode()) > most_bytes:
-            statement = _update_of_many(target, shape, rows_as_sql)
-        yield part, statement
+    if len(updates) == 1 <= FEW:
+        yield updates, statement_of_one(shape, updates[0], most_bytes)
+        return
+    for part, rows, rows_as_sql in _split(shape, updates, most_bytes):
+        if len(part) <= FEW or not shape.joins:
+            statement = update_by_cases(shape, rows).encode()
+            if len(statement) <= most_bytes or not shape.joins:
+                yield part, statement
+                continue
+        yield part, update_by_join(shape, rows_as_sql).encode()
+
+
+def statement_of_one(shape: TableShape, update: DeviceUpdate, most_bytes: int) -> bytes:
+    """The UPDATE of one device, as ``update_statements`` gives it.
+
+    Its document stands for itself, where the other forms need an expression: 0.35 to 0.6 of the join's time with its
+    COMMIT (MariaDB 10.11; 0.85 on MySQL 9.7).
+    """
+    uuid, document, status, last_seen, last_heartbeat, is_online = _literals(update, shape.status_words)
+    assignments = f"d.last_seen = {last_seen}, d.is_online = {is_online}"
+    if document != NULL:
+        assignments += f", d.last_report_data = {document}"
+    if status != NULL:
+        assignments += f", d.device_status = {status}"
+    if last_heartbeat != NULL:
+        assignments += f", d.last_heartbeat = {last_heartbeat}"
+    uuid = shape.uuid_in_list.format(uuid)
+    most = "" if shape.joins else ALL_ROWS
+    statement = f"UPDATE {shape.target} SET {assignments} WHERE d.uuid = {uuid}{most}".encode()  # noqa: S608
+    if len(statement) > most_bytes:
+        raise StoreRefused(f"{len(statement)} bytes are over max_allowed_packet")
+    return statement
 
 
 def _split(
-    updates: Sequence[DeviceUpdate], form: str, most_bytes: int
-) -> Iterator[tuple[list[DeviceUpdate], list[Literals], list[str]]]:
+    shape: TableShape, updates: Sequence[DeviceUpdate], most_bytes: int
+) -> Iterator[tuple[Sequence[DeviceUpdate], list[Literals], list[str]]]:
     """Parts whose statements are of a good length, each with its rows, as literals and as SQL.
 
-    :param form: of a row as SQL, with placeholders for its literals.
     :raises StoreRefused: one update alone does not fit into ``most_bytes``, or cannot be made into SQL.
     """
+    form = _row_form(shape)
+    most_rows = len(updates) if shape.joins else FEW
+    # A CASE names each uuid up to five times.
+    most_size = min(most_bytes if shape.joins else most_bytes // 2, MOST_STATEMENT)
     part: list[DeviceUpdate] = []
     rows: list[Literals] = []
     rows_as_sql: list[str] = []
     size = 0
     for update in updates:
-        try:
-            row = _literals(update)
-        except ValueError as error:  # nothing that an update could hold should come to this
-            raise StoreRefused(repr(error)) from error
-        row_as_sql = form % row
-        row_bytes = len(row_as_sql.encode()) + len(UNION_ALL)
+        row = _literals(update, shape.status_words)
+        as_sql = form % row
+        row_bytes = len(as_sql.encode()) + len(UNION_ALL)
         if row_bytes > most_bytes:
-            if len(updates) > 1:
-                raise StoreRefused("one update alone is over max_allowed_packet")
-            raise StoreRefused(f"{row_bytes} bytes are over max_allowed_packet")
-        if part and size + row_bytes > min(most_bytes, MOST_STATEMENT):
+            raise StoreRefused("one update alone is over max_allowed_packet")
+        if part and (size + row_bytes > most_size or len(part) == most_rows):
             yield part, rows, rows_as_sql
             part, rows, rows_as_sql, size = [], [], [], 0
         part.append(update)
         rows.append(row)
-        rows_as_sql.append(row_as_sql)
+        rows_as_sql.append(as_sql)
         size += row_bytes
     if part:
         yield part, rows, rows_as_sql
 
 
-def _literals(update: DeviceUpdate) -> Literals:
-    """One update as SQL. Names of devices and times hold nothing to escape, by their making."""
+def _literals(update: DeviceUpdate, status_words: frozenset[str] | None) -> Literals:
+    """One update as SQL.
+
+    :raises StoreRefused: something in it is not what it should be.
+    """
     document = status = heartbeat = NULL
     if update.document is not None:
-        # As escape_string, which also escapes what a literal may hold as it is: 0.6 against 15 µs for 1 KiB.
-        escaped = update.document.decode().replace("\\", "\\\\").replace("'", "\\'")
-        document = f"'{escaped}'"
+        try:
+            document = update.document.decode()
+        except UnicodeDecodeError as error:
+            raise StoreRefused(f"the document is not UTF-8: {error}") from error
+        # As quote, without a call: there are many of these.
+        document = quote(document) if "\\" in document else "'" + document.replace("'", "''") + "'"
     if update.status is not None:
-        status = f"'{escape_string(update.status)}'"
+        if status_words is not None and is_place(update.status, status_words):
+            raise StoreRefused("device_status would take the number for the place of a value")
+        status = quote(update.status)
     if update.last_heartbeat is not None:
         heartbeat = f"'{update.last_heartbeat}'"
+    # Names of devices and times hold nothing to escape, by their making, wherever that was.
+    names = f"{update.uuid}{update.last_seen}{update.last_heartbeat}"
+    if "'" in names or "\\" in names:
+        raise StoreRefused("a quote or a backslash in the name of a device, or in a time")
     return f"'{update.uuid}'", document, status, f"'{update.last_seen}'", heartbeat, "1" if update.is_online else "0"
 
 
-def _update_of_few(table: str, shape: TableShape, rows: Sequence[Literals]) -> str:
+def row_as_sql(shape: TableShape, row: Literals) -> str:
+    """A row of the table of literals."""
+    return _row_form(shape) % row
+
+
+def _row_form(shape: TableShape) -> str:
+    placeholders = "%s,%s,%s,%s,%s,%s"
+    return f"SELECT {placeholders}" if shape.values is None else f"{shape.values}({placeholders})"
+
+
+def update_by_cases(shape: TableShape, rows: Sequence[Literals]) -> str:
     """With a CASE for each column, whose cost grows with the square of the number of devices.
 
-    One row with its COMMIT takes 0.35 to 0.6 of the time that it takes in the other form, which makes a temporary table
-    (MariaDB 10.11; 0.85 on MySQL 9.7); with a hundred rows 0.8 (1.0).
+    It makes no temporary table. A hundred rows with their COMMIT take 0.8 of the time that they take in the other form
+    (MariaDB 10.11; 1.0 on MySQL 9.7).
     """
-    uuids, documents, statuses, times, heartbeats, online = zip(*rows, strict=True)
+    names, documents, statuses, times, heartbeats, online = zip(*rows, strict=True)
+    uuids = names if shape.uuid_in_list == "{}" else [shape.uuid_in_list.format(name) for name in names]
     # Of each column its values, and what it holds now. A text is converted, because a CASE of which one part is in the
     # column's charset and another cannot be fails as a whole (1267), and nobody could tell whose fault that is.
     columns = {
-        "last_report_data": (
-            [_cast(document, shape) for document in documents],
-            "d.last_report_data" if shape.has_json_type else "CONVERT(d.last_report_data USING utf8mb4)",
-        ),
-        "device_status": (statuses, "CONVERT(d.device_status USING utf8mb4)"),
+        "last_report_data": ([_cast(document, shape) for document in documents], shape.present_document),
+        "device_status": (statuses, shape.present_status),
         "last_seen": (times, "d.last_seen"),
         "last_heartbeat": (
             [NULL if time == NULL else f"CAST({time} AS DATETIME)" for time in heartbeats],
@@ -141,30 +204,42 @@ def _update_of_few(table: str, shape: TableShape, rows: Sequence[Literals]) -> s
             assignments.append(f"d.{column} = CASE d.uuid{cases} ELSE {present} END")
         elif values[0] != NULL:
             assignments.append(f"d.{column} = {values[0]}")
-    return f"UPDATE {table} SET {', '.join(assignments)} WHERE d.uuid IN ({', '.join(uuids)})"  # noqa: S608
+    where = f"d.uuid IN ({', '.join(uuids)})"
+    # Safe updates, which are one reason for a server to take no joins, let no statement pass that finds its rows
+    # without an index, or else names a most.
+    return f"UPDATE {shape.target} SET {', '.join(assignments)} WHERE {where}{'' if shape.joins else ALL_ROWS}"  # noqa: S608
 
 
-def _update_of_many(table: str, shape: TableShape, rows: Sequence[str]) -> str:
-    """With a join to a table of literals, whose cost grows with their number.
-
-    VALUES, where there is such a thing: each SELECT is a query of its own to the server, which takes it 8 to 14 % of
-    the whole statement's time (MariaDB 10.11, MySQL 9.7). The first SELECT is there for the names.
-
-    STRAIGHT_JOIN, because after a bulk load MariaDB may otherwise read the whole table first. The uuid is converted
-    to what the column is, because MySQL refuses to compare two implicit collations (1267); on this side, so that the
-    column's index still serves.
-    """
+def update_by_join(shape: TableShape, rows: Sequence[str]) -> str:
+    """With a join to a table of literals, whose cost grows with their number."""
     names = "SELECT '' uuid, '' document, '' status, '' seen, '' heartbeat, 0 online FROM DUAL WHERE FALSE"
-    literals = UNION_ALL.join(rows) if shape.values is None else f"VALUES {','.join(rows)}"
     return (
-        f"UPDATE ({names}{UNION_ALL}{literals}) v"  # noqa: S608
-        f" STRAIGHT_JOIN {table} ON d.uuid = CONVERT(v.uuid USING {shape.uuid_charset}) COLLATE {shape.uuid_collation}"
+        f"UPDATE {joined(shape, names, rows)}"  # noqa: S608
         f" SET d.last_report_data = COALESCE({_cast('v.document', shape)}, d.last_report_data),"
         " d.device_status = COALESCE(v.status, d.device_status),"
         " d.last_seen = v.seen,"
         " d.last_heartbeat = COALESCE(CAST(v.heartbeat AS DATETIME), d.last_heartbeat),"
         " d.is_online = v.online"
     )
+
+
+def joined(shape: TableShape, names: str, rows: Sequence[str]) -> str:
+    """A table of literals ``v`` with a column ``uuid``, joined with the rows of ``d`` that are theirs.
+
+    VALUES, where there is such a thing: each SELECT is a query of its own to the server, which takes it 8 to 14 % of
+    the whole UPDATE's time (MariaDB 10.11, MySQL 9.7).
+
+    STRAIGHT_JOIN, because after a bulk load MariaDB may otherwise read the whole table first; the target has a FORCE
+    INDEX, because with statistics from before it both servers may otherwise read the whole table for each of the rows:
+    a second for a thousand devices, and minutes for more. The uuid is converted to what the column is, because MySQL
+    refuses to compare two implicit collations (1267); on this side, so that the column's index still serves.
+
+    :param names: a SELECT of no row that names the columns.
+    :param rows: after ``shape.values``.
+    """
+    literals = UNION_ALL.join(rows) if shape.values is None else f"VALUES {','.join(rows)}"
+    uuid = shape.uuid_in_join.format("v.uuid")
+    return f"({names}{UNION_ALL}{literals}) v STRAIGHT_JOIN {shape.target} ON d.uuid = {uuid}"
 
 
 def _cast(document: str, shape: TableShape) -> str:

@@ -120,6 +120,10 @@ DATABASE_STILL_DOWN = _line(
     "❌ 数据库仍不可用，已持续 {seconds} 秒，{deliveries} 条消息等待写入: {reason}",
     "❌ Database still unavailable after {seconds} s, {deliveries} messages wait to be written: {reason}",
 )
+CONNECTIONS_LIMITED = _line(
+    "⚠️ 数据库只允许 {allowed} 个连接，连接池最多可用 {most} 个 - {database}: {reason}；就用这些继续",
+    "⚠️ The database allows {allowed} connections, the pool may have {most} - {database}: {reason}; going on with those",
+)
 DATABASE_BACK = _line("✅ 数据库已恢复，中断了 {seconds} 秒", "✅ Database is back after {seconds} s")
 DATABASE_MISCONFIGURED = _line(
     "❌ 数据库权限或表结构有误 - {database}: {reason}；改正后自动恢复",

@@ -6,7 +6,7 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from aiot_mqtt.table.contract import StoreConflict, StoreMisconfigured, StoreRefused, StoreUnavailable
+from aiot_mqtt.table.contract import StoreConflict, StoreMisconfigured, StoreRefused, StoreUnavailable, Written
 from aiot_mqtt.table.memory import Row
 from demo.sqlite_table import SqliteTable, create_device_table
 from tests.store_contract import StoreContract, make_update
@@ -61,7 +61,7 @@ class SqliteTableTests(StoreContract, TestCase):
             await table.write([make_update("a")])
         other.execute("ROLLBACK")
         other.close()
-        self.assertEqual(await table.write([make_update("a")]), frozenset())
+        self.assertEqual(await table.write([make_update("a")]), Written())
 
     async def test_a_file_that_is_not_there_is_not_made(self) -> None:
         missing = Path(self.mktemp())

@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "devices": (set(), {"orjson"}),
     "telemetry": (set(), {"zope"}),
     "settings": (set(), {"dotenv"}),
-    "table": ({"devices"}, {"pymysql"}),
+    "table": ({"devices", "telemetry"}, {"pymysql"}),
     "spool": ({"devices", "telemetry"}, set()),
     "ingest": ({"devices", "table", "telemetry"}, set()),
     "writing": ({"devices", "ingest", "spool", "table", "telemetry"}, {"automat"}),

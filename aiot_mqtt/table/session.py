@@ -1,0 +1,80 @@
+"""What each connection is set to, so that the server's defaults and its administrator's habits do not matter."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pymysql
+
+# After this the server drops a connection that vanished without a FIN, and the row locks with it (default: 8 hours).
+WAIT_TIMEOUT = 60  # s
+LOCK_WAIT_TIMEOUT = 5  # s
+SHORT_LOCK_WAIT_TIMEOUT = 1  # s, for what must not hold up the writes behind it
+PACKET_RESERVE = 1024  # bytes of max_allowed_packet left for the statement around its rows
+
+_SETTINGS = (
+    f"SET SESSION wait_timeout={WAIT_TIMEOUT}, innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT},"
+    f" lock_wait_timeout={LOCK_WAIT_TIMEOUT},"  # of the whole table: LOCK TABLES, or an ALTER under way
+    # Without a strict mode both servers cut a long status silently. No other mode: ours is the only SQL here.
+    " sql_mode='STRICT_ALL_TABLES',"
+    # An administrator's guards against statements typed by hand, and a COMMIT that ends the connection or begins anew.
+    " sql_safe_updates=0, sql_select_limit=18446744073709551615, sql_big_selects=1, completion_type=0"
+)
+_ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL "
+# The second locks more and refuses less: with binlog_format=STATEMENT the servers take no write under the first (1665).
+ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ")
+
+
+def open_session(connection: Any, table: str) -> int:
+    """Set a new connection up.
+
+    :return: bytes that the values of one statement may have.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTINGS)
+        _choose_isolation(cursor, table)
+        cursor.execute("SELECT @@max_allowed_packet")
+        most: int = cursor.fetchone()[0]
+    return most - PACKET_RESERVE
+
+
+def _choose_isolation(cursor: Any, table: str) -> None:
+    usual, other = ISOLATION_LEVELS
+    cursor.execute(_ISOLATION + usual)
+    if try_harmless(cursor, table) is not None:
+        cursor.execute(_ISOLATION + other)
+        if try_harmless(cursor, table) is not None:  # so that was not why
+            cursor.execute(_ISOLATION + usual)
+
+
+def try_harmless(cursor: Any, table: str) -> pymysql.err.Error | None:
+    """Try a statement that needs what a write needs, and assigns nothing; what the server has against it, if anything.
+
+    Ends the transaction: one that is left open would hold up an ALTER TABLE.
+
+    :raises pymysql.err.Error: the connection is lost.
+    """
+    columns = ("last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
+    assignments = ", ".join(f"d.{column} = d.{column}" for column in columns)
+    refused = None
+    try:
+        cursor.execute(f"UPDATE `{table}` d SET {assignments} WHERE d.uuid = '' AND d.id IS NULL AND FALSE")  # noqa: S608
+    except pymysql.err.Error as error:
+        if not cursor.connection.open:
+            raise
+        refused = error
+    cursor.connection.rollback()
+    return refused
+
+
+@contextlib.contextmanager
+def short_lock_waits(cursor: Any) -> Iterator[None]:
+    """Wait a second only for rows that somebody holds locked: the writes behind this must not wait long."""
+    cursor.execute(f"SET SESSION innodb_lock_wait_timeout={SHORT_LOCK_WAIT_TIMEOUT}")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(pymysql.err.Error):  # of a connection that is lost
+            cursor.execute(f"SET SESSION innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT}")

@@ -1,0 +1,186 @@
+"""The look at the table: what its columns can hold, and which form of a statement the server takes for it.
+
+What a type shows is read; what a server can do is tried, because a proxy tells a version of its own, and an index that
+is listed may be one that no statement can use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pymysql
+
+from .contract import StoreMisconfigured
+from .statements import ALL_ROWS, NULL, UNION_ALL, TableShape, quote, row_as_sql, update_by_cases, update_by_join
+
+_COLUMNS = ("id", "uuid", "last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
+_NOBODY = "nobody is called so, it is longer than a uuid"
+_UUID_LENGTH = 36  # that a topic level may have
+_TIME_LENGTH = len("2026-11-23 10:00:00")
+
+_TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
+_BYTES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
+_WORDS = frozenset({"enum", "set"})
+_TIMES = frozenset({"datetime", "timestamp"})
+_INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "bit"})
+_NUMBERS = _INTEGERS | {"decimal", "float", "double"}
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_WORD = re.compile(r"'((?:[^']|'')*)'")
+
+
+class _Column(NamedTuple):
+    """A column as information_schema describes it."""
+
+    kind: str
+    """The name of its type, in lower case."""
+    declared: str
+    """The whole type."""
+    charset: str | None
+    collation: str | None
+    length: int | None
+    """Characters, or bytes."""
+
+
+def read_shape(cursor: Any, database: str, table: str, user: str) -> TableShape:
+    """:raises StoreMisconfigured: columns are missing, may not be seen, or cannot hold what is written to them."""
+    definition = read_definition(cursor, database, table)
+    columns = {name: _Column(*column) for name, *column in definition[0]}
+    if missing := [name for name in _COLUMNS if name not in columns]:
+        raise StoreMisconfigured(f"table {table} has no column {', '.join(missing)} that user {user} may see")
+    if unfit := [f"{name} is {columns[name].declared}, {why}" for name, why in _unfit(columns)]:
+        raise StoreMisconfigured(f"table {table}: {'; '.join(unfit)}")
+    uuid, document, status = columns["uuid"], columns["last_report_data"], columns["device_status"]
+    indexes = list(_indexes_of_uuid(definition[1]))
+    plain = f"`{table}` d"
+    # One that is invisible or ignored is listed, but must not be named (1176).
+    targets = [f"{plain} FORCE INDEX (`{name.replace('`', '``')}`)" for name, _ in indexes]
+    taken = (target for target in targets if _is_taken(cursor, f"SELECT d.uuid FROM {target} LIMIT 0"))  # noqa: S608
+    shape = TableShape(
+        target=next(taken, plain),
+        uuid_in_join=_uuid_in_join(uuid),
+        uuid_in_list=_uuid_in_join(uuid) if uuid.kind == "binary" else "{}",
+        is_unique=any(is_unique for _, is_unique in indexes),
+        has_uuid_type=uuid.kind == "uuid",
+        has_json_type=document.kind == "json",
+        present_document=_beside_a_text("d.last_report_data", document),
+        present_status=_beside_a_text("d.device_status", status),
+        status_length=status.length or 0,
+        status_words=_words(status.declared) if status.kind in _WORDS else None,
+        values=values_form(cursor),
+        definition=definition,
+    )
+    return replace(shape, joins=_takes_joins(cursor, shape))
+
+
+def read_definition(cursor: Any, database: str, table: str) -> tuple[tuple[tuple[Any, ...], ...], ...]:
+    """What the server says of the table's columns and of its indexes."""
+    cursor.execute(
+        "SELECT LOWER(column_name), LOWER(data_type), column_type, character_set_name, collation_name,"  # noqa: S608
+        " character_maximum_length FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+        " ORDER BY ordinal_position" + ALL_ROWS,
+        (database, table),
+    )
+    columns = tuple(cursor.fetchall())
+    cursor.execute(
+        "SELECT index_name, non_unique, index_type, seq_in_index, LOWER(column_name), sub_part"  # noqa: S608
+        " FROM information_schema.statistics WHERE table_schema = %s AND table_name = %s"
+        " ORDER BY non_unique, index_name, seq_in_index" + ALL_ROWS,
+        (database, table),
+    )
+    return columns, tuple(cursor.fetchall())
+
+
+def character_as_sql(shape: TableShape) -> str:
+    """For ``same_characters``: a type for UUIDs compares whole ones only; it takes their 32 digits without hyphens."""
+    return shape.uuid_in_join.format("CAST(REPEAT({}, 32) AS UUID)" if shape.has_uuid_type else "{}")
+
+
+def values_form(cursor: Any) -> str | None:
+    """``TableShape.values``: ROW from MySQL 8.0.19 on, nothing from MariaDB 10.3 on; by trial."""
+    for before_a_row in ("ROW", ""):
+        if _is_taken(cursor, f"SELECT 1 FROM (SELECT 1{UNION_ALL}VALUES {before_a_row}(1)) v"):  # noqa: S608
+            return before_a_row
+    return None
+
+
+def _is_taken(cursor: Any, statement: str) -> bool:
+    """Whether the server takes a statement that changes nothing; any answer but that is a no, whatever it says.
+
+    :raises pymysql.err.MySQLError: the connection is lost.
+    """
+    try:
+        cursor.execute(statement)
+    except pymysql.err.MySQLError:
+        if not cursor.connection.open:
+            raise
+        return False
+    cursor.fetchall()
+    return True
+
+
+def _takes_joins(cursor: Any, shape: TableShape) -> bool:
+    """Not MariaDB under safe updates (1175), nor with its type for UUIDs, which compares with nothing else (1292)."""
+    row = (quote(_NOBODY), NULL, NULL, "'2000-01-01 00:00:00'", NULL, "0")
+    return _is_taken(cursor, update_by_join(shape, [row_as_sql(shape, row)])) or not _is_taken(
+        cursor, update_by_cases(replace(shape, joins=False), [row])
+    )
+
+
+def _unfit(columns: Mapping[str, _Column]) -> Iterator[tuple[str, str]]:
+    """Columns that cannot hold what is written to them, each with why; as far as their types show it."""
+    fits: dict[str, tuple[Callable[[_Column], bool], str]] = {
+        "uuid": (_holds_names, "which holds no names"),
+        "last_report_data": (lambda column: column.kind in _TEXTS | _BYTES | {"json"}, "which holds no JSON"),
+        "device_status": (lambda column: column.kind in _TEXTS | _BYTES | _WORDS, "which holds no text"),
+        "last_seen": (_holds_times, "which holds no date with a time"),
+        "last_heartbeat": (_holds_times, "which holds no date with a time"),
+        # Texts not: which of them would mean online, only the table's owner knows.
+        "is_online": (lambda column: column.kind in _NUMBERS, "which holds no number"),
+    }
+    for name, (is_fit, why) in fits.items():
+        if not is_fit(columns[name]):
+            yield name, why
+
+
+def _holds_names(column: _Column) -> bool:
+    if column.kind == "binary":  # a shorter one has UUIDs in their 16 bytes
+        return (column.length or 0) >= _UUID_LENGTH
+    return column.kind in _TEXTS | _BYTES | {"uuid"}
+
+
+def _holds_times(column: _Column) -> bool:
+    return column.kind in _TIMES or (column.kind in _TEXTS | _BYTES and (column.length or 0) >= _TIME_LENGTH)
+
+
+def _uuid_in_join(uuid: _Column) -> str:
+    if uuid.kind == "binary":
+        return f"CAST({{}} AS BINARY({uuid.length}))"
+    if uuid.charset is None:
+        return "{}" if uuid.kind == "uuid" else "CONVERT({} USING binary)"
+    return f"CONVERT({{}} USING {uuid.charset}) COLLATE {uuid.collation}"
+
+
+def _beside_a_text(name: str, column: _Column) -> str:
+    return name if column.charset is None else f"CONVERT({name} USING utf8mb4)"
+
+
+def _indexes_of_uuid(parts: Iterable[tuple[Any, ...]]) -> Iterator[tuple[str, bool]]:
+    """Names of the indexes that find rows by ``uuid``, and whether each allows no two rows of one; such a one first."""
+    indexes: dict[str, list[tuple[Any, ...]]] = {}
+    for name, *part in parts:
+        indexes.setdefault(name, []).append(tuple(part))
+    for name, ((is_not_unique, kind, _, column, prefix), *others) in indexes.items():
+        if column == "uuid" and kind.upper() not in ("FULLTEXT", "SPATIAL"):
+            yield name, not (is_not_unique or others or prefix)
+
+
+def _words(declared: str) -> frozenset[str]:
+    """The words in the declaration of an ENUM or a SET, which both servers print with backslashes in any sql_mode."""
+    escaped = {"n": "\n", "r": "\r", "0": "\0", "Z": "\x1a", "t": "\t"}
+    words = (word.replace("''", "'") for word in _WORD.findall(declared))
+    return frozenset(
+        re.sub(r"\\(.)", lambda found: escaped.get(found[1], found[1]), word, flags=re.S) for word in words
+    )

@@ -1,0 +1,99 @@
+"""Whose fault it is that a row takes no update at all: its own, or the table's? Other rows tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import pymysql
+
+from ..devices.update import DeviceUpdate
+from .contract import StoreConflict, StoreRefused
+from .errors import error_words, known_meaning
+from .session import short_lock_waits
+from .statements import ALL_ROWS, TableShape, quote
+
+MOST_OTHERS = 10
+
+
+def why_no_times(
+    connection: Any, shape: TableShape, update: DeviceUpdate, written: Iterable[str], refusal: str
+) -> str | None:
+    """See ``Store.why_no_times``.
+
+    :param written: the devices that were written last, the last one first.
+    :param refusal: the server's words about the device's own row.
+    :raises StoreConflict: every other row is locked.
+    :raises pymysql.err.Error: the server takes nothing now.
+    """
+    columns = {"last_seen": quote(update.last_seen), "is_online": str(int(update.is_online))}
+    if update.last_heartbeat is not None:
+        columns["last_heartbeat"] = quote(update.last_heartbeat)
+    refused = None
+    locked = ""
+    with connection.cursor() as cursor, short_lock_waits(cursor):
+        try:
+            own = f"COALESCE(d.uuid = {_uuid(shape, update.uuid)}, FALSE)"
+            for other in islice(_others(cursor, shape, own, written), MOST_OTHERS):
+                row = f"d.uuid = {_uuid(shape, other)} AND NOT {own}"
+                try:
+                    matched = _assign(connection, shape, row, columns)
+                except pymysql.err.Error as error:
+                    words, is_lock = _refusal(connection, error)
+                    if is_lock:
+                        locked = words
+                    else:
+                        refused = refused or (row, words)
+                else:
+                    if matched:
+                        return None
+            if refused is not None:
+                return _at_fault(connection, shape, *refused, columns)
+        finally:
+            if connection.open:
+                connection.rollback()
+    if locked:
+        raise StoreConflict(locked)
+    return refusal or "there is no other row to try it on"
+
+
+def _others(cursor: Any, shape: TableShape, own: str, written: Iterable[str]) -> Iterator[object]:
+    yield from written
+    cursor.execute(f"SELECT d.uuid FROM {shape.target} WHERE NOT {own} LIMIT {MOST_OTHERS}")  # noqa: S608
+    for (uuid,) in cursor.fetchall():
+        yield uuid
+
+
+def _at_fault(connection: Any, shape: TableShape, row: str, words: str, columns: dict[str, str]) -> str:
+    """The column that is refused when it is assigned alone, with the server's words."""
+    for column, value in columns.items():
+        try:
+            _assign(connection, shape, row, {column: value})
+        except pymysql.err.Error as error:
+            alone, is_lock = _refusal(connection, error)
+            if not is_lock:
+                return f"{column}: {alone}"
+    return words
+
+
+def _assign(connection: Any, shape: TableShape, row: str, columns: dict[str, str]) -> int:
+    assignments = ", ".join(f"d.{column} = {value}" for column, value in columns.items())
+    most = "" if shape.joins else ALL_ROWS
+    matched: int = connection.query(f"UPDATE {shape.target} SET {assignments} WHERE {row}{most}")  # noqa: S608
+    return matched
+
+
+def _refusal(connection: Any, error: pymysql.err.Error) -> tuple[str, bool]:
+    """The server's words, and whether the row is locked, which says nothing about what it takes.
+
+    :raises pymysql.err.Error: it was not about the row.
+    """
+    known = known_meaning(error)
+    if not connection.open or not (known is None or issubclass(known, StoreRefused | StoreConflict)):
+        raise error
+    return error_words(error), known is StoreConflict
+
+
+def _uuid(shape: TableShape, uuid: object) -> str:
+    return shape.uuid_in_list.format(f"X'{uuid.hex()}'" if isinstance(uuid, bytes) else quote(str(uuid)))
