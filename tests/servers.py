@@ -444,6 +444,7 @@ class Database(_Server):
             autocommit=True,
             read_timeout=120,
             write_timeout=120,
+            ssl_disabled=True,  # nobody is between: a handshake would take most of the time
         )
 
     def query(self, sql: str, args: Sequence[object] = (), database: str | None = DATABASE) -> list[tuple[Any, ...]]:

@@ -56,10 +56,8 @@ class Table(Store, PresenceStore, Protocol):
     """What a table is to the whole service."""
 
 
-class StoreContract(Mixin):
-    """A subclass makes ``store`` in ``setUp``, over a table that is empty and whose status holds 20 characters."""
-
-    store: Table
+class Rows(Mixin):
+    """Looks at a table from beside the store."""
 
     def add_devices(self, *uuids: str) -> None:
         raise NotImplementedError
@@ -76,6 +74,12 @@ class StoreContract(Mixin):
         if "last_report_data" in columns:
             self.same_document(row.last_report_data, columns.pop("last_report_data"))
         self.assertEqual({name: getattr(row, name) for name in columns}, columns)
+
+
+class StoreContract(Rows):
+    """A subclass makes ``store`` in ``setUp``, over a table that is empty and whose status holds 20 characters."""
+
+    store: Table
 
     async def test_describe_tells_the_length_of_a_status(self) -> None:
         self.assertEqual((await self.store.describe()).status_length, 20)

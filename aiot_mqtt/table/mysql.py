@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -48,6 +49,7 @@ CONNECT_TIMEOUT = 10  # s
 READ_TIMEOUT = 20  # s
 # An update whose connection ends so often in a row, each time before the server answered, is what ends it.
 MOST_ENDS = 3
+LOOK_AGAIN = 60  # s
 
 _IS_SILENT = "(last_seen < %s OR last_seen IS NULL OR last_seen > %s)"
 
@@ -97,6 +99,7 @@ class DeviceTable(Service):
         self._most_bytes = 1024 * 1024
         self._shape: TableShape | None = None
         self._is_doubtful = False  # the shape: something was refused that need not be about a value
+        self._looked = 0.0  # at the table, in seconds of the monotonic clock
         self._refusal = ""  # the last one's words
         self._written: dict[str, None] = {}  # devices with a row, the one that was written last at the end
         self._ended: tuple[object, int] = (None, 0)  # the update that was sent when a connection ended, how often
@@ -176,6 +179,8 @@ class DeviceTable(Service):
 
     def _open_session(self, connection: Any) -> None:
         self._most_bytes = open_session(connection, self._address.table)
+        # Some changes make no statement fail, such as another collation. So look again from time to time.
+        self._is_doubtful = self._is_doubtful or time.monotonic() - self._looked > LOOK_AGAIN
 
     def _describe(self, connection: Any) -> TableDescription:
         with connection.cursor() as cursor:
@@ -187,7 +192,7 @@ class DeviceTable(Service):
         """:raises StoreMisconfigured: the table cannot be served."""
         address = self._address
         self._shape = shape = read_shape(cursor, address.database, address.table, address.user)
-        self._is_doubtful = False
+        self._is_doubtful, self._looked = False, time.monotonic()
         return shape
 
     def _present_shape(self, connection: Any) -> TableShape:
@@ -197,7 +202,7 @@ class DeviceTable(Service):
             return shape
         with connection.cursor() as cursor:
             if shape is not None:
-                self._is_doubtful = False
+                self._is_doubtful, self._looked = False, time.monotonic()
                 if read_definition(cursor, self._address.database, self._address.table) == shape.definition:
                     return shape
             return self._read_shape(cursor)
@@ -209,9 +214,16 @@ class DeviceTable(Service):
         try:
             written = write_updates(connection, shape, updates, self._most_bytes, heard_until)
         except pymysql.err.Error as error:
-            if len(updates) == 1 and not connection.open:
-                self._connection_ended(updates[0], error)
-            raise
+            if not connection.open:
+                if len(updates) == 1:
+                    self._connection_ended(updates[0], error)
+                raise
+            if error_number(error) not in ABOUT_THE_SHAPE:
+                raise
+            connection.rollback()
+            with connection.cursor() as cursor:
+                shape = self._read_shape(cursor)  # the table was altered, perhaps
+            written = write_updates(connection, shape, updates, self._most_bytes, heard_until)
         self._remember(updates, written)
         return written
 

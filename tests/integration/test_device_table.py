@@ -8,74 +8,27 @@ from typing import Any, ClassVar
 
 import pymysql
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.report import HEARTBEAT
-from aiot_mqtt.table import mysql as device_table
-from aiot_mqtt.table import statements as update_statement
+from aiot_mqtt.table import shape, statements
 from aiot_mqtt.table.contract import (
     StoreConflict,
     StoreLoginRefused,
     StoreMisconfigured,
     StoreRefused,
     StoreUnavailable,
+    Written,
 )
-from aiot_mqtt.table.memory import Row
-from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable, _values
+from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
+from aiot_mqtt.table.shape import values_form
 from tests import servers
 from tests.certificates import make_certificates
 from tests.eventually import eventually
+from tests.integration.device_tables import DatabaseMixin
 from tests.relay import Relay
-from tests.store_contract import EARLIER, SILENCE, Mixin, StoreContract, make_update
-
-
-class DatabaseMixin(Mixin):
-    flavour: ClassVar[str]
-
-    def setUp(self) -> None:
-        self.database = servers.shared_database(self.flavour)
-        self.store = self.make_table()
-
-    def make_table(self, port: int | None = None, **arguments: Any) -> DeviceTable:
-        database = self.database
-        address = DatabaseAddress(
-            database.host, port or database.port, servers.DATABASE, database.service_user, servers.DEVICE_TABLE
-        )
-        table = DeviceTable(address, database.service_password, reactor, **arguments)
-        table.startService()
-        self.addCleanup(self.stop_table, table)
-        return table
-
-    def stop_table(self, table: DeviceTable) -> Deferred[None] | None:
-        return table.stopService() if table.running else None
-
-    def connections(self) -> list[int]:
-        rows = self.database.query(
-            "SELECT id FROM information_schema.processlist WHERE user = %s", (self.database.service_user,)
-        )
-        return [row[0] for row in rows]
-
-    def add_devices(self, *uuids: str) -> None:
-        self.database.add_devices(uuids)
-
-    def row(self, uuid: str) -> Row:
-        row = self.database.row(uuid)
-        return Row(
-            last_report_data=row["last_report_data"],
-            device_status=row["device_status"],
-            last_seen=row["last_seen"] and str(row["last_seen"]),
-            last_heartbeat=row["last_heartbeat"] and str(row["last_heartbeat"]),
-            is_online=bool(row["is_online"]),
-        )
-
-    def same_document(self, stored: str | None, sent: str | None) -> None:
-        # MySQL's JSON type keeps values, not texts; MariaDB keeps the text.
-        if self.flavour == "mysql" and stored is not None and sent is not None:
-            self.assertEqual(json.loads(stored), json.loads(sent))
-        else:
-            self.assertEqual(stored, sent)
+from tests.store_contract import EARLIER, SILENCE, Mixin, StoreContract, make_update, unknown
 
 
 class TableTests(DatabaseMixin, StoreContract):
@@ -107,15 +60,10 @@ class TableTests(DatabaseMixin, StoreContract):
 
     async def test_a_sweep_waits_only_a_moment_for_a_locked_row(self) -> None:
         identity = self.database.add_device("a", is_online=1, last_seen="2020-01-01 00:00:00")
-        connection = pymysql.connect(
-            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
-        )
-        self.addCleanup(connection.close)
-        with connection.cursor() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
             with self.assertRaises(StoreConflict):
                 await self.store.set_offline([identity], SILENCE)
-        connection.rollback()
 
         def lock_wait(connection: Any) -> Any:
             with connection.cursor() as cursor:
@@ -136,36 +84,9 @@ class TableTests(DatabaseMixin, StoreContract):
             cursor.execute("UNLOCK TABLES")
         self.assertEqual(await self.store.write([make_update("a")]), Written())
 
-    async def test_a_column_that_holds_no_text_is_named(self) -> None:
-        self.addCleanup(self.database.create_device_table)
-        for column, kind in (("device_status", "int NULL"), ("uuid", "varbinary(36) NOT NULL")):
-            self.database.create_device_table()
-            self.database.query(f"ALTER TABLE device_main MODIFY {column} {kind}")
-            with self.assertRaises(StoreMisconfigured) as caught:
-                await self.store.describe()
-            self.assertIn(column, str(caught.exception))
-
-    async def test_a_device_added_in_the_middle_of_a_write_is_written_by_the_next_attempt(self) -> None:
-        without_row = self.store._without_row
-
-        def add_first(cursor: Any, updates: Any) -> set[str]:
-            self.database.add_device("late")
-            self.patch(self.store, "_without_row", without_row)
-            return without_row(cursor, updates)
-
-        self.patch(self.store, "_without_row", add_first)
-        with self.assertRaises(StoreConflict):
-            await self.store.write([make_update("late")])
-        self.assertEqual(await self.store.write([make_update("late")]), Written())
-        self.assert_row("late", last_seen=EARLIER)
-
     async def test_candidates_are_read_without_locks(self) -> None:
         self.database.add_device("a", is_online=1, last_seen="2020-01-01 00:00:00")
-        connection = pymysql.connect(
-            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
-        )
-        self.addCleanup(connection.close)
-        with connection.cursor() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
             self.assertEqual(len(await self.store.find_silent(SILENCE, 0, 10)), 1)
 
@@ -201,10 +122,10 @@ class TableTests(DatabaseMixin, StoreContract):
                 while True:
                     cursor.execute("SELECT 1")
             self.assertEqual(caught.exception.args[0], 1226)  # no syntax error, but an answer
-            self.assertIsNone(_values(cursor))
+            self.assertIsNone(values_form(cursor))
             query(f"KILL {connection.thread_id()}", database=None)
             with self.assertRaises(pymysql.err.MySQLError):
-                _values(cursor)
+                values_form(cursor)
 
     async def test_works_in_other_collations_than_the_servers_default(self) -> None:
         for collation in ("utf8mb4_general_ci", "utf8mb4_bin", "utf8mb3_unicode_ci", "latin1_swedish_ci", "ascii_bin"):
@@ -229,27 +150,18 @@ class TableTests(DatabaseMixin, StoreContract):
         await self.assert_locks_only_its_rows()
 
     async def assert_locks_only_its_rows(self) -> None:
-        connection = pymysql.connect(
-            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
-        )
-        self.addCleanup(connection.close)
-        with connection.cursor() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("SELECT id FROM device_main WHERE uuid = 'd01000' FOR UPDATE")
             others = [make_update(f"d{number:05}") for number in range(0, 2000, 3) if number != 1000]
             self.assertEqual(await self.store.write(others), Written())
 
     async def test_a_row_that_is_locked_is_a_conflict(self) -> None:
         self.database.add_device("a")
-        connection = pymysql.connect(
-            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
-        )
-        self.addCleanup(connection.close)
-        with connection.cursor() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
             with self.assertRaises(StoreConflict) as caught:
                 await self.store.write([make_update("a")])
             self.assertIn("1205", str(caught.exception))
-        connection.rollback()
         self.assertEqual(await self.store.write([make_update("a")]), Written())
 
     async def test_what_the_servers_json_refuses_is_refused(self) -> None:
@@ -300,7 +212,7 @@ class TableTests(DatabaseMixin, StoreContract):
     async def test_the_pool_opens_its_connections_at_start_and_no_more(self) -> None:
         await eventually(lambda: not self.connections())  # those of the test before are closing
         await self.store.describe()
-        self.assertEqual(len(self.connections()), 5)
+        await eventually(lambda: len(self.connections()) == 5)
         other = self.make_table(pool_size=2, max_overflow=1)
         await other.describe()
         await self.stop_table(self.store)  # type: ignore[misc]
@@ -309,15 +221,10 @@ class TableTests(DatabaseMixin, StoreContract):
     async def test_the_pool_never_has_more_than_its_size_and_its_overflow(self) -> None:
         self.database.add_device("a")
         await self.store.describe()
-        connection = pymysql.connect(
-            unix_socket=str(self.database.socket), user="root", database=servers.DATABASE, autocommit=False
-        )
-        self.addCleanup(connection.close)
-        with connection.cursor() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
             blocked = [self.store.write([make_update("a")]) for _ in range(20)]
             await eventually(lambda: len(self.connections()) == 15)
-        connection.rollback()
         for write in blocked:
             self.assertEqual(await write, Written())
         self.assertEqual(len(self.connections()), 15)
@@ -482,7 +389,7 @@ class JoinMixin(Mixin):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(update_statement, "FEW", 0)
+        self.patch(statements, "FEW", 0)
 
 
 class MariaDBJoinTests(JoinMixin, MariaDBTableTests):
@@ -500,4 +407,4 @@ class OldMySQLJoinTests(MySQLJoinTests):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(device_table, "_values", lambda _cursor: None)
+        self.patch(shape, "values_form", lambda _cursor: None)
