@@ -247,7 +247,8 @@ class ConnectionPool(adbapi.ConnectionPool):
                 raise meaning from error
             is_limit = isinstance(meaning, Busy)
             self._limit = (len(self.connections), time.monotonic() + (LIMIT_HOLDS if is_limit else 1))
-            if is_limit and not self._told_limit:
+            # While others are being opened too, nobody knows yet how many it will be.
+            if is_limit and not self._told_limit and len(self.connections) == len(self._opened):
                 self._told_limit = True
                 self._reactor.callFromThread(self._limited, len(self.connections), self.max, str(meaning))
             return None

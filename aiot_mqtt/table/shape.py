@@ -17,7 +17,7 @@ from .contract import StoreMisconfigured
 from .statements import ALL_ROWS, NULL, UNION_ALL, TableShape, quote, row_as_sql, update_by_cases, update_by_join
 
 _COLUMNS = ("id", "uuid", "last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
-_NOBODY = "nobody is called so, it is longer than a uuid"
+_NOBODY = "/nobody/"  # not a topic level
 _UUID_LENGTH = 36  # that a topic level may have
 _TIME_LENGTH = len("2026-11-23 10:00:00")
 
@@ -72,7 +72,7 @@ def read_shape(cursor: Any, database: str, table: str, user: str) -> TableShape:
         values=values_form(cursor),
         definition=definition,
     )
-    return replace(shape, joins=_takes_joins(cursor, shape))
+    return _with_forms_that_are_taken(cursor, shape)
 
 
 def read_definition(cursor: Any, database: str, table: str) -> tuple[tuple[tuple[Any, ...], ...], ...]:
@@ -121,12 +121,22 @@ def _is_taken(cursor: Any, statement: str) -> bool:
     return True
 
 
-def _takes_joins(cursor: Any, shape: TableShape) -> bool:
-    """Not MariaDB under safe updates (1175), nor with its type for UUIDs, which compares with nothing else (1292)."""
+def _with_forms_that_are_taken(cursor: Any, shape: TableShape) -> TableShape:
+    """Try an update of nobody in each form.
+
+    Safe updates may let no join pass (MariaDB, 1175), and without an index nothing that names no most. MariaDB's type
+    for UUIDs compares with no other text in a join (1292).
+    """
     row = (quote(_NOBODY), NULL, NULL, "'2000-01-01 00:00:00'", NULL, "0")
-    return _is_taken(cursor, update_by_join(shape, [row_as_sql(shape, row)])) or not _is_taken(
-        cursor, update_by_cases(replace(shape, joins=False), [row])
-    )
+    try:
+        for most in ("", ALL_ROWS):
+            limited = replace(shape, most=most)
+            if _is_taken(cursor, update_by_cases(limited, [row])):
+                return replace(limited, joins=_is_taken(cursor, update_by_join(shape, [row_as_sql(shape, row)])))
+        return shape
+    finally:
+        if cursor.connection.open:
+            cursor.connection.rollback()  # should there be one of that name after all
 
 
 def _unfit(columns: Mapping[str, _Column]) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ MOST_STATEMENT = 4 * 1024 * 1024  # bytes
 FEW = 100  # devices, up to which a CASE is the cheaper form
 NULL = "NULL"
 UNION_ALL = " UNION ALL "
-ALL_ROWS = " LIMIT 18446744073709551615"
+ALL_ROWS = " LIMIT 9223372036854775807"  # one more bit set would be no LIMIT to the servers
 
 Literals = tuple[str, str, str, str, str, str]
 """A row as SQL: uuid, document, status, last_seen, last_heartbeat and is_online. NULL leaves the column alone."""
@@ -54,6 +54,8 @@ class TableShape:
     """What stands before each row of a ``VALUES``; None: the server has no such thing."""
     joins: bool = True
     """Whether the server takes an UPDATE with a join."""
+    most: str = ""
+    """What ends an UPDATE without one: a LIMIT of all rows, where safe updates ask for any."""
     definition: tuple[object, ...] = ()
     """What the server says of columns and indexes; another one: all of this may have changed."""
 
@@ -101,8 +103,7 @@ def statement_of_one(shape: TableShape, update: DeviceUpdate, most_bytes: int) -
     if last_heartbeat != NULL:
         assignments += f", d.last_heartbeat = {last_heartbeat}"
     uuid = shape.uuid_in_list.format(uuid)
-    most = "" if shape.joins else ALL_ROWS
-    statement = f"UPDATE {shape.target} SET {assignments} WHERE d.uuid = {uuid}{most}".encode()  # noqa: S608
+    statement = f"UPDATE {shape.target} SET {assignments} WHERE d.uuid = {uuid}{shape.most}".encode()  # noqa: S608
     if len(statement) > most_bytes:
         raise StoreRefused(f"{len(statement)} bytes are over max_allowed_packet")
     return statement
@@ -204,10 +205,8 @@ def update_by_cases(shape: TableShape, rows: Sequence[Literals]) -> str:
             assignments.append(f"d.{column} = CASE d.uuid{cases} ELSE {present} END")
         elif values[0] != NULL:
             assignments.append(f"d.{column} = {values[0]}")
-    where = f"d.uuid IN ({', '.join(uuids)})"
-    # Safe updates, which are one reason for a server to take no joins, let no statement pass that finds its rows
-    # without an index, or else names a most.
-    return f"UPDATE {shape.target} SET {', '.join(assignments)} WHERE {where}{'' if shape.joins else ALL_ROWS}"  # noqa: S608
+    where = f"d.uuid IN ({', '.join(uuids)}){shape.most}"
+    return f"UPDATE {shape.target} SET {', '.join(assignments)} WHERE {where}"  # noqa: S608
 
 
 def update_by_join(shape: TableShape, rows: Sequence[str]) -> str:

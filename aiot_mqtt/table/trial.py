@@ -12,7 +12,7 @@ from ..devices.update import DeviceUpdate
 from .contract import StoreConflict, StoreRefused
 from .errors import error_words, known_meaning
 from .session import short_lock_waits
-from .statements import ALL_ROWS, TableShape, quote
+from .statements import TableShape, quote
 
 MOST_OTHERS = 10
 
@@ -79,8 +79,7 @@ def _at_fault(connection: Any, shape: TableShape, row: str, words: str, columns:
 
 def _assign(connection: Any, shape: TableShape, row: str, columns: dict[str, str]) -> int:
     assignments = ", ".join(f"d.{column} = {value}" for column, value in columns.items())
-    most = "" if shape.joins else ALL_ROWS
-    matched: int = connection.query(f"UPDATE {shape.target} SET {assignments} WHERE {row}{most}")  # noqa: S608
+    matched: int = connection.query(f"UPDATE {shape.target} SET {assignments} WHERE {row}{shape.most}")  # noqa: S608
     return matched
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pymysql
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 
 from aiot_mqtt.table.memory import Row
 from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
@@ -48,6 +49,19 @@ class DatabaseMixin(Rows):
 
     def add_devices(self, *uuids: str) -> None:
         self.database.add_devices(uuids)
+
+    async def execute(self, *statements: str) -> None:
+        """Run statements as the administrator, without holding up the reactor."""
+        for statement in statements:
+            await deferToThread(self.database.query, statement)
+
+    async def alter(self, change: str) -> None:
+        """Change the device table."""
+        await self.execute(f"ALTER TABLE {servers.DEVICE_TABLE} {change}")
+
+    async def empty(self) -> None:
+        """Remove all rows; by their key, as safe updates ask for."""
+        await self.execute(f"DELETE FROM {servers.DEVICE_TABLE} WHERE id > 0")
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """All rows, with all of their columns that are written."""

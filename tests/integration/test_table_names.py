@@ -5,11 +5,10 @@ from __future__ import annotations
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, ClassVar
 
-from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.report import HEARTBEAT
-from aiot_mqtt.table import statements, transaction
+from aiot_mqtt.table import matching, statements, transaction
 from aiot_mqtt.table.contract import StoreConflict, Written
 from tests import servers
 from tests.integration.device_tables import DatabaseMixin
@@ -45,9 +44,6 @@ class NameTests(DatabaseMixin):
         super().setUp()
         self.addCleanup(self.database.create_device_table)
 
-    async def alter(self, change: str) -> None:
-        await deferToThread(self.database.query, f"ALTER TABLE device_main {change}")
-
     async def collate(self, collation: str) -> None:
         charset = collation.partition("_")[0]
         await self.alter(f"MODIFY uuid VARCHAR(36) CHARACTER SET {charset} COLLATE {collation} NOT NULL")
@@ -61,10 +57,10 @@ class NameTests(DatabaseMixin):
 
     async def test_a_look_alike_is_served_beside_an_unknown_one(self) -> None:
         for collation, pairs in LOOK_ALIKES.items():
-            await deferToThread(self.database.query, "DELETE FROM device_main")
+            await self.empty()
             await self.collate(collation)
             for row, name in pairs:
-                await deferToThread(self.database.query, "DELETE FROM device_main")
+                await self.empty()
                 self.add_devices(row, "other")
                 updates = [make_update(name), make_update("nobody"), make_update("other")]
                 self.assertEqual(await self.store.write(updates), unknown("nobody"), (collation, row))
@@ -73,7 +69,7 @@ class NameTests(DatabaseMixin):
 
     async def test_a_column_that_tells_case_is_believed(self) -> None:
         for collation in ("utf8mb4_bin", self.case_sensitive):
-            await deferToThread(self.database.query, "DELETE FROM device_main")
+            await self.empty()
             await self.collate(collation)
             self.assertEqual((await self.describe_anew()).same_characters, {})
             self.database.query(
@@ -96,7 +92,7 @@ class NameTests(DatabaseMixin):
 
     async def test_names_that_are_one_though_their_characters_are_not(self) -> None:
         for collation, (one, other) in self.pairs.items():
-            await deferToThread(self.database.query, "DELETE FROM device_main")
+            await self.empty()
             await self.collate(collation)
             self.assertEqual((await self.describe_anew()).same_characters, CASES_ALIKE)
             await self.two_names_share_a_row(one, other)
@@ -126,7 +122,7 @@ class NameTests(DatabaseMixin):
             if "ADD" in index:
                 await self.alter("DROP INDEX uk_device_main_uuid")
             await self.alter(index)
-            await deferToThread(self.database.query, "DELETE FROM device_main")
+            await self.empty()
             for number, uuid in enumerate(("a", "a", "b", "B", "c")):
                 self.database.add_device(uuid, device_id=str(number))
             for updates, written in (
@@ -151,11 +147,9 @@ class NameTests(DatabaseMixin):
         self.assertEqual(written, Written(unknown=frozenset({"nobody"}), doubled=frozenset("a")))
 
     async def test_a_row_that_comes_or_goes_in_the_middle_of_a_write_is_no_conflict(self) -> None:
-        match_rows = transaction.match_rows
-
         def come_and_go(*arguments: Any) -> Any:
             self.database.add_device("late")
-            return match_rows(*arguments)
+            return matching.match_rows(*arguments)
 
         self.add_devices("a")
         self.patch(transaction, "match_rows", come_and_go)
@@ -175,7 +169,7 @@ class NameTests(DatabaseMixin):
     async def test_uuids_of_other_types(self) -> None:
         await self.alter("DROP INDEX uk_device_main_device_id")
         for kind in self.uuid_types:
-            await deferToThread(self.database.query, "DELETE FROM device_main")
+            await self.empty()
             await self.alter(f"MODIFY uuid {kind} NOT NULL")
             same = (await self.describe_anew()).same_characters
             others = [UUID[:-1] + digit for digit in "123"]
@@ -193,7 +187,7 @@ class NameTests(DatabaseMixin):
 
     async def test_what_heard_later_means_with_other_types_of_times(self) -> None:
         for kind in ("datetime(6)", "timestamp(3)", "varchar(40)", "varchar(19) CHARACTER SET latin1", "text"):
-            await deferToThread(self.database.query, "DELETE FROM device_main")
+            await self.empty()
             await self.alter(f"MODIFY last_seen {kind} NULL")
             self.add_devices("a", "b", "c")
             await self.store.write([make_update("a", last_seen=LATER), make_update("b", last_seen=EARLIER)])

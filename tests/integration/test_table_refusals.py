@@ -100,21 +100,19 @@ class RefusalTests(DatabaseMixin):
         super().setUp()
         self.addCleanup(self.database.create_device_table)
 
-    async def alter(self, *statements: str) -> None:
-        for statement in statements:
-            await deferToThread(self.database.query, statement)
-
     async def refused(self, *updates: Any) -> StoreRefused:
         with self.assertRaises(StoreRefused) as caught:
             await self.store.write(updates)
-        return caught.exception
+        exception: StoreRefused = caught.exception
+        return exception
 
     async def test_what_refuses_one_document_is_told_as_a_refusal_and_stops_no_other(self) -> None:
         for name, kind in self.kinds.items():
-            await self.alter("DELETE FROM device_main", kind.made)
+            await self.empty()
+            await self.execute(kind.made)
             self.add_devices("a", "b", "c")
             await self.only_the_bad_one_is_refused(kind.bad, name)
-            await self.alter(kind.gone)
+            await self.execute(kind.gone)
 
     async def only_the_bad_one_is_refused(self, bad: bytes, name: str) -> None:
         good = [make_update("a", document=GOOD), make_update("c", kinds=HEARTBEAT, document=None)]
@@ -133,7 +131,7 @@ class RefusalTests(DatabaseMixin):
         self.add_devices("a", "b", "c")
         for state, number in SIGNALS:
             signal = f"SIGNAL SQLSTATE '{state}' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'not this'"
-            await self.alter("DROP TRIGGER IF EXISTS guard", trigger(IF_BAD.format(signal)))
+            await self.execute("DROP TRIGGER IF EXISTS guard", trigger(IF_BAD.format(signal)))
             refused = await self.refused(make_update("a", document=GOOD), make_update("b", document=BAD))
             self.assertEqual(str(refused), f"not this ({number})")
             self.assertEqual(await self.store.write([make_update("a", document=GOOD)]), Written())
@@ -142,14 +140,14 @@ class RefusalTests(DatabaseMixin):
         self.add_devices("a")
         self.assertTrue((await self.refused(make_update("a", document=b"{"))).is_certain)
         self.assertTrue((await self.refused(make_update("a", status="x" * 21))).is_certain)
-        await self.alter(trigger(IF_BAD.format("SIGNAL SQLSTATE '45000'")))
+        await self.execute(trigger(IF_BAD.format("SIGNAL SQLSTATE '45000'")))
         self.assertTrue((await self.refused(make_update("a", document=BAD))).is_certain)
-        await self.alter("DROP TRIGGER guard", trigger(IF_BAD.format("CALL nowhere()")))
+        await self.execute("DROP TRIGGER guard", trigger(IF_BAD.format("CALL nowhere()")))
         self.assertFalse((await self.refused(make_update("a", document=BAD))).is_certain)
 
     async def test_a_refusal_costs_no_connection(self) -> None:
         self.add_devices("a")
-        await self.alter(trigger(IF_BAD.format("SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 2013")))
+        await self.execute(trigger(IF_BAD.format("SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 2013")))
         await self.store.write([make_update("a")])
         before = set(self.connections())
         for _ in range(3):
@@ -160,9 +158,10 @@ class RefusalTests(DatabaseMixin):
         self.add_devices("a", "b")
         query = self.database.query
         self.addCleanup(query, "SET GLOBAL max_allowed_packet = DEFAULT")
-        await self.alter("SET GLOBAL max_allowed_packet = 98304")
+        await self.execute("SET GLOBAL max_allowed_packet = 98304")
         # The first is too long to be sent; of the second only MySQL's binary form of it is over the limit.
-        for document in ({"t": "x" * 99000}, {f"{number:x}": {} for number in range(6900)}):
+        documents: list[dict[str, object]] = [{"t": "x" * 99000}, {f"{number:x}": {} for number in range(6900)}]
+        for document in documents:
             text = json.dumps(document, separators=(",", ":")).encode()
             table = self.make_table()
             with self.assertRaises(StoreRefused):
@@ -177,10 +176,10 @@ class RefusalTests(DatabaseMixin):
             ("ALTER TABLE device_main RENAME COLUMN last_heartbeat TO beat", "RENAME COLUMN beat TO last_heartbeat"),
             ("ALTER TABLE device_main RENAME TO elsewhere", None),
         ):
-            await self.alter(broken)
+            await self.execute(broken)
             with self.assertRaises(StoreMisconfigured):
                 await self.store.write([make_update("a", last_heartbeat=EARLIER)])
-            await self.alter(
+            await self.execute(
                 f"ALTER TABLE device_main {mended}" if mended else "ALTER TABLE elsewhere RENAME TO device_main"
             )
             self.assertEqual(await self.store.write([make_update("a")]), Written())
@@ -194,7 +193,7 @@ class RefusalTests(DatabaseMixin):
             find = "SELECT id FROM information_schema.processlist WHERE user = %s AND info LIKE 'UPDATE%%'"
             while not (running := await deferToThread(self.database.query, find, (self.database.service_user,))):
                 pass
-            await self.alter(f"KILL QUERY {running[0][0]}")
+            await self.execute(f"KILL QUERY {running[0][0]}")
             with self.assertRaises(StoreConflict):
                 await writing
 
@@ -209,7 +208,7 @@ class WhoseFaultTests(DatabaseMixin):
 
     async def test_a_row_that_alone_takes_nothing_is_its_own_fault(self) -> None:
         held = "IF NEW.uuid = 'a' THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31000; END IF"
-        await deferToThread(self.database.query, trigger(held))
+        await self.execute(trigger(held))
         update = make_update("a", kinds=HEARTBEAT, document=None)
         with self.assertRaises(StoreRefused):
             await self.store.write([update])
@@ -222,7 +221,7 @@ class WhoseFaultTests(DatabaseMixin):
             "is_online": "is_online = 0",
         }
         for column, check in checks.items():
-            await deferToThread(self.database.query, f"ALTER TABLE device_main ADD CONSTRAINT wrong CHECK ({check})")
+            await self.execute(f"ALTER TABLE device_main ADD CONSTRAINT wrong CHECK ({check})")
             update = make_update("a", kinds=HEARTBEAT, document=None, last_seen=LATER, last_heartbeat=LATER)
             before = self.rows()
             with self.assertRaises(StoreRefused):
@@ -232,13 +231,13 @@ class WhoseFaultTests(DatabaseMixin):
             self.assertEqual(why.partition(":")[0], column)
             self.assertIn("wrong", why)
             self.assertEqual(self.rows(), before)
-            await deferToThread(self.database.query, "ALTER TABLE device_main DROP CONSTRAINT wrong")
+            await self.execute("ALTER TABLE device_main DROP CONSTRAINT wrong")
             self.assertEqual(await self.store.write([update]), Written())
-            await deferToThread(self.database.query, "DELETE FROM device_main")
+            await self.empty()
             self.add_devices(*"abcdef")
 
     async def test_a_time_that_the_type_does_not_hold(self) -> None:
-        await deferToThread(self.database.query, "ALTER TABLE device_main MODIFY last_seen TIMESTAMP NULL")
+        await self.execute("ALTER TABLE device_main MODIFY last_seen TIMESTAMP NULL")
         update = make_update("a", kinds=HEARTBEAT, document=None, last_seen="2000-01-01 00:00:00")
         self.assertEqual(await self.store.write([update]), Written())
         update.last_seen = "1960-01-01 00:00:00"
@@ -251,7 +250,7 @@ class WhoseFaultTests(DatabaseMixin):
     async def test_the_rows_that_were_written_last_are_tried_first_and_their_locks_say_nothing(self) -> None:
         only_f = "IF NEW.uuid <> 'f' THEN SIGNAL SQLSTATE '45000'; END IF"
         await self.store.write([make_update("f")])
-        await deferToThread(self.database.query, trigger(only_f))
+        await self.execute(trigger(only_f))
         update = make_update("a", kinds=STATUS, document=None)
         self.assertIsNone(await self.store.why_no_times(update))
         with self.transaction() as cursor:
@@ -263,10 +262,8 @@ class WhoseFaultTests(DatabaseMixin):
         self.assertEqual(await self.store.write([make_update("f")]), Written())
 
     async def test_where_there_is_no_other_row_the_servers_last_words_are_told(self) -> None:
-        await deferToThread(self.database.query, "DELETE FROM device_main WHERE uuid <> 'a'")
-        await deferToThread(
-            self.database.query, trigger("SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31000, MESSAGE_TEXT = 'never'")
-        )
+        await self.execute("DELETE FROM device_main WHERE uuid <> 'a'")
+        await self.execute(trigger("SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31000, MESSAGE_TEXT = 'never'"))
         update = make_update("A", document=None)
         with self.assertRaises(StoreRefused):
             await self.store.write([update])
