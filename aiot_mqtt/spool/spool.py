@@ -73,6 +73,8 @@ class Spool:
         self._emptied: SpoolFile | None = None
         self._uncertain: _Uncertain | None = None
         self._told_by_files: list[tuple[SpoolFile, int, Held]] = []
+        self.cannot_keep: str | None = None
+        """Why nothing can be saved, as far as that is known without trying: no lock can be made."""
         self._is_suspect = False
         self._is_folder_synced = True
         self._passed_by: set[int] = set()
@@ -114,9 +116,13 @@ class Spool:
         return looked
 
     def is_changed(self) -> bool:
-        """Whether files came or went that nobody here knows of: a disk may be mounted late."""
+        """Whether files came or went that nobody here knows of: a disk may be mounted late.
+
+        :raises SpoolInUse: another process has it. :raises SpoolError: it cannot be told.
+        """
         known = [file.path for file in self._files] + self._foreign
         with self._told(self.path):
+            self._take_lock()
             return any((self._disk.find(path) is not None) != (path in known) for path in self._names) or not all(
                 file.is_there for file in self._files
             )
@@ -219,13 +225,15 @@ class Spool:
             self._disk.close(self._lock)  # the folder is another one now
             self._lock = None
         if self._lock is None:
+            self.cannot_keep = None
             try:
                 self._lock = self._disk.lock(self._lock_path)
                 noted = self._disk.read_note(self._lock).split()
                 self._passed_by = {int(word) for word in noted if word.isdigit()}
             except BlockingIOError:
                 raise SpoolInUse(f"{self.path}: another process of this service has it") from None
-            except OSError:
+            except OSError as error:
+                self.cannot_keep = f"{self._lock_path}: {error.strerror or error}"
                 if must_have:
                     raise
 
