@@ -7,11 +7,14 @@ import fcntl
 import os
 import sqlite3
 import stat
+import sys
 from pathlib import Path
 
 PAGE = 4096  # bytes
 MAX_BYTES = 512 * 1024 * 1024
 """Of one file. A fleet's states take far less; who invents device names must not fill the disk."""
+MAX_VALUE = 64 * 1024 * 1024  # bytes: a document has at most 16 MiB, and what a file claims to hold must fit in memory
+MAX_NOTE = 200  # bytes
 LOCK_TIMEOUT = 5.0  # s to wait for another process that has the file open
 SYNCHRONOUS = "FULL"
 
@@ -38,7 +41,7 @@ class Disk:
             return None
 
     def identity(self, path: Path) -> tuple[int, int] | None:
-        """Which file is there by that name, whatever other names it has had."""
+        """Which file is there by that name, whatever other names it has had: device and inode."""
         found = self.find(path)
         return None if found is None else (found.st_dev, found.st_ino)
 
@@ -61,7 +64,11 @@ class Disk:
         """Open a database that is there, for this process alone."""
         uri = f"{path.absolute().as_uri()}?mode=rw"
         connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
+        # What is not UTF-8 is told as such by whoever looks at the value; sqlite3 would call it an error of the disk.
+        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         try:
+            if sys.version_info >= (3, 11):
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
             connection.execute("PRAGMA trusted_schema=OFF")
             connection.execute("PRAGMA cell_size_check=ON")
             connection.execute(f"PRAGMA page_size={PAGE}")
@@ -116,6 +123,17 @@ class Disk:
         """Whether a path still leads to an open file: the folder may have been mounted over, or put elsewhere."""
         found = self.find(path)
         return found is not None and os.path.samestat(found, os.fstat(descriptor))
+
+    def read_note(self, descriptor: int) -> bytes:
+        """What stands in the lock's file."""
+        return os.pread(descriptor, MAX_NOTE, 0)
+
+    def write_note(self, descriptor: int, note: bytes) -> None:
+        """Have that stand in the lock's file for the next process, unless the file may be somebody's."""
+        if why_not_ours(os.fstat(descriptor)) is None:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, note, 0)
+            os.fsync(descriptor)
 
     def close(self, descriptor: int) -> None:
         """Let go of a lock."""

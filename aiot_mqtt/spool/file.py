@@ -21,6 +21,7 @@ APPLICATION_ID = 0x61696F74
 FORMAT = 2
 """Of the file, as SQLite's ``user_version``; raise it when the columns change their meaning."""
 
+MAX_NUMBER = 2**53  # of files and saves: one that goes on counting must not come to SQLite's own limit
 STATE = """
 CREATE TABLE spool (
     generation INTEGER NOT NULL,
@@ -79,7 +80,7 @@ class SpoolFile:
         self.is_old = False
         """Of the format before this one: it is read only."""
         self._disk = disk
-        self._identity = disk.identity(path)
+        self.identity = disk.identity(path)
         self._connection: sqlite3.Connection | None = connection
         self.order_offset = 0
         """What its newest order is, where another process made it: ours come behind."""
@@ -116,12 +117,17 @@ class SpoolFile:
     @property
     def is_there(self) -> bool:
         """Whether its name still leads to it, and not to another file."""
-        return self._identity is not None and self._disk.identity(self.path) == self._identity
+        return self.identity is not None and self._disk.identity(self.path) == self.identity
 
     @property
     def is_open(self) -> bool:
         """Whether it was not closed, as it is when it is deleted, gone or damaged."""
         return self._connection is not None
+
+    @property
+    def can_be_filled(self) -> bool:
+        """Whether what comes now fits behind what is there."""
+        return not self.is_old and self.saves < MAX_NUMBER - 1 and self.order_offset < rows.MAX_ORDER // 2
 
     def close(self) -> None:
         """Close the file; it stays, with what it holds."""
@@ -201,14 +207,27 @@ class SpoolFile:
     def tell_spellings_apart(self, key: UuidKey) -> None:
         """Before the first ``read``: the table has said which spellings are one device.
 
-        What was saved before that, under keys that tell more apart, is merged as it is read.
+        What was saved before that, under keys that tell more apart, is merged as it is read. Where it was saved under
+        that very key there is nothing to merge, so that only the others take memory.
         """
-        first: dict[str, int] = {}
-        for version, device in self._open.execute("SELECT version, uuid FROM device_update ORDER BY version"):
-            folded = key(device)
-            if (known := first.setdefault(folded, version)) != version:
-                self._others.setdefault(known, []).append(version)
-                self._merged.add(version)
+        connection = self._open
+        versions: dict[str, list[int]] = {}
+        with damage():
+            for version, device, uuid in connection.execute(
+                "SELECT version, device, uuid FROM device_update WHERE version > ?", (self.read_to,)
+            ):
+                if (folded := key(uuid)) != device:
+                    versions.setdefault(folded, []).append(version)
+            for folded, found in versions.items():
+                for version, uuid in connection.execute(
+                    "SELECT version, uuid FROM device_update WHERE device = ? AND version > ?", (folded, self.read_to)
+                ):
+                    if key(uuid) == folded:
+                        found.append(version)
+        for first, *others in map(sorted, versions.values()):
+            if others:
+                self._others[first] = others
+                self._merged.update(others)
 
     def read(self, max_devices: int, max_bytes: int) -> Chunk:
         """The next updates, in the order in which they were saved.
@@ -305,7 +324,7 @@ def damage() -> Iterator[None]:
     except ValueError as error:
         raise SpoolDamaged(str(error)) from error
     except sqlite3.DatabaseError as error:
-        # "malformed", "not a database"; what the disk and other processes do are of subclasses.
-        if type(error) is sqlite3.DatabaseError:
+        # "malformed", "not a database", "too big"; what the disk and other processes do are of other subclasses.
+        if type(error) in (sqlite3.DatabaseError, sqlite3.DataError):
             raise SpoolDamaged(str(error)) from error
         raise

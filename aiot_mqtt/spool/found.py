@@ -12,9 +12,10 @@ from pathlib import Path
 
 from . import rows
 from .disk import MAX_BYTES, Disk, SpoolError, why_not_ours
-from .file import APPLICATION_ID, FORMAT, STATE, SpoolDamaged, SpoolFile, damage
+from .file import APPLICATION_ID, FORMAT, MAX_NUMBER, STATE, Held, SpoolDamaged, SpoolFile, damage
 
-MAX_OWNER = 4096  # characters of a file's owner that are read
+MAX_OWNER = 200_000  # characters of a file's owner that are read; a topic prefix has up to 65,535 bytes
+_JOURNAL, *_OTHERS = ("-journal", "-wal", "-shm")  # what SQLite would look for beside a file
 _SCHEMA = frozenset(
     {
         ("table", "device_update", rows.SCHEMA.strip()),
@@ -55,7 +56,7 @@ class SpoolOwner:
         """In which settings a file's owner is another one, in words; None: it is this one."""
         try:
             theirs = dict(json.loads(other))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return "it does not say whose it is"
         ours = asdict(self)
         differing = [
@@ -76,6 +77,7 @@ def open_found(path: Path, disk: Disk, owner: SpoolOwner) -> SpoolFile | None:
         raise SpoolForeign(reason)
     if found.st_size > 2 * MAX_BYTES:
         raise SpoolForeign(f"it has {found.st_size} bytes")
+    _judge_beside(path, disk)
     _judge_head(disk.head(path))
     with damage():
         connection = disk.connect(path)
@@ -102,8 +104,8 @@ def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner) -
         return False
     if application != APPLICATION_ID:
         raise SpoolForeign("it is another program's database")
-    if found_format > FORMAT:
-        raise SpoolForeign(f"a newer version of this program wrote it (format {found_format}, this one knows {FORMAT})")
+    if found_format not in (1, FORMAT):
+        raise SpoolForeign(f"another version of this program wrote it (format {found_format}, this one knows {FORMAT})")
     file.is_old = found_format == 1
     if schema != (_SCHEMA_1 if file.is_old else _SCHEMA):
         raise SpoolForeign("its tables are not those that this service makes")
@@ -112,22 +114,43 @@ def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner) -
         if len(written_to) != 1 or not isinstance(written_to[0][0], int):
             raise SpoolDamaged("it does not say what of it was written")
         file.read_to = written_to[0][0]
+        file.check_pages()
+        file.total = file.count(file.read_to)
     else:
         _judge_state(file, connection, owner)
-    file.check_pages()
-    file.total = file.count(file.read_to)
     return bool(file.total.devices)
 
 
 def _judge_state(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner) -> None:
-    states = connection.execute("SELECT generation, saves, owner FROM spool LIMIT 2").fetchall()
-    if len(states) != 1 or not all(isinstance(number, int) for number in states[0][:2]):
+    states = connection.execute("SELECT owner, generation, saves, devices, deliveries FROM spool LIMIT 2").fetchall()
+    if len(states) != 1:
         raise SpoolDamaged("it does not say what it is")
-    file.generation, file.saves, theirs = states[0]
+    theirs, *numbers = states[0]
     if (difference := owner.differs_from(str(theirs)[:MAX_OWNER])) is not None:
         raise SpoolForeign(difference)
-    (newest,) = connection.execute("SELECT MAX(seen_order) FROM device_update").fetchone()
-    file.order_offset = newest if isinstance(newest, int) else 0
+    if not all(isinstance(number, int) and 0 <= number < MAX_NUMBER for number in numbers):
+        raise SpoolDamaged(f"its numbers are not what this service writes: {numbers!r:.60}")
+    file.check_pages()
+    file.total = file.count(0)
+    file.generation, file.saves, devices, deliveries = numbers
+    if file.total != Held(devices, deliveries):
+        raise SpoolDamaged(f"it says {devices} devices and {deliveries} deliveries, and has {file.total}")
+    file.order_offset = connection.execute(
+        "SELECT IFNULL(MAX(MAX(seen_order, document_order, status_order, heartbeat_order)), 0) FROM device_update"
+    ).fetchone()[0]
+
+
+def _judge_beside(path: Path, disk: Disk) -> None:
+    """What SQLite would read along with a file, or delete for it: a journal may name any other file.
+
+    :raises SpoolForeign: something is there that this service does not make.
+    """
+    for suffix in (_JOURNAL, *_OTHERS):
+        beside = path.with_name(path.name + suffix)
+        if (found := disk.find(beside)) is not None:
+            reason = "this service makes none" if suffix != _JOURNAL else why_not_ours(found)
+            if reason is not None:
+                raise SpoolForeign(f"{beside.name} is beside it: {reason}")
 
 
 def _judge_head(head: bytes) -> None:

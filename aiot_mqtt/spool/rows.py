@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from zlib import crc32
 
 from ..devices.report import DEVICE_PATTERN, Refused, parse_json
@@ -30,10 +31,11 @@ CREATE TABLE device_update (
     heartbeat_order INTEGER NOT NULL,
     checksum INTEGER NOT NULL
 )"""
-MAX_STATUS = 255  # characters
 MAX_ORDER = 2**53
-_TIME = re.compile(r"\d{4}-[01]\d-[0-3]\d [0-2]\d:[0-5]\d:[0-6]\d")
+EARLIEST = "1969-12-31"  # what a clock that knows nothing says west of Greenwich
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _DEVICE = re.compile(DEVICE_PATTERN)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Values = tuple[str, str, int, bytes | None, str | None, str, str | None, int, int, int, int, int]
 
@@ -109,16 +111,27 @@ def _fault(name: str, value: object) -> str | None:
     if name in ("device", "uuid"):
         is_right = isinstance(value, str) and _DEVICE.fullmatch(value) is not None
     elif name in ("last_seen", "last_heartbeat"):
-        is_right = isinstance(value, str) and _TIME.fullmatch(value) is not None
-        is_right = is_right or (value is None and name == "last_heartbeat")
+        is_right = (value is None and name == "last_heartbeat") or (isinstance(value, str) and _is_time(value))
     elif name == "document":
         is_right = value is None or (isinstance(value, bytes) and _is_json(value))
     elif name == "status":
-        is_right = value is None or (isinstance(value, str) and 0 < len(value) <= MAX_STATUS and "\0" not in value)
+        # Of any length, because the column may be; surrogates stand for what is not UTF-8 (``Disk.connect``).
+        is_right = value is None or (isinstance(value, str) and value != "" and _SURROGATE.search(value) is None)
     else:
         most = {"kinds": 7, "is_online": 1}.get(name, MAX_ORDER)
         is_right = isinstance(value, int) and 0 <= value <= most
     return None if is_right else f"is not what this service writes: {value!r:.60}"
+
+
+def _is_time(text: str) -> bool:
+    """Whether it is one that there is, in the form of ``DeviceUpdate``."""
+    if _TIME.fullmatch(text) is None or text < EARLIEST:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_json(document: bytes) -> bool:

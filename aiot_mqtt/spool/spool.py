@@ -10,13 +10,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..devices.update import DeviceUpdate, UuidKey
 from .disk import Disk, SpoolError, SpoolInUse
-from .file import Chunk, Held, SpoolDamaged, SpoolFile
+from .file import MAX_NUMBER, Chunk, Held, SpoolDamaged, SpoolFile
 from .found import SpoolForeign, SpoolOwner, open_found
 
 SECOND_SUFFIX = ".2"
@@ -73,7 +73,12 @@ class Spool:
         self._emptied: SpoolFile | None = None
         self._uncertain: _Uncertain | None = None
         self._told_by_files: list[tuple[SpoolFile, int, Held]] = []
+        self.cannot_keep: str | None = None
+        """Why nothing can be saved, as far as that is known without trying: no lock can be made."""
         self._is_suspect = False
+        self._is_folder_synced = True
+        self._passed_by: set[int] = set()
+        self._set_aside_untold: list[tuple[Path, Path, str]] = []  # by looks that failed afterwards
 
     def look(self, *, is_late: bool = False) -> Looked:
         """Find out what is on disk.
@@ -81,12 +86,14 @@ class Spool:
         :param is_late: this process has written to the table before, without knowing what it may find now.
         :raises SpoolInUse: another process has it. :raises SpoolError: it cannot be told.
         """
-        looked = Looked()
+        looked = Looked(set_aside=self._set_aside_untold)
         files: list[SpoolFile] = []
         self._told_by_files = []
         try:
             with self._told(self.path):
                 self._take_lock()
+                if not self._is_folder_synced:
+                    self._sync_folder()
                 for path in self._names:
                     if (file := self._look_at(path, looked, is_late)) is not None:
                         files.append(file)
@@ -100,17 +107,25 @@ class Spool:
         self._files = sorted(files, key=lambda file: file.generation)
         self._foreign = [path for path, _ in looked.foreign]
         self._is_suspect = False
+        self._set_aside_untold = []
         self._uncertain = None
         if self._emptied not in self._files:
             self._emptied = None
+        self._note_passed_by()
         looked.is_empty = not self._files
         return looked
 
     def is_changed(self) -> bool:
-        """Whether files came or went that nobody here knows of: a disk may be mounted late."""
+        """Whether files came or went that nobody here knows of: a disk may be mounted late.
+
+        :raises SpoolInUse: another process has it. :raises SpoolError: it cannot be told.
+        """
         known = [file.path for file in self._files] + self._foreign
         with self._told(self.path):
-            return any((self._disk.find(path) is not None) != (path in known) for path in self._names)
+            self._take_lock()
+            return any((self._disk.find(path) is not None) != (path in known) for path in self._names) or not all(
+                file.is_there for file in self._files
+            )
 
     def save(self, updates: Sequence[DeviceUpdate]) -> int:
         """Add updates, each merged with what is held of its device.
@@ -121,6 +136,8 @@ class Spool:
         with self._told(self.path):
             self._take_lock(must_have=True)
             file = self._to_fill()
+            if not file.is_there:  # a disk was mounted over it, or exchanged
+                raise SpoolError("it is not there any more")
             self._uncertain = _Uncertain(file, file.saves, file.total, updates)
             superseded = file.save(updates)
             self._uncertain = None
@@ -208,13 +225,30 @@ class Spool:
             self._disk.close(self._lock)  # the folder is another one now
             self._lock = None
         if self._lock is None:
+            self.cannot_keep = None
             try:
                 self._lock = self._disk.lock(self._lock_path)
+                noted = self._disk.read_note(self._lock).split()
+                self._passed_by = {int(word) for word in noted if word.isdigit()}
             except BlockingIOError:
                 raise SpoolInUse(f"{self.path}: another process of this service has it") from None
-            except OSError:
+            except OSError as error:
+                self.cannot_keep = f"{self._lock_path}: {error.strerror or error}"
                 if must_have:
                     raise
+
+    def _note_passed_by(self) -> None:
+        """Have the next process know, too, which files the table was written to without: by their inodes.
+
+        Settings may be set back, or rights mended, and what such a file holds must not go over what came later.
+        """
+        late = [file.identity for file in self._files if file.is_late]
+        with suppress(OSError):  # it is a full disk that does not take it
+            found = [*late, *(self._disk.identity(path) for path in self._foreign)]
+            passed_by = {identity[1] for identity in found if identity is not None}
+            if self._lock is not None and passed_by != self._passed_by:
+                self._passed_by = passed_by
+                self._disk.write_note(self._lock, b" ".join(b"%d" % inode for inode in sorted(passed_by)))
 
     def _look_at(self, path: Path, looked: Looked, is_late: bool) -> SpoolFile | None:
         """What is there by one of the names."""
@@ -230,9 +264,7 @@ class Spool:
         try:
             if known is not None:
                 self._look_again_at(known, looked)
-                if self._disk.find(path) is not None:
-                    return known
-                return None
+                return known if known.is_open else None
             file = open_found(path, self._disk, self._owner)
         except SpoolForeign as error:
             looked.foreign.append((path, str(error)))
@@ -244,9 +276,10 @@ class Spool:
             looked.lost += before
         else:
             if file is None:
-                self._remove_empty(path)
+                with suppress(OSError):  # it holds nothing, and is in nobody's way until something is saved
+                    self._remove_empty(path)
             else:
-                file.is_late = is_late
+                file.is_late = is_late or (file.identity is not None and file.identity[1] in self._passed_by)
                 looked.found += file.held
             return file
         return None
@@ -273,29 +306,38 @@ class Spool:
         newest = self._files[-1] if self._files else None
         used = {file.path for file in self._files} | set(self._foreign)
         free = next((path for path in self._names if path not in used), None)
-        if (
-            newest is not None
-            and newest is not self._emptied
-            and not newest.is_old
-            and (not newest.is_found or not free)
-        ):
+        is_filled = newest is not None and newest is not self._emptied and newest.can_be_filled
+        if newest is not None and is_filled and (free is None or not newest.is_found):
             return newest
         if free is None:
             raise SpoolError("no name is free for another file")
+        generation = 1 if newest is None else newest.generation + 1
+        if generation >= MAX_NUMBER:
+            raise SpoolError("no file can come behind the one that is there")
         self._remove_empty(free)
-        file = SpoolFile.create(free, self._disk, str(self._owner), 1 if newest is None else newest.generation + 1)
+        file = SpoolFile.create(free, self._disk, str(self._owner), generation)
         self._files.append(file)
         return file
 
     def _remove(self, file: SpoolFile) -> None:
+        if self._disk.find(file.path) is not None and not file.is_there:
+            raise SpoolError("another file has its name")
         file.close()
+        self._is_folder_synced = False
         self._disk.remove(file.path)
         if file in self._files:
             self._files.remove(file)
         if self._emptied is file:
             self._emptied = None
         self._disk.remove(file.path.with_name(file.path.name + _JOURNAL_SUFFIX))
-        self._disk.sync_folder(file.path.parent)
+        self._sync_folder()
+        if file.is_late:
+            self._note_passed_by()  # or the next file to get its inode would be taken for it
+
+    def _sync_folder(self) -> None:
+        """So that a file that was deleted does not come back after a power cut, with states that are older by then."""
+        self._disk.sync_folder(self.path.parent)
+        self._is_folder_synced = True
 
     def _remove_empty(self, path: Path) -> None:
         """Delete a file that was about to be made, with nothing in it; where that fails, it is judged anew."""

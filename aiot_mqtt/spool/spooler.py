@@ -40,7 +40,12 @@ class Spooler:
         self._clock = clock
         self._turn = DeferredLock()
         self._where = {"path": str(spool.path)}
-        self._outage = Outage(self._log, clock, log_lines.SPOOL_STILL_FAILING, log_lines.SPOOL_WORKS_AGAIN)
+        # A full disk can be looked at, and one that cannot be looked at takes nothing: two outages, or they would end
+        # each other.
+        self._keeping, self._looking = (
+            Outage(self._log, clock, log_lines.SPOOL_STILL_FAILING, log_lines.SPOOL_WORKS_AGAIN) for _ in range(2)
+        )
+        self._cannot_keep: str | None = None
         self._told_foreign: list[tuple[str, str]] = []
         self._written = 0  # devices since it was last empty
         self._written_told = 0
@@ -78,7 +83,7 @@ class Spooler:
         :raises SpoolError: nobody knows whether they are; ``Looked.is_saved`` will tell.
         """
         was_empty = self.is_empty
-        superseded: int = await self._call(self._spool.save, updates)
+        superseded: int = await self._call(self._spool.save, updates, outage=self._keeping)
         self._counters.superseded += superseded  # not in one line: what stands left of an await is read before it
         if was_empty:
             self._log.warn(log_lines.SPOOLING, **self._where)
@@ -114,12 +119,16 @@ class Spooler:
         call: Callable[..., Any],
         *arguments: object,
         line: str = log_lines.SPOOL_FAILED,
+        outage: Outage | None = None,
         then: Callable[[], None] = lambda: None,
     ) -> Any:
+        outage = outage or self._looking
         await self._turn.acquire()
         slow = self._clock.callLater(MAX_ANSWER_TIME, self._tell_slow)
         try:
-            result, error, self._held, self.is_empty = await self._run_in_thread(self._run, call, arguments)
+            result, error, cannot_keep, self._held, self.is_empty = await self._run_in_thread(
+                self._run, call, arguments
+            )
         finally:
             if slow.active():
                 slow.cancel()
@@ -128,19 +137,26 @@ class Spooler:
         if error is not None:
             self._counters.retries["spool"] += 1
             in_use = isinstance(error, SpoolInUse)
-            self._outage.failed(log_lines.SPOOL_IN_USE if in_use else line, str(error))
+            outage.failed(log_lines.SPOOL_IN_USE if in_use else line, str(error))
             raise error
-        self._outage.ended()
+        outage.ended()
+        if cannot_keep is not None:
+            self._keeping.failed(log_lines.SPOOL_FAILED, cannot_keep)
+        elif self._cannot_keep is not None:
+            self._keeping.ended()
+        self._cannot_keep = cannot_keep
         return result
 
-    def _run(self, call: Callable[..., Any], arguments: Sequence[object]) -> tuple[Any, SpoolError | None, Held, bool]:
-        """In the thread: a call, and what the spool holds after it, whether it failed or not."""
+    def _run(
+        self, call: Callable[..., Any], arguments: Sequence[object]
+    ) -> tuple[Any, SpoolError | None, str | None, Held, bool]:
+        """In the thread: a call, and how the spool is after it, whether it failed or not."""
         result = error = None
         try:
             result = call(*arguments)
         except SpoolError as raised:
             error = raised
-        return result, error, self._spool.held, self._spool.is_empty
+        return result, error, self._spool.cannot_keep, self._spool.held, self._spool.is_empty
 
     def _tell(self, looked: Looked) -> None:
         for path, aside, reason in looked.set_aside:
@@ -156,7 +172,7 @@ class Spooler:
             self._log.warn(log_lines.SPOOL_FOUND, devices=looked.found.devices, **self._where)
 
     def _tell_slow(self) -> None:
-        self._outage.failed(log_lines.SPOOL_SLOW, f"{self._spool.path}: {MAX_ANSWER_TIME:.0f} s")
+        self._looking.failed(log_lines.SPOOL_SLOW, f"{self._spool.path}: {MAX_ANSWER_TIME:.0f} s")
 
     def _tell_progress(self) -> None:
         now = self._clock.seconds()

@@ -217,6 +217,8 @@ class Saver:
     async def _look_if_changed(self) -> None:
         try:
             has_changed = await self._spooler.has_changed()
+        except SpoolInUse:
+            has_changed = True  # what that process has is older than what would go to the table next
         except SpoolError:
             return  # which was told; as long as nothing is known to be there, nothing depends on it
         if (has_changed or self._is_blind) and self._path.is_known:

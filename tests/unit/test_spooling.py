@@ -32,7 +32,8 @@ from aiot_mqtt.telemetry.refusals import Refusals
 from aiot_mqtt.writing import chunk_size
 from aiot_mqtt.writing.saver import MAX_IN_MEMORY
 from aiot_mqtt.writing.writer import Writer
-from tests.faulty_disk import BROKEN, FORBIDDEN, FULL, FaultyDisk
+from tests.faulty_disk import BROKEN, FORBIDDEN, FULL, READ_ONLY, FaultyDisk
+from tests.spool_files import update_of
 
 NOW = "2026-11-23 10:00:00"
 DOWN = StoreUnavailable("down")
@@ -245,7 +246,7 @@ class SpoolingTests(SpoolingMixin):
         self.assertEqual(self.process.connection.acknowledged, 0)
         self.advance(2)
         self.assertEqual(self.process.connection.acknowledged, 2)
-        self.assertEqual(self.process.spooler.devices, 2)
+        self.assertEqual(self.process.spool.held.devices, 2)
         # From now on at once.
         self.receive("b")
         self.assertEqual(self.process.connection.acknowledged, 3)
@@ -278,9 +279,9 @@ class SpoolingTests(SpoolingMixin):
         for _ in range(2):
             self.advance(2)
             self.database.release()
-        self.assertEqual(self.process.spooler.devices, 0)
+        self.assertEqual(self.process.spool.held.devices, 0)
         self.advance(2)
-        self.assertEqual(self.process.spooler.devices, 2)
+        self.assertEqual(self.process.spool.held.devices, 2)
         self.thaw()
         self.assertEqual(self.documents(), ['{"n": 2}', '{"n": 4}', '{"n": 6}'])
         self.assert_settled()
@@ -293,7 +294,7 @@ class SpoolingTests(SpoolingMixin):
                 self.database.release(DOWN)
             self.advance(1)
         self.assertEqual(self.process.connection.acknowledged, 40)
-        self.assertEqual(self.process.spooler.devices, 3)
+        self.assertEqual(self.process.spool.held.devices, 3)
         self.thaw()
         self.advance(60)
         self.assertEqual(self.documents(), ['{"n": 40}', '{"n": 38}', '{"n": 39}'])
@@ -319,9 +320,9 @@ class SpoolingTests(SpoolingMixin):
         self.receive("a")
         document = b'{"x": "%s"}' % (b"x" * (MAX_IN_MEMORY // 2))
         self.process.receive("b", DATA, document)
-        self.assertEqual(self.process.spooler.devices, 0)
+        self.assertEqual(self.process.spool.held.devices, 0)
         self.process.receive("c", DATA, document)
-        self.assertEqual(self.process.spooler.devices, 3)
+        self.assertEqual(self.process.spool.held.devices, 3)
         self.assertEqual(self.process.connection.acknowledged, 3)
         self.assertLess(self.process.pending.size, MAX_IN_MEMORY)
         self.thaw()
@@ -342,7 +343,8 @@ class SpoolingTests(SpoolingMixin):
         for _ in range(5):
             if self.database.calls:
                 self.database.release()
-        self.assertEqual(self.table.writes[0], ["a", "b"])
+        # One by one, because a single row has just failed.
+        self.assertEqual(self.table.writes[:2], [["a"], ["b"]])
         self.assertEqual(self.documents(), ['{"n": 4}', '{"n": 2}', '{"n": 3}'])
         self.assert_settled()
 
@@ -392,7 +394,7 @@ class SpoolingTests(SpoolingMixin):
         self.receive("b")
         self.assertEqual(self.process.connection.acknowledged, 0)
         self.assertEqual(self.process.imbalance, 0)
-        self.assertEqual(self.process.pending.unacknowledged + 1, 3)
+        self.assertEqual(self.process.writer.unacknowledged, 3)
         self.assertEqual([event["log_format"] for event in events], [log_lines.SPOOL_FAILED])
         self.patch(self.process.spool, "save", save)
         with capturedLogs() as events:
@@ -402,74 +404,172 @@ class SpoolingTests(SpoolingMixin):
         self.thaw()
         self.assert_settled()
 
-    def test_a_spool_that_cannot_be_emptied_holds_back_what_is_newer(self) -> None:
+    def break_disk(self, call: str, number: int = BROKEN, *, is_done: bool = False) -> None:
+        """Have every such call of the disk fail from now on, with a disk that is put in the process's."""
+        self.process.spool._disk = FaultyDisk(lambda name: (number, is_done) if name == call else None)
+
+    def mend_disk(self) -> None:
+        self.process.spool._disk = Disk()
+
+    def test_a_spool_that_cannot_be_deleted_holds_back_what_is_newer_and_moves_nothing_back(self) -> None:
+        for is_done in (False, True):
+            self.freeze()
+            self.receive("a")
+            self.advance(6)
+            self.break_disk("remove", READ_ONLY, is_done=is_done)
+            self.thaw()
+            with capturedLogs() as events:
+                self.receive("b")
+                self.advance(3)
+            self.assertEqual(self.documents()[1], None if self.count == 2 else '{"n": 2}')
+            self.assertIn(log_lines.SPOOL_STUCK, [event["log_format"] for event in events])
+            self.assertFalse(self.process.writer.is_accepted)
+            self.mend_disk()
+            self.advance(3)
+            documents = [f'{{"n": {self.count - 1}}}', f'{{"n": {self.count}}}', None]
+            self.assertEqual(self.documents(), documents)
+            self.assert_settled()
+            self.process.kill()
+            self.start()
+            self.assertEqual(self.documents(), documents)
+
+    def test_damage_costs_what_was_in_it_and_is_counted_once(self) -> None:
         self.freeze()
         self.receive("a")
         self.advance(6)
-
-        is_read_only = True
-        forget = self.process.spool.forget_written
-
-        def forget_written() -> None:
-            if is_read_only:
-                raise SpoolError("read-only file system")
-            forget()
-
-        self.patch(self.process.spool, "forget_written", forget_written)
-        self.thaw()
-        self.receive("b")
-        self.assertEqual(self.documents(), ['{"n": 1}', None, None])
-        self.advance(3)
-        is_read_only = False
-        self.advance(2)
-        self.assertEqual(self.documents(), ['{"n": 1}', '{"n": 2}', None])
-        self.assert_settled()
-
-    def test_damage_costs_what_was_in_it_and_is_counted(self) -> None:
-        self.freeze()
-        self.receive("a")
-        self.advance(6)
-        self.process.spool.close()
         self.path.write_bytes(b"damaged" * 1000)
         with capturedLogs() as events:
             self.receive("b")
+            self.advance(3)
         damaged = [event for event in events if event["log_format"] == log_lines.SPOOL_DAMAGED]
         self.assertEqual([event["path"] for event in damaged], [str(self.path)])
-        self.assertEqual(self.process.counters.refused, {"spool_damaged": 1})
+        self.assertEqual(self.process.counters.refused, {"spool_lost": 1})
+        self.assertEqual(self.process.connection.acknowledged, 2)
         self.assertEqual(self.process.imbalance, 0)
         self.thaw()
+        self.advance(3)
         self.assertEqual(self.documents()[1], '{"n": 2}')
         self.assert_settled()
 
-    def test_a_file_that_cannot_be_opened_at_start_is_waited_for(self) -> None:
-        self.process.kill()
-        other = Spool(self.path)
-        other.save([])
-        self.addCleanup(other.close)
-
-        def locked() -> Any:
-            raise SpoolError("database is locked")
-
-        self.process = Process(self.table, self.path, self.clock)
-        self.patch(self.process.spool, "open", locked)
-        self.process.writer.startService()
+    def test_damage_while_the_database_has_a_chunk_is_counted_once(self) -> None:
+        self.freeze()
         self.receive("a")
-        self.advance(10)
-        self.assertEqual((self.documents()[0], self.process.connection.acknowledged), (None, 0))
-        other.close()
-        self.process.spool.open = lambda: Spool.open(self.process.spool)  # type: ignore[method-assign]
+        self.advance(6)
+        self.database.release(DOWN)
         self.advance(2)
-        self.assertEqual(self.documents()[0], '{"n": 1}')
+        self.assertEqual(len(self.database.calls), 1)  # the chunk
+        self.path.write_bytes(b"damaged" * 1000)
+        self.receive("b")  # goes to the other file
+        assert self.process.writer._saver is not None
+        self.process.writer._saver.disk_failed()  # somebody looks
+        self.advance(3)
+        self.assertEqual(self.process.counters.refused, {"spool_lost": 1})
+        self.assertEqual(self.process.imbalance, 0)
+        self.thaw()
+        self.advance(3)
+        self.assertEqual(self.documents(), ['{"n": 1}', '{"n": 2}', None])
         self.assert_settled()
 
-    def test_without_a_place_for_the_file_the_service_goes_on(self) -> None:
+    def test_a_save_that_fails_and_took_effect_is_acknowledged_and_nothing_moves_back(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.receive("a")
+        self.break_disk("commit", is_done=True)
+        self.advance(6)
+        self.assertEqual(self.process.connection.acknowledged, 0)
+        self.receive("a")
+        self.mend_disk()
+        self.advance(2)
+        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.thaw()
+        self.advance(3)
+        self.assertEqual(self.documents()[0], '{"n": 3}')
+        self.assert_settled()
+
+    def test_another_process_that_has_it_is_waited_for(self) -> None:
         self.process.kill()
-        self.path = self.path.parent / "gone" / "spool"
+        other = Spool(self.path, OWNER)
+        self.addCleanup(other.close)
+        other.look()
+        other.save([update_of("a", 1, 7)])
         with capturedLogs() as events:
             self.start()
+            self.receive("a")
+            self.advance(60)
+        self.assertIn(log_lines.SPOOL_IN_USE, [event["log_format"] for event in events])
+        self.assertEqual((self.documents()[0], self.process.connection.acknowledged), (None, 0))
+        other.close()
+        self.advance(2)
+        self.assertEqual(self.documents()[0], '{"n": 1}')
+        self.assertEqual(self.process.counters.recovered, 1)
+        self.assert_settled()
+
+    def test_a_folder_that_may_not_be_entered_is_waited_for_a_while_and_told(self) -> None:
+        self.process.kill()
+        folder = self.path.parent
+
+        def find(disk: Disk, path: Path) -> os.stat_result | None:
+            if not is_open:
+                raise PermissionError(13, "Permission denied", str(path))
+            return plain(disk, path)
+
+        plain, is_open = Disk.find, False
+        self.patch(Disk, "find", find)
+        with capturedLogs() as events:
+            self.start()
+            self.receive("a")
+            self.advance(5)
+            self.assertEqual(self.documents()[0], None)
+            self.advance(10)
+        self.assertEqual(self.documents()[0], '{"n": 1}')
+        told = [event for event in events if event["log_format"] in (log_lines.SPOOL_AWAITED, log_lines.SPOOL_BLIND)]
+        self.assertEqual(["Permission denied" in event["reason"] for event in told], [True, True])
+        self.assertNotIn("log_failure", {name for event in events for name in event})
+        is_open = True
+        self.advance(20)
+        self.freeze()
+        self.receive("b")
+        self.advance(6)
+        self.assertTrue((folder / "spool").exists())
+        self.thaw()
+        self.advance(3)
+        self.assert_settled()
+
+    def test_what_turns_up_late_does_not_go_over_what_a_row_was_told_meanwhile(self) -> None:
+        self.process.kill()
+        other = Spool(self.path, OWNER)
+        self.addCleanup(other.close)
+        other.look()
+        earlier, later = NOW.replace("10:00:00", "09:00:00"), NOW.replace("10:00:00", "10:00:01")
+        other.save([update_of("a", 1, 77, last_seen=earlier), update_of("b", 2, 88, last_seen=earlier)])
+        other.close()
+        hidden = self.path.with_name("hidden")
+        self.path.rename(hidden)
+        self.start()
         self.receive("a")
         self.assertEqual(self.documents()[0], '{"n": 1}')
-        self.assertIn(log_lines.SPOOL_FAILED, [event["log_format"] for event in events])
+        hidden.rename(self.path)
+        self.process.now = later
+        self.advance(15)
+        self.assertEqual(self.documents(), ['{"n": 1}', '{"n": 88}', None])
+        self.assertEqual((self.process.counters.recovered, self.process.counters.superseded), (2, 1))
+        self.assert_settled()
+
+    def test_without_a_place_for_the_file_the_service_goes_on_and_says_so_at_once(self) -> None:
+        self.process.kill()
+        folder = self.path.parent / "gone"
+        self.path = folder / "spool"
+        with capturedLogs() as events:
+            self.start()
+            self.receive("a")
+            self.advance(50)
+        self.assertEqual(self.documents()[0], '{"n": 1}')
+        told = [event["log_format"] for event in events if "暂存" in event["log_format"]]
+        self.assertEqual(told, [log_lines.SPOOL_FAILED])
+        folder.mkdir()
+        with capturedLogs() as events:
+            self.advance(15)
+        self.assertEqual([event["log_format"] for event in events], [log_lines.SPOOL_WORKS_AGAIN])
 
     def test_a_job_waits_for_the_spool(self) -> None:
         self.freeze()
