@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from random import random
 from typing import Any, NoReturn, TypeVar
 
 from twisted.application.internet import TimerService
@@ -42,9 +43,10 @@ from .mqtt.connection import ConnectOptions
 from .mqtt.subscriber import Subscriber
 from .presence.monitor import PresenceMonitor
 from .settings.settings import ConfigError, Settings, load_settings
+from .spool.disk import Disk
 from .spool.found import SpoolOwner
 from .spool.spool import Spool
-from .spool.spooler import Spooler
+from .spool.spooler import RunInThread, Spooler
 from .table.contract import StoreService
 from .table.mysql import DatabaseAddress, DeviceTable
 from .telemetry import log_lines
@@ -194,13 +196,21 @@ class AiotMqttService(MultiService):
         stop_began: Callable[[float], None] = lambda _timeout: None,
         *,
         table: StoreService | None = None,
+        endpoint: IStreamClientEndpoint | None = None,
+        disk: Disk | None = None,
+        run_in_spool_thread: RunInThread | None = None,
         wall_clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random,
     ) -> None:
         """
         :param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic.
         :param stop_began: told, when stopping begins, how many seconds it may take.
         :param table: written instead of the table that the settings name; its ``str`` is what log lines call it.
+        :param endpoint: dialled instead of the broker that the settings name.
+        :param disk: where the spool's files are.
+        :param run_in_spool_thread: runs the spool's calls; None: in a thread of their own.
         :param wall_clock: seconds since the epoch.
+        :param jitter: seconds added to each delay between attempts at broker and database.
         """
         super().__init__()
         self._stop_began = stop_began
@@ -233,6 +243,7 @@ class AiotMqttService(MultiService):
             committed_times=committed_times,
         )
         self._spool_threads: ThreadPool | None = None
+        self._has_own_thread = run_in_spool_thread is None
         self._spooler: Spooler | None = None
         if settings.spool_file:
             owner = SpoolOwner(
@@ -243,8 +254,9 @@ class AiotMqttService(MultiService):
                 topic_prefix=settings.mqtt_topic_prefix,
                 time_zone=str(settings.db_timezone),
             )
-            spool = Spool(Path(settings.spool_file).absolute(), owner)
-            self._spooler = Spooler(spool, self._run_in_spool_thread, self.counters, reactor)
+            spool = Spool(Path(settings.spool_file).absolute(), owner, disk)
+            run_in_thread = run_in_spool_thread or self._run_in_spool_thread
+            self._spooler = Spooler(spool, run_in_thread, self.counters, reactor)
         self.writer = Writer(
             self.table,
             pending,
@@ -257,11 +269,12 @@ class AiotMqttService(MultiService):
             window_exceeded=lambda: self.subscriber.pause_reading(),  # noqa: PLW0108 it is made below
             database=str(table or address),
             table_described=self.ingest.table_described,
+            jitter=jitter,
         )
         if committed_times is not None:
             self.writer.add_listener(committed_times)
         self.subscriber = Subscriber(
-            _broker_endpoint(settings, reactor),
+            endpoint or _broker_endpoint(settings, reactor),
             ConnectOptions(
                 client_id=settings.mqtt_client_id,
                 username=settings.mqtt_username,
@@ -277,6 +290,7 @@ class AiotMqttService(MultiService):
             port=settings.mqtt_port,
             topic_prefix=settings.mqtt_topic_prefix,
             protocol=settings.mqtt_protocol,
+            jitter=jitter,
         )
         children: list[Any] = [self.table, self.writer, self.subscriber]
         if settings.heartbeat_timeout:
@@ -316,7 +330,7 @@ class AiotMqttService(MultiService):
         """Start table, writer and subscriber; each waits for what it needs."""
         if self._spooler is None:
             self._log.warn(log_lines.SPOOL_OFF, window=self._settings.mqtt_receive_maximum)
-        else:
+        elif self._has_own_thread:
             # A thread of its own: those of the reactor may all be in name look-ups that hang.
             self._spool_threads = ThreadPool(0, 1, "spool")
             self._spool_threads.start()
@@ -348,7 +362,7 @@ class AiotMqttService(MultiService):
             await _within(child.stopService(), left, self._reactor)
         if self._spooler is not None:
             await _within(self._spooler.close(), 0.1, self._reactor)
-            assert self._spool_threads is not None
+        if self._spool_threads is not None:
             self._spool_threads.stop()
         self._log_figures()
         spooled = self.writer.spooled
