@@ -40,7 +40,7 @@ class SimulatedDisk(FaultyDisk):
     def __init__(self, weather: DiskWeather) -> None:
         super().__init__(self._fails)
         self._weather = weather
-        self.connections: list[tuple[sqlite3.Connection, tuple[int, int] | None]] = []
+        self.connections: list[tuple[sqlite3.Connection, tuple[int, int]]] = []
         self.descriptors: list[int] = []
         self.calls_left: int | None = None
         """After how many calls the process is killed."""
@@ -56,7 +56,8 @@ class SimulatedDisk(FaultyDisk):
     def connect(self, path: Path) -> sqlite3.Connection:
         """See ``Disk``."""
         connection = super().connect(path)
-        self.connections.append((connection, self.identity(path)))
+        found = os.lstat(path)
+        self.connections.append((connection, (found.st_dev, found.st_ino)))
         return connection
 
     def lock(self, path: Path) -> int:

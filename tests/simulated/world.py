@@ -61,6 +61,7 @@ class World:
         self.database = Database(self, self.random_for("database"))
         self.broker = Broker(self, self.random_for("broker"))
         self.histories: dict[tuple[str, str], RowHistory] = {}
+        self.strangers: dict[tuple[str, str], RowHistory] = {}
         self.by_value: dict[tuple[str, str], list[Message]] = {}
         self.processes: list[Process] = []
         self.dead: list[Process] = []  # kept: a coroutine that is collected runs what one that is killed does not
@@ -96,7 +97,7 @@ class World:
         table = self.database.tables[name]
         key = table.key(uuid)
         table.rows[key] = INITIAL
-        history = self.histories[name, key] = RowHistory(name, key)
+        history = self.histories[name, key] = self.strangers.pop((name, key), RowHistory(name, key))
         history.added_at = self.published
         self.note("row added", name, uuid)
 
@@ -119,9 +120,11 @@ class World:
         self._receipts += 1
         message.receipts.append(Receipt(self._receipts, process, int(self.wall()), self.clock.seconds()))
         table = self.database.tables[process.table]
-        history = self.histories.get((process.table, table.key(message.device)))
+        place = process.table, table.key(message.device)
+        history = self.histories.get(place)
         if history is None:
             self.effects["unknown device"] += 1
+            self.strangers.setdefault(place, RowHistory(*place)).received(message)
         else:
             history.received(message)
             if message.is_refused:
@@ -245,12 +248,14 @@ class World:
         connection = next((connection for connection in connections if connection is not None), None)
         own = None
         if connection is None:
-            connection = own = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+            connection = own = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0)
         try:
             (owner,) = connection.execute("SELECT owner FROM spool").fetchone()
             rows = connection.execute("SELECT uuid, document, status FROM device_update").fetchall()
-        except sqlite3.OperationalError:  # a process was about to make it
-            return []
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return []  # a process was about to make it
         finally:
             if own is not None:
                 own.close()
