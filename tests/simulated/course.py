@@ -41,7 +41,7 @@ class Course(World):
             table = self.add_table(name, rows, tells_case=tells_case)
             table.closed.add("stone")
             self.histories[name, "stone"].is_closed = True
-        self.broker.speaks_5 = random.random() < 0.8
+        self.broker.speaks_5 = self.base.protocol == "5" or random.random() < 0.8
         self.broker.keeps_retained_back = random.random() < 0.5
         self.actions_left = random.randrange(20, 150)
         self.pace = random.choice((0.3, 1.0, 1.0, 3.0))

@@ -67,7 +67,7 @@ class PoisonedTable(MemoryTable):
             if self.key(update.uuid) in self.closed:
                 self._effects["row refused"] += 1
                 raise StoreRefused("trigger says no (1644)")
-            values = (update.document or b"").decode() + (update.status or "")
+            values = (update.document or b"").decode().partition('"x": ')[2] + (update.status or "")
             if DEADLY in values:
                 self._effects["connection ended by a value"] += 1
                 raise StoreUnavailable("Lost connection (2013)")
@@ -173,12 +173,14 @@ class Database:
         """What the table makes of it, at once: a result, or a failure."""
         before = dict(call.table.rows)
         results: list[Any] = []
+        self.world.note(call.process, call.name, call.uuids)
         getattr(call.table, call.name)(*call.arguments).addBoth(results.append)
         self.world.rows_changed(call, before)
         return results[0]
 
     def _answer(self, call: Call, result: Any) -> None:
         if call in call.process.calls:
+            self.world.note(call.process, call.name, "gets", result if not isinstance(result, Failure) else result.value)
             call.process.calls.remove(call)
             if not call.answer.called:
                 call.answer.callback(result)
