@@ -22,7 +22,7 @@ from typing import Any, NoReturn, TypeVar
 
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
@@ -385,10 +385,15 @@ class AiotMqttService(MultiService):
 
 async def _within(work: Deferred[Any], seconds: float, clock: Any) -> None:
     """Wait, and go on without it when it takes too long or fails: what follows must be stopped all the same."""
-    try:
-        await work.addTimeout(seconds, clock)
-    except Exception as error:
-        Logger().debug("stopping: {error!r}", error=error)
+    # A coroutine that is cancelled may go on for as long as it likes, and what it runs in fires only then.
+    over: Deferred[None] = Deferred()
+    timeout = clock.callLater(seconds, over.callback, None)
+    work.addErrback(lambda failure: Logger().debug("stopping: {error}", error=failure.getErrorMessage()))
+    await DeferredList([work, over], fireOnOneCallback=True)
+    if timeout.active():
+        timeout.cancel()
+    else:
+        work.cancel()
 
 
 def _broker_endpoint(settings: Settings, reactor: Any) -> IStreamClientEndpoint:

@@ -207,6 +207,8 @@ class Saver:
                     self._backlog.saved()
                 else:
                     self._counters.superseded += self._backlog.not_saved()
+            if self._path.state is not State.LOOKING:
+                return  # the process ends without having waited for this
             if looked.is_empty:
                 self._path.happens(DataPathEvents.found_nothing)
             else:

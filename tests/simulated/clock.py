@@ -68,8 +68,10 @@ class ProcessClock:
         return [call for call in self._calls if call.active()]
 
     def kill(self) -> None:
-        """Make none of the calls that are still to come, and none that is asked for later."""
+        """Make none of the calls that are still to come, and none that is asked for later.
+
+        They are kept: a coroutine that is collected runs its finally clauses, which one that is killed does not.
+        """
         self._grave = Clock()
         for call in self.getDelayedCalls():
-            call.cancel()
-        self._calls.clear()
+            self._clock.calls.remove(call)  # type: ignore[arg-type]

@@ -317,23 +317,25 @@ class Course(World):
         for process in self.processes[1:]:
             if not process.is_stopping:
                 process.stop()
-        if self.away.exists():
-            self._until(lambda: not any((self.mount / name).exists() for name in ("spool", "spool.2")), "to unmount")
-            self._swap_folder()
 
     def _converge(self) -> None:
         """Start the service for whatever is left on disk, and at last as it was in the beginning."""
-        for state in self.disk_contents():
-            owner = replace(self.base, table=state.table, prefix=state.prefix, zone=state.zone, has_spool=True)
-            if state.path.exists() and owner != self.base:
-                self._only(owner)
-                self._until(lambda: not state.path.exists(), f"{state.path} to be emptied")  # noqa: B023 it is waited for
+        self._empty_disk()
+        if self.away.exists():
+            self._only(self.base)
+            self._swap_folder()
+            self._empty_disk()
         self._only(self.base)
         self._until(lambda: self.processes[0].is_settled and not self.broker.holds, "all to be in the table")
-        if self.base.has_spool and self.disk_contents():
+        if self.disk_contents():
             raise Violation(f"left on disk: {self.disk_contents()}")
-        if self.broker.holds:
-            raise Violation("left in the broker")
+
+    def _empty_disk(self) -> None:
+        """Start the service for what is on disk, whatever it is set to."""
+        while found := [state for state in self.disk_contents() if state.path.parent == self.mount]:
+            state = found[0]
+            self._only(replace(self.base, table=state.table, prefix=state.prefix, zone=state.zone, has_spool=True))
+            self._until(lambda: not state.path.exists(), f"{state.path} to be emptied")  # noqa: B023 it is waited for
 
     def _only(self, variant: Variant) -> None:
         """Have one process run, set in a certain way."""

@@ -166,7 +166,6 @@ class Thread:
         if not self._jobs:
             return
         job, _ = self._jobs[0]
-        self._jobs.clear()
         fate = self._random.random()
         if fate < 0.3:
             return

@@ -144,6 +144,7 @@ class Process:
         self.is_dead = True
         self.world.note("ends", self)
         self.clock.kill()
+        self._kept = [*self.calls]  # as the clock keeps its calls
         for link in list(self.world.broker.links):
             if link.process is self:
                 link.process_died()
