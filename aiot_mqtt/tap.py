@@ -290,6 +290,9 @@ class AiotMqttService(MultiService):
             port=settings.mqtt_port,
             topic_prefix=settings.mqtt_topic_prefix,
             protocol=settings.mqtt_protocol,
+            # While another process of this service has the spool, the session is that one's, too: what this one
+            # received meanwhile would be older, by its turn, than what the other has acknowledged.
+            may_begin=self.writer.until_known,
             jitter=jitter,
         )
         children: list[Any] = [self.table, self.writer, self.subscriber]

@@ -108,6 +108,7 @@ class Database:
         self.tables: dict[str, PoisonedTable] = {}
         self.is_frozen = False
         self.rates = dict.fromkeys(FAULTS, 0.0)
+        self._was_odd = False
         self._limbo: list[Call] = []  # a COMMIT is on its way, and nobody waits for the answer
 
     def call(self, process: Process, name: str, arguments: tuple[Any, ...]) -> Deferred[Any]:
@@ -204,11 +205,17 @@ class Database:
         self._fail(call, StoreConflict("Deadlock found (1213)"))
 
     def _odd(self, call: Call) -> None:
-        if call.name != "write":
+        """The server has trouble of its own: either once, or with whatever it is asked to write."""
+        is_lasting = self.rates["odd"] == 1.0
+        if call.name == "why_no_times" and is_lasting:
+            self.world.clock.callLater(self.latency(), self._answer, call, "out of resources (1041)")
+        elif call.name != "write" or (self._was_odd and not is_lasting):
+            self._was_odd = False
             self._done(call)
-            return
-        self.world.effects["server's own trouble"] += 1
-        self._fail(call, StoreRefused("out of resources (1041)", is_certain=False))
+        else:
+            self._was_odd = True
+            self.world.effects["server's own trouble"] += 1
+            self._fail(call, StoreRefused("out of resources (1041)", is_certain=False))
 
     def _hang(self, call: Call) -> None:
         self.world.effects["database hangs"] += 1

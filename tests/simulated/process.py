@@ -91,6 +91,12 @@ class Process:
             self.world.received(message, self)
 
     @property
+    def is_blind(self) -> bool:
+        """Whether it has given up looking at its disk, and writes to the table all the same."""
+        saver = self.service.writer._saver
+        return saver is not None and saver._is_blind
+
+    @property
     def is_settled(self) -> bool:
         """Whether all that was received is in the table, and nothing on disk."""
         writer = self.service.writer

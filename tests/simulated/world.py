@@ -187,11 +187,12 @@ class World:
         self.dead.append(process)
         self.disk_changed()
 
-    def note_limits(self, process: Process, *, is_blind: bool = False) -> None:
+    def note_limits(self, process: Process) -> None:
         """What is on disk and not for this process to see, though its table is the one that it belongs in: what comes
         of it later is told from what is newer only by ``last_seen``, or not at all.
         """
         variant = process.variant
+        is_blind = process.is_blind
         for state in self.disk_contents():
             is_seen = (
                 state.path.parent == self.mount
@@ -202,6 +203,9 @@ class World:
             key = self.database.tables[state.table].key(state.uuid)
             if not is_seen and state.table == process.table and (state.table, key) in self.histories:
                 self.histories[state.table, key].known_limit = "a file that is not seen holds an older state"
+        if is_blind and len(self.processes) > 1:
+            for history in self.histories.values():
+                history.known_limit = "two processes, and nothing that keeps one of them out"
 
     def observe(self, event: Any) -> None:
         """See ``ILogObserver``."""
@@ -211,8 +215,6 @@ class World:
             self._fault = f"{line}: {event['log_failure'].getTraceback()}"
         elif line == log_lines.SPOOL_BLIND:
             self.effects["started without being able to look at the disk"] += 1
-            for process in self.processes:
-                self.note_limits(process, is_blind=True)
         elif line == log_lines.SPOOL_FOREIGN:
             self.effects["foreign file"] += 1
         elif line == log_lines.SPOOL_IN_USE:
@@ -280,6 +282,8 @@ class World:
             raise Violation(self._fault)
         for process in self.processes:
             process.check()
+            if process.is_blind:
+                self.note_limits(process)
         if self._is_unchecked:
             self._is_unchecked = False
             self._check_acknowledged()
