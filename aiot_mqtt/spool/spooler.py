@@ -114,17 +114,16 @@ class Spooler:
         call: Callable[..., Any],
         *arguments: object,
         line: str = log_lines.SPOOL_FAILED,
-        then: Callable[[], None] = lambda: None,
+        then: Callable[[], None] | None = None,
     ) -> Any:
         await self._turn.acquire()
         slow = self._clock.callLater(MAX_ANSWER_TIME, self._tell_slow)
         try:
-            result, error, self._held, self.is_empty = await self._run_in_thread(self._run, call, arguments)
+            result, error = await self._answer(self._run_in_thread(self._run, call, arguments), then)
         finally:
             if slow.active():
                 slow.cancel()
             self._turn.release()
-        then()
         if error is not None:
             self._counters.retries["spool"] += 1
             in_use = isinstance(error, SpoolInUse)
@@ -132,6 +131,24 @@ class Spooler:
             raise error
         self._outage.ended()
         return result
+
+    def _answer(
+        self, running: Deferred[Any], then: Callable[[], None] | None
+    ) -> Deferred[tuple[Any, SpoolError | None]]:
+        """What a call in the thread came to. With something to do ``then``, that is done even if nobody waits any more."""
+
+        def answered(answer: tuple[Any, SpoolError | None, Held, bool]) -> tuple[Any, SpoolError | None]:
+            result, error, self._held, self.is_empty = answer
+            if then is not None:
+                then()
+            return result, error
+
+        running.addCallback(answered)
+        if then is None:
+            return running
+        waiting: Deferred[tuple[Any, SpoolError | None]] = Deferred()
+        running.addBoth(lambda answer: None if waiting.called else waiting.callback(answer))
+        return waiting
 
     def _run(self, call: Callable[..., Any], arguments: Sequence[object]) -> tuple[Any, SpoolError | None, Held, bool]:
         """In the thread: a call, and what the spool holds after it, whether it failed or not."""
