@@ -9,11 +9,12 @@ import sys
 import time
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
+from random import random
 from typing import Any, TypeVar
 
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
@@ -46,9 +47,10 @@ from .process import (
     warn_of_settings,
 )
 from .settings.settings import ConfigError, Settings
+from .spool.disk import Disk
 from .spool.found import SpoolOwner
 from .spool.spool import Spool
-from .spool.spooler import Spooler
+from .spool.spooler import RunInThread, Spooler
 from .table.contract import StoreService
 from .table.mysql import DatabaseAddress, DeviceTable
 from .telemetry import log_lines
@@ -123,14 +125,22 @@ class AiotMqttService(MultiService):
         *,
         table: StoreService | None = None,
         is_trial: bool = False,
+        endpoint: IStreamClientEndpoint | None = None,
+        disk: Disk | None = None,
+        run_in_spool_thread: RunInThread | None = None,
         wall_clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random,
     ) -> None:
         """
         :param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic.
         :param stop_began: told, when stopping begins, how many seconds it may take.
         :param table: written instead of the table that the settings name; its ``str`` is what log lines call it.
         :param is_trial: with the settings of ``for_trial``, and no kept session.
+        :param endpoint: dialled instead of the broker that the settings name.
+        :param disk: where the spool's files are.
+        :param run_in_spool_thread: runs the spool's calls; None: in a thread of their own.
         :param wall_clock: seconds since the epoch.
+        :param jitter: seconds added to each delay between attempts at broker and database.
         """
         super().__init__()
         self._stop_began = stop_began
@@ -163,6 +173,7 @@ class AiotMqttService(MultiService):
             committed_times=committed_times,
         )
         self._spool_threads: ThreadPool | None = None
+        self._has_own_thread = run_in_spool_thread is None
         self._spooler: Spooler | None = None
         if settings.spool_file:
             owner = SpoolOwner(
@@ -173,8 +184,9 @@ class AiotMqttService(MultiService):
                 topic_prefix=settings.mqtt_topic_prefix,
                 time_zone=str(settings.db_timezone),
             )
-            spool = Spool(Path(settings.spool_file).absolute(), owner)
-            self._spooler = Spooler(spool, self._run_in_spool_thread, self.counters, reactor)
+            spool = Spool(Path(settings.spool_file).absolute(), owner, disk)
+            run_in_thread = run_in_spool_thread or self._run_in_spool_thread
+            self._spooler = Spooler(spool, run_in_thread, self.counters, reactor)
         self.writer = Writer(
             self.table,
             pending,
@@ -187,6 +199,7 @@ class AiotMqttService(MultiService):
             window_exceeded=lambda: self.subscriber.pause_reading(),  # noqa: PLW0108 it is made below
             database=str(table or address),
             table_described=self.ingest.table_described,
+            jitter=jitter,
         )
         if committed_times is not None:
             self.writer.add_listener(committed_times)
@@ -194,7 +207,7 @@ class AiotMqttService(MultiService):
         session = f"{settings.mqtt_client_id} {settings.mqtt_broker}:{settings.mqtt_port}"
         self._kept_session = KeptSession(session_file(settings), session, lambda: self.counters.received, wall_clock)
         self.subscriber = Subscriber(
-            broker_endpoint(settings, reactor),
+            endpoint or broker_endpoint(settings, reactor),
             ConnectOptions(
                 client_id=settings.mqtt_client_id,
                 username=settings.mqtt_username,
@@ -211,6 +224,10 @@ class AiotMqttService(MultiService):
             topic_prefix=settings.mqtt_topic_prefix,
             protocol=settings.mqtt_protocol,
             kept_session=None if is_trial else self._kept_session,
+            # While another process of this service has the spool, the session is that one's, too: what this one
+            # received meanwhile would be older, by its turn, than what the other has acknowledged.
+            may_begin=self.writer.until_known,
+            jitter=jitter,
         )
         children: list[Any] = [self.table, self.writer, self.subscriber]
         if settings.heartbeat_timeout:
@@ -253,7 +270,7 @@ class AiotMqttService(MultiService):
             self._log.info(log_lines.TRIAL, client_id=self._settings.mqtt_client_id)
         elif self._spooler is None:
             self._log.warn(log_lines.SPOOL_OFF, window=self._settings.mqtt_receive_maximum)
-        if self._spooler is not None:
+        if self._spooler is not None and self._has_own_thread:
             # A thread of its own: those of the reactor may all be in name look-ups that hang.
             self._spool_threads = ThreadPool(0, 1, "spool")
             self._spool_threads.start()
@@ -286,7 +303,7 @@ class AiotMqttService(MultiService):
         self._kept_session.end()
         if self._spooler is not None:
             await _within(self._spooler.close(), 0.1, self._reactor)
-            assert self._spool_threads is not None
+        if self._spool_threads is not None:
             self._spool_threads.stop()
         self._log_figures()
         spooled = self.writer.spooled
@@ -309,10 +326,15 @@ class AiotMqttService(MultiService):
 
 async def _within(work: Deferred[Any], seconds: float, clock: Any) -> None:
     """Wait, and go on without it when it takes too long or fails: what follows must be stopped all the same."""
-    try:
-        await work.addTimeout(seconds, clock)
-    except Exception as error:
-        Logger().debug("stopping: {error!r}", error=error)
+    # A coroutine that is cancelled may go on for as long as it likes, and what it runs in fires only then.
+    over: Deferred[None] = Deferred()
+    timeout = clock.callLater(seconds, over.callback, None)
+    work.addErrback(lambda failure: Logger().debug("stopping: {error}", error=failure.getErrorMessage()))
+    await DeferredList([work, over], fireOnOneCallback=True)
+    if timeout.active():
+        timeout.cancel()
+    else:
+        work.cancel()
 
 
 def broker_endpoint(settings: Settings, reactor: Any) -> IStreamClientEndpoint:

@@ -141,7 +141,10 @@ class PacketReader:
         size = packet_end - payload_at
         if size <= self._max_payload:
             return False
-        self._receiver.oversized_publish_received(topic, size, packet_id, self._max_payload)
+        if first & 1:  # of a retained one nobody looks at the payload
+            self._receiver.publish_received(topic, b"", packet_id, True)
+        else:
+            self._receiver.oversized_publish_received(topic, size, packet_id, self._max_payload)
         return True
 
 

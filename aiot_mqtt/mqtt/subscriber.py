@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from random import random
 from typing import cast
@@ -88,12 +88,14 @@ class Subscriber(Service):
         topic_prefix: str = "devices",
         protocol: str = "auto",
         kept_session: KeptSession | None = None,
+        may_begin: Callable[[], Awaitable[None]] | None = None,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
         :param host: with ``port``, what log lines call the broker.
         :param protocol: ``auto``, ``5`` or ``3.1.1``.
         :param kept_session: told of connections; None where no session is kept.
+        :param may_begin: waited for, once, before the first connection.
         :param jitter: seconds added to each delay between attempts.
         """
         self._endpoint = endpoint
@@ -106,6 +108,7 @@ class Subscriber(Service):
         self._kept_session = kept_session
         # 29, because the jitter comes on top and no wait should exceed 30 s.
         self._backoff = backoffPolicy(1.0, 29.0, 2.0, jitter)
+        self._may_begin = may_begin
         self._outage = Outage(self._log, clock, log_lines.MQTT_STILL_DOWN, log_lines.MQTT_BACK)
         self._connection: MqttConnection | None = None
         self._work: Deferred[None] | None = None
@@ -162,6 +165,8 @@ class Subscriber(Service):
         return finished
 
     async def _stay_subscribed(self) -> None:
+        if self._may_begin is not None:
+            await self._may_begin()
         failures = short_sessions = 0  # in a row
         while self.running:
             try:

@@ -120,20 +120,17 @@ class Spooler:
         *arguments: object,
         line: str = log_lines.SPOOL_FAILED,
         outage: Outage | None = None,
-        then: Callable[[], None] = lambda: None,
+        then: Callable[[], None] | None = None,
     ) -> Any:
         outage = outage or self._looking
         await self._turn.acquire()
         slow = self._clock.callLater(MAX_ANSWER_TIME, self._tell_slow)
         try:
-            result, error, cannot_keep, self._held, self.is_empty = await self._run_in_thread(
-                self._run, call, arguments
-            )
+            result, error, cannot_keep = await self._answer(self._run_in_thread(self._run, call, arguments), then)
         finally:
             if slow.active():
                 slow.cancel()
             self._turn.release()
-        then()
         if error is not None:
             self._counters.retries["spool"] += 1
             in_use = isinstance(error, SpoolInUse)
@@ -146,6 +143,26 @@ class Spooler:
             self._keeping.ended()
         self._cannot_keep = cannot_keep
         return result
+
+    def _answer(
+        self, running: Deferred[Any], then: Callable[[], None] | None
+    ) -> Deferred[tuple[Any, SpoolError | None, str | None]]:
+        """What a call in the thread came to. What is to be done ``then`` is done even if nobody waits any more."""
+
+        def answered(
+            answer: tuple[Any, SpoolError | None, str | None, Held, bool],
+        ) -> tuple[Any, SpoolError | None, str | None]:
+            result, error, cannot_keep, self._held, self.is_empty = answer
+            if then is not None:
+                then()
+            return result, error, cannot_keep
+
+        running.addCallback(answered)
+        if then is None:
+            return running
+        waiting: Deferred[tuple[Any, SpoolError | None, str | None]] = Deferred()
+        running.addBoth(lambda answer: None if waiting.called else waiting.callback(answer))
+        return waiting
 
     def _run(
         self, call: Callable[..., Any], arguments: Sequence[object]

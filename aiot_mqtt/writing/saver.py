@@ -97,8 +97,11 @@ class Saver:
     async def stop(self) -> None:
         """Save what is left, and look after it no more."""
         try:
-            while self._work is not None and self._path.state is not State.STOPPED:
-                await self._work
+            # A save that has just begun is told of by the state before it is known here as work.
+            while self._work is not None or self._path.state is State.SAVING:
+                if self._path.state is State.STOPPED:
+                    break
+                await (self._work or self._path.changed())
             if self._can_save and self._backlog.needs_saving:
                 await self._save()
         finally:
@@ -204,6 +207,8 @@ class Saver:
                     self._backlog.saved()
                 else:
                     self._counters.superseded += self._backlog.not_saved()
+            if self._path.state is not State.LOOKING:
+                return  # the process ends without having waited for this
             if looked.is_empty:
                 self._path.happens(DataPathEvents.found_nothing)
             else:

@@ -80,14 +80,11 @@ class Settlement:
     async def write(self, updates: Sequence[DeviceUpdate]) -> Written:
         """See ``bad_rows.Table``."""
         try:
-            written = await self._store.write(updates, self._unless_heard_until)
+            return await self._store.write(updates, self._unless_heard_until)
         except StoreUnavailable as error:
             if len(updates) == 1 and self._is_lost_too_often(updates[0]):
                 raise StoreRefused(str(error), is_certain=False) from error
             raise
-        if len(updates) > 1 or updates[0].document is not None:
-            self._lost_alone = ("", 0)
-        return written
 
     async def why_no_times(self, update: DeviceUpdate) -> str | None:
         """See ``bad_rows.Table``."""
@@ -96,6 +93,7 @@ class Settlement:
     async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: Refusal | None) -> None:
         """See ``bad_rows.Table``."""
         self._database_answered()
+        self._lost_alone = ("", 0)  # not before: an update without one of its values may well go through
         if self._is_spooled:
             self._outcomes.append((updates, written, refusal))
             return

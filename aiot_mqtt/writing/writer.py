@@ -142,6 +142,10 @@ class Writer(Service):
         """
         return self._is_described and not self._retry.is_failing and self._path.state is State.DIRECT
 
+    async def until_known(self) -> None:
+        """Wait until it is known what is on disk, so that what is received can go somewhere."""
+        await self._path.until_known()
+
     def take_peak(self) -> int:
         """The most PUBLISH packets that were unacknowledged at one time since the last call."""
         peak, self._peak = self._peak, 0

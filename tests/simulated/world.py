@@ -1,0 +1,406 @@
+"""Everything around the service: what a seed lets happen, and what must hold after every step."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from twisted.logger import globalLogPublisher
+
+from aiot_mqtt.devices.update import table_time
+from aiot_mqtt.table.memory import Row
+from aiot_mqtt.telemetry import log_lines
+
+from .broker import Broker
+from .clock import SimulatedClock
+from .database import Call, Database, PoisonedTable, differences
+from .disk import DiskWeather
+from .messages import Message, Receipt, RowHistory, Violation
+from .process import Process, Variant
+
+BEGINNING = 1_795_400_000  # s since the epoch
+ROUNDING = 3.0  # s by which silence may be told too long: whole seconds, and steps of the clock that are let pass
+INITIAL = Row()
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """What a file of the spool says of one device."""
+
+    path: Path
+    table: str
+    prefix: str
+    zone: str
+    uuid: str
+    document: str | None
+    status: str | None
+
+
+class World:
+    """Broker, database, disk and clocks, and the processes among them."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.seed = seed
+        self.random = self.random_for("course")
+        self.effects: Counter[str] = Counter()
+        self.trace: list[str] = []
+        self.clock = SimulatedClock(self.random_for("clock"))
+        self.slowness = self.random.choice((0.0, 0.1, 1.0, 1.0, 3.0))
+        self.wall_offset = 0.0
+        self.mount, self.away = folder / "disk", folder / "away"
+        self.mount.mkdir(parents=True)
+        self.spool_path = self.mount / "spool"
+        self.disk = DiskWeather(self, self.random_for("disk"))
+        self.database = Database(self, self.random_for("database"))
+        self.broker = Broker(self, self.random_for("broker"))
+        self.histories: dict[tuple[str, str], RowHistory] = {}
+        self.strangers: dict[tuple[str, str], RowHistory] = {}
+        self.by_value: dict[tuple[str, str], list[Message]] = {}
+        self.processes: list[Process] = []
+        self.dead: list[Process] = []  # kept: a coroutine that is collected runs what one that is killed does not
+        self.published = 0
+        self._receipts = 0
+        self._disk_contents: list[OnDisk] | None = None
+        self._is_unchecked = False
+        self._fault: str | None = None
+
+    def random_for(self, name: str) -> Random:
+        """Numbers that nothing else draws from, so that one thing more here changes little there."""
+        return Random(f"{self.seed} {name} {len(self.dead) if hasattr(self, 'dead') else 0}")
+
+    def wall(self) -> float:
+        """The wall clock, which may be set."""
+        return BEGINNING + self.clock.seconds() + self.wall_offset
+
+    def note(self, what: str, *details: object) -> None:
+        """Add to the trace."""
+        self.trace.append(f"{self.clock.seconds():9.3f} {what} {' '.join(map(str, details))}")
+
+    # What happens to messages.
+
+    def add_table(self, name: str, uuids: list[str], *, tells_case: bool) -> PoisonedTable:
+        """A table with rows."""
+        table = self.database.tables[name] = PoisonedTable(uuids, self.effects, tells_case=tells_case)
+        for key in table.rows:
+            self.histories[name, key] = RowHistory(name, key)
+        return table
+
+    def add_row(self, name: str, uuid: str) -> None:
+        """Somebody adds a device."""
+        table = self.database.tables[name]
+        key = table.key(uuid)
+        table.rows[key] = INITIAL
+        history = self.histories[name, key] = self.strangers.pop((name, key), RowHistory(name, key))
+        history.added_at = self.published
+        self.note("row added", name, uuid)
+
+    def publish(self, message: Message) -> None:
+        """A device publishes."""
+        for column in ("document", "status"):
+            if (value := getattr(message, column)) is not None:
+                self.by_value.setdefault((column, value), []).append(message)
+        self.note("PUBLISH", message, "" if self.broker.publish(message) else "(lost)")
+
+    def received(self, message: Message, process: Process) -> None:
+        """A PUBLISH is handed to a process."""
+        self.note("received", message, "by", process)
+        if message.retain:
+            self.effects["retained"] += 1
+            return
+        if message.prefix != process.variant.prefix:
+            self.effects["foreign topic"] += 1
+            return
+        self._receipts += 1
+        message.receipts.append(Receipt(self._receipts, process, int(self.wall()), self.clock.seconds()))
+        table = self.database.tables[process.table]
+        place = process.table, table.key(message.device)
+        history = self.histories.get(place)
+        if history is None:
+            self.effects["unknown device"] += 1
+            self.strangers.setdefault(place, RowHistory(*place)).received(message)
+        else:
+            history.received(message)
+            if message.is_refused:
+                self.effects["payload refused, device heard"] += 1
+            if not message.qos:
+                self.effects["QoS 0"] += 1
+
+    def acknowledged(self, message: Message, process: Process) -> None:
+        """A process sends a PUBACK."""
+        self.note("PUBACK", message, "by", process)
+        self._is_unchecked = True
+        if not message.retain and message.prefix == process.variant.prefix:
+            message.acknowledged_by = process
+
+    def comes_again(self, message: Message) -> None:
+        """A broker is about to hand a message over once more."""
+        if message.acknowledged_by is not None:
+            self.effects["lost PUBACK"] += 1
+            message.acknowledged_by = None
+
+    def rows_changed(self, call: Call, before: dict[str, Row]) -> None:
+        """A call was done."""
+        table = call.process.table
+        for key, row in call.table.rows.items():
+            if row == (old := before.get(key, INITIAL)):
+                continue
+            self._is_unchecked = True
+            history = self.histories[table, key]
+            changes = differences(old, row)
+            self.note("row", history.name, call.process, call.name, changes, row.is_online, row.last_seen)
+            for column, value in changes.items():
+                history.holds(column, value)
+            if history.is_closed:
+                raise Violation(f"{history.name} takes no updates, and was changed")
+            if call.name != "write":
+                self._check_silence(history, call)
+
+    def _check_silence(self, history: RowHistory, call: Call) -> None:
+        """A sweep has set a device offline."""
+        self.effects["set offline"] += 1
+        since = call.made_at - call.process.variant.timeout + ROUNDING
+        for message in history.messages:
+            for receipt in message.receipts:
+                if receipt.process is call.process and since < receipt.monotonic <= call.made_at:
+                    raise Violation(f"{history.name} is set offline, though {message} was heard at {receipt.monotonic}")
+
+    # Processes.
+
+    def start(self, variant: Variant) -> Process:
+        """Start the service."""
+        process = Process(self, variant, len(self.dead) + len(self.processes) + 1)
+        self.processes.append(process)
+        self.note("started", process, variant)
+        self.note_limits(process)
+        return process
+
+    def process_ended(self, process: Process) -> None:
+        """It is gone."""
+        self.processes.remove(process)
+        self.dead.append(process)
+        self.disk_changed()
+
+    def note_limits(self, process: Process) -> None:
+        """What is on disk and not for this process to see, though its table is the one that it belongs in: what comes
+        of it later is told from what is newer only by ``last_seen``, or not at all.
+        """
+        variant = process.variant
+        is_blind = process.is_blind
+        for state in self.disk_contents():
+            is_seen = (
+                state.path.parent == self.mount
+                and not is_blind
+                and variant.has_spool
+                and (variant.table, variant.prefix, variant.zone) == (state.table, state.prefix, state.zone)
+            )
+            key = self.database.tables[state.table].key(state.uuid)
+            if not is_seen and state.table == process.table and (state.table, key) in self.histories:
+                self.histories[state.table, key].known_limit = "a file that is not seen holds an older state"
+        if is_blind and len(self.processes) > 1:
+            for history in self.histories.values():
+                history.known_limit = "two processes, and nothing that keeps one of them out"
+
+    def observe(self, event: Any) -> None:
+        """See ``ILogObserver``."""
+        line = str(event.get("log_format"))
+        self.note("log", line[:40].replace("\n", " "))
+        if "log_failure" in event:
+            self._fault = f"{line}: {event['log_failure'].getTraceback()}"
+        elif line == log_lines.SPOOL_BLIND:
+            self.effects["started without being able to look at the disk"] += 1
+        elif line == log_lines.SPOOL_FOREIGN:
+            self.effects["foreign file"] += 1
+        elif line == log_lines.SPOOL_IN_USE:
+            self.effects["spool locked by another process"] += 1
+        elif line == log_lines.SPOOL_FOUND:
+            self.effects["file found"] += 1
+
+    # The disk.
+
+    def disk_changed(self) -> None:
+        """What is on disk may be something else."""
+        self._disk_contents = None
+        self._is_unchecked = True
+
+    def disk_contents(self) -> list[OnDisk]:
+        """All that is in files of the spool, wherever they are."""
+        if self._disk_contents is None:
+            self._disk_contents = [
+                state
+                for folder in (self.mount, self.away)
+                for name in ("spool", "spool.2")
+                for state in self._read(folder / name)
+            ]
+        return self._disk_contents
+
+    def _read(self, path: Path) -> list[OnDisk]:
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return []
+        identity = (found.st_dev, found.st_ino)
+        connections = [process.disk.connection_to(identity) for process in self.processes]
+        connection = next((connection for connection in connections if connection is not None), None)
+        own = None
+        if connection is None:
+            connection = own = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0)
+        try:
+            (owner,) = connection.execute("SELECT owner FROM spool").fetchone()
+            rows = connection.execute("SELECT uuid, document, status FROM device_update").fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return []  # a process was about to make it
+        finally:
+            if own is not None:
+                own.close()
+        whose = json.loads(owner)
+        return [
+            OnDisk(
+                path,
+                whose["table"],
+                whose["topic_prefix"],
+                whose["time_zone"],
+                uuid,
+                document and document.decode(),
+                status,
+            )
+            for uuid, document, status in rows
+        ]
+
+    # What must hold.
+
+    def step(self) -> None:
+        """One call, and then a look at everything.
+
+        :raises Violation: a promise is broken.
+        """
+        if not self.clock.step():
+            raise Violation("nothing is to come any more")
+        if self._fault is not None:
+            raise Violation(self._fault)
+        for process in self.processes:
+            process.check()
+            if process.is_blind:
+                self.note_limits(process)
+        if self._is_unchecked:
+            self._is_unchecked = False
+            self._check_acknowledged()
+
+    def _check_acknowledged(self) -> None:
+        """What was acknowledged is in the table or on disk, or something newer is, or it was refused."""
+        for (table_name, key), history in self.histories.items():
+            if history.is_closed or history.known_limit is not None:
+                continue
+            row = self.database.tables[table_name].rows[key]
+            for column, value in (("document", row.last_report_data), ("status", row.device_status)):
+                newest = history.newest(column, acknowledged=True)
+                if newest is None or value == getattr(newest, column) or self._number(column, value) > newest.number:
+                    continue
+                if history.is_poisoned_after(column, newest.number) or self._is_on_disk(
+                    table_name, key, column, newest
+                ):
+                    continue
+                raise Violation(f"{newest} was acknowledged by {newest.acknowledged_by}, and is nowhere")
+
+    def _number(self, column: str, value: str | None) -> int:
+        if value is None:
+            return 0
+        return max((message.number for message in self.by_value.get((column, value), ())), default=0)
+
+    def _is_on_disk(self, table: str, key: str, column: str, newest: Message) -> bool:
+        own_key = self.database.tables[table].key
+        return any(
+            self._number(column, getattr(state, column)) >= newest.number
+            for state in self.disk_contents()
+            if state.table == table and own_key(state.uuid) == key
+        )
+
+    def check_rows(self) -> None:
+        """At the end: every row is what processing each delivered message once, in order, leaves.
+
+        :raises Violation: one is not.
+        """
+        for (table, key), history in self.histories.items():
+            row = self.database.tables[table].rows[key]
+            if history.is_closed:
+                if row != INITIAL:
+                    raise Violation(f"{history.name} takes no updates, and is {row}")
+            elif history.known_limit is not None:
+                self.effects["row within a known limit"] += 1
+            else:
+                self.effects["row checked"] += 1
+                self._check_value(history, "document", row.last_report_data, INITIAL.last_report_data)
+                self._check_value(history, "status", row.device_status, INITIAL.device_status)
+                self._check_online(history, row)
+                self._check_time(history, "last_seen", row.last_seen)
+                self._check_time(history, "last_heartbeat", row.last_heartbeat)
+
+    def _check_value(self, history: RowHistory, column: str, value: str | None, initial: str | None) -> None:
+        certain = history.newest(column, acknowledged=True)
+        number = 0 if certain is None else certain.number
+        may_be = {initial if certain is None else getattr(certain, column)}
+        is_poisoned = history.is_poisoned_after(column, number)
+        for message in history.messages:
+            if message.poison != column and (message.number > number or is_poisoned):
+                may_be.add(getattr(message, column))
+        if is_poisoned:
+            may_be.add(initial)
+        if value not in may_be:
+            raise Violation(f"{history.name}.{column} is {value}, not one of {may_be}")
+
+    def _certain_receipt(self, history: RowHistory, messages: list[Message]) -> Receipt | None:
+        """The last receipt of what was acknowledged."""
+        receipts = [
+            receipt
+            for message in messages
+            if history.is_acknowledged(message) and message.number > history.added_at
+            for receipt in message.receipts[-1:]
+        ]
+        return max(receipts, key=lambda receipt: receipt.place, default=None)
+
+    def _check_online(self, history: RowHistory, row: Row) -> None:
+        certain = self._certain_receipt(history, history.messages)
+        place = 0 if certain is None else certain.place
+        may_be = {False} if certain is None else set()
+        silent = self.clock.seconds()
+        for message in history.messages:
+            for receipt in message.receipts:
+                if receipt.place >= place:
+                    may_be.add(message.is_online)
+                silent = min(silent, self.clock.seconds() - receipt.monotonic)
+        timeouts = [process.variant.timeout for process in (*self.processes, *self.dead) if process.variant.timeout]
+        if timeouts and silent >= min(timeouts) - ROUNDING:
+            may_be.add(False)
+        if row.is_online not in may_be:
+            raise Violation(f"{history.name}.is_online is {row.is_online}")
+
+    def _check_time(self, history: RowHistory, column: str, value: str | None) -> None:
+        messages = [message for message in history.messages if column == "last_seen" or message.kind == "heartbeat"]
+        certain = self._certain_receipt(history, messages)
+        place = 0 if certain is None else certain.place
+        may_be: set[str | None] = {None} if certain is None else set()
+        for message in messages:
+            for receipt in message.receipts:
+                lag = 0 if certain is None else certain.wall - receipt.wall
+                if receipt.place >= place or 0 <= lag < receipt.process.variant.resolution:
+                    may_be.add(table_time(receipt.wall, ZoneInfo(receipt.process.variant.zone)))
+        if value not in may_be:
+            raise Violation(f"{history.name}.{column} is {value}, not one of {sorted(map(str, may_be))}")
+
+    def watch(self) -> None:
+        """Listen to the log."""
+        globalLogPublisher.addObserver(self.observe)
+
+    def end(self) -> None:
+        """Let nothing go on."""
+        globalLogPublisher.removeObserver(self.observe)
+        for process in list(self.processes):
+            process.die()
