@@ -187,9 +187,11 @@ class Saver:
     async def _look_until_known(self) -> None:
         """Look at the disk until it tells what is there, and what became of a save that failed."""
         began = self._clock.seconds()
-        if self._failed_at is not None:
-            await deferLater(self._clock, max(0.0, self._failed_at + RETRY_DELAY - began))
         while self._path.state is State.LOOKING:
+            # In the loop, because a disk that can be looked at may fail again before this is left.
+            if self._failed_at is not None and (wait := self._failed_at + RETRY_DELAY - self._clock.seconds()) > 0:
+                await deferLater(self._clock, wait)
+                continue
             try:
                 looked = await self._spooler.look(is_late=self._was_known or self._is_blind)
             except SpoolError as error:

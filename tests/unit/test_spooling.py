@@ -29,7 +29,7 @@ from aiot_mqtt.table.memory import MemoryTable
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
-from aiot_mqtt.writing import chunk_size
+from aiot_mqtt.writing import chunk_size, saver
 from aiot_mqtt.writing.saver import MAX_IN_MEMORY
 from aiot_mqtt.writing.writer import Writer
 from tests.faulty_disk import BROKEN, FORBIDDEN, FULL, READ_ONLY, FaultyDisk
@@ -647,6 +647,7 @@ class AnyOrderTests(UnsyncedTestCase):
         """Run some; returns how many heartbeats were not written."""
         self.courses = []
         for seed in range(300):
+            self.patch(saver, "START_PATIENCE", 1e9)  # a disk that nobody could look at is another subject
             for name in ("USUAL", "FEWEST_AT_FIRST", "MAX_ROWS"):
                 self.patch(chunk_size, name, (1, 2, 3, 1000)[seed % 4])
             self.courses.append(course := Course(seed, Path(self.mktemp()), resolution))
