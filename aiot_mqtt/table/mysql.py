@@ -47,6 +47,8 @@ CONNECT_TIMEOUT = 10  # s
 # A server that says nothing for this long is given up. Above innodb_lock_wait_timeout, and with WAIT_TIMEOUT still
 # under 90 s: so long a batch is delayed when a connection was cut between UPDATE and COMMIT.
 READ_TIMEOUT = 20  # s
+# Not more often is the table looked at because of one number: a trigger may say it of each row of some device.
+LOOK_APART = 1  # s
 LOOK_AGAIN = 60  # s
 
 _IS_SILENT = "(last_seen < %s OR last_seen IS NULL OR last_seen > %s)"
@@ -98,6 +100,7 @@ class DeviceTable(Service):
         self._shape: TableShape | None = None
         self._is_doubtful = False  # the shape: something was refused that need not be about a value
         self._looked = 0.0  # at the table, in seconds of the monotonic clock
+        self._looked_for = (0, 0.0)  # an error's number, and when that was
         self._refusal = ""  # the last one's words
         self._written: dict[str, None] = {}  # devices with a row, the one that was written last at the end
         tls: dict[str, Any] = {"ssl": address.tls} if address.tls else {"ssl_disabled": True}
@@ -204,6 +207,14 @@ class DeviceTable(Service):
                     return shape
             return self._read_shape(cursor)
 
+    def _may_be_the_shape(self, number: int) -> bool:
+        """Whether an error may be about what is known of the table, and was not looked into just now."""
+        before, looked = self._looked_for
+        if number not in ABOUT_THE_SHAPE or (number == before and time.monotonic() - looked < LOOK_APART):
+            return False
+        self._looked_for = (number, time.monotonic())
+        return True
+
     def _write(self, connection: Any, updates: Sequence[DeviceUpdate], heard_until: str | None) -> Written:
         if not updates:
             return Written()
@@ -211,7 +222,7 @@ class DeviceTable(Service):
         try:
             written = write_updates(connection, shape, updates, self._most_bytes, heard_until)
         except pymysql.err.Error as error:
-            if not connection.open or error_number(error) not in ABOUT_THE_SHAPE:
+            if not connection.open or not self._may_be_the_shape(error_number(error)):
                 raise
             connection.rollback()
             with connection.cursor() as cursor:
@@ -276,7 +287,7 @@ class DeviceTable(Service):
                 return lost
 
         meant = meaning(error, None if connection is None else is_harmless_refused)
-        if isinstance(meant, StoreMisconfigured | StoreUnavailable) or error_number(error) in ABOUT_THE_SHAPE:
+        if isinstance(meant, StoreMisconfigured | StoreUnavailable):
             self._shape = None
         elif isinstance(meant, StoreRefused):
             self._refusal = str(meant)
