@@ -48,16 +48,23 @@ STEPS = {
     ),
     "sql": Step(
         "make the SQL",
-        ("aiot_mqtt.table.statements:update_statements", "aiot_mqtt.table.statements:_literals"),
+        (
+            "aiot_mqtt.table.statements:update_statements",
+            "aiot_mqtt.table.statements:_literals",
+            "aiot_mqtt.table.mysql:DeviceTable._write",
+        ),
         "aiot_mqtt.table.mysql:DeviceTable._write",
         in_thread=True,
     ),
     "update": Step(
-        "UPDATE", ("aiot_mqtt.table.mysql:DeviceTable._write",), "pymysql.cursors:Cursor.execute", in_thread=True
+        "UPDATE",
+        ("aiot_mqtt.table.transaction:write_updates",),
+        "pymysql.connections:Connection.query",
+        in_thread=True,
     ),
     "commit": Step(
         "COMMIT",
-        ("aiot_mqtt.table.pool:ConnectionPool._runWithConnection",),
+        ("aiot_mqtt.table.pool:ConnectionPool._runWithConnection", "aiot_mqtt.table.pool:ConnectionPool._attempt"),
         "pymysql.connections:Connection.commit",
         in_thread=True,
     ),

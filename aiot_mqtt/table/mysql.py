@@ -32,7 +32,7 @@ from .contract import (
     TableDescription,
     Written,
 )
-from .errors import ABOUT_THE_SHAPE, error_number, error_words, meaning
+from .errors import ABOUT_THE_SHAPE, error_number, meaning
 from .matching import same_characters
 from .pool import ConnectionPool
 from .session import LOCK_WAIT_TIMEOUT, SHORT_LOCK_WAIT_TIMEOUT, open_session, try_harmless
@@ -47,8 +47,8 @@ CONNECT_TIMEOUT = 10  # s
 # A server that says nothing for this long is given up. Above innodb_lock_wait_timeout, and with WAIT_TIMEOUT still
 # under 90 s: so long a batch is delayed when a connection was cut between UPDATE and COMMIT.
 READ_TIMEOUT = 20  # s
-# An update whose connection ends so often in a row, each time before the server answered, is what ends it.
-MOST_ENDS = 3
+# Not more often is the table looked at because of one number: a trigger may say it of each row of some device.
+LOOK_APART = 1  # s
 LOOK_AGAIN = 60  # s
 
 _IS_SILENT = "(last_seen < %s OR last_seen IS NULL OR last_seen > %s)"
@@ -100,9 +100,9 @@ class DeviceTable(Service):
         self._shape: TableShape | None = None
         self._is_doubtful = False  # the shape: something was refused that need not be about a value
         self._looked = 0.0  # at the table, in seconds of the monotonic clock
+        self._looked_for = (0, 0.0)  # an error's number, and when that was
         self._refusal = ""  # the last one's words
         self._written: dict[str, None] = {}  # devices with a row, the one that was written last at the end
-        self._ended: tuple[object, int] = (None, 0)  # the update that was sent when a connection ended, how often
         tls: dict[str, Any] = {"ssl": address.tls} if address.tls else {"ssl_disabled": True}
         self._pool_arguments = dict(
             recycle=pool_recycle,
@@ -207,6 +207,14 @@ class DeviceTable(Service):
                     return shape
             return self._read_shape(cursor)
 
+    def _may_be_the_shape(self, number: int) -> bool:
+        """Whether an error may be about what is known of the table, and was not looked into just now."""
+        before, looked = self._looked_for
+        if number not in ABOUT_THE_SHAPE or (number == before and time.monotonic() - looked < LOOK_APART):
+            return False
+        self._looked_for = (number, time.monotonic())
+        return True
+
     def _write(self, connection: Any, updates: Sequence[DeviceUpdate], heard_until: str | None) -> Written:
         if not updates:
             return Written()
@@ -214,11 +222,7 @@ class DeviceTable(Service):
         try:
             written = write_updates(connection, shape, updates, self._most_bytes, heard_until)
         except pymysql.err.Error as error:
-            if not connection.open:
-                if len(updates) == 1:
-                    self._connection_ended(updates[0], error)
-                raise
-            if error_number(error) not in ABOUT_THE_SHAPE:
+            if not connection.open or not self._may_be_the_shape(error_number(error)):
                 raise
             connection.rollback()
             with connection.cursor() as cursor:
@@ -228,7 +232,6 @@ class DeviceTable(Service):
         return written
 
     def _remember(self, updates: Sequence[DeviceUpdate], written: Written) -> None:
-        self._ended = (None, 0)
         remembered = self._written
         for update in updates[-MOST_OTHERS:]:
             if update.uuid not in written.unknown:
@@ -236,21 +239,6 @@ class DeviceTable(Service):
                 remembered[update.uuid] = None
         while len(remembered) > MOST_OTHERS + 1:  # one may be the device itself
             del remembered[next(iter(remembered))]
-
-    def _connection_ended(self, update: DeviceUpdate, error: Exception) -> None:
-        """Note that the server ended the connection instead of answering; not that it was silent for too long.
-
-        :raises StoreRefused: it does so each time.
-        """
-        if isinstance(error.__context__, TimeoutError):
-            return
-        sent = (update.uuid, update.document is None, update.status is None)
-        ends = self._ended[1] + 1 if self._ended[0] == sent else 1
-        self._ended = (sent, ends)
-        if ends >= MOST_ENDS:
-            self._ended = (None, 0)
-            reason = f"the connection ends each time that this is sent: {error_words(error)}"
-            raise StoreRefused(reason, is_certain=False) from error
 
     def _why_no_times(self, connection: Any, update: DeviceUpdate) -> str | None:
         shape = self._present_shape(connection)
@@ -299,7 +287,7 @@ class DeviceTable(Service):
                 return lost
 
         meant = meaning(error, None if connection is None else is_harmless_refused)
-        if isinstance(meant, StoreMisconfigured | StoreUnavailable) or error_number(error) in ABOUT_THE_SHAPE:
+        if isinstance(meant, StoreMisconfigured | StoreUnavailable):
             self._shape = None
         elif isinstance(meant, StoreRefused):
             self._refusal = str(meant)

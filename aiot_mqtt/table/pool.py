@@ -151,7 +151,7 @@ class ConnectionPool(adbapi.ConnectionPool):
             if not isinstance(error, pymysql.err.Error | OSError):
                 raise
             meaning = self._meaning(error, connection if answers else None)
-            if isinstance(meaning, StoreUnavailable):
+            if isinstance(meaning, StoreUnavailable) and not isinstance(meaning, Busy):
                 self.distrust()
             raise meaning from error
         finally:

@@ -15,13 +15,14 @@ SHORT_LOCK_WAIT_TIMEOUT = 1  # s, for what must not hold up the writes behind it
 PACKET_RESERVE = 1024  # bytes of max_allowed_packet left for the statement around its rows
 
 _SETTINGS = (
-    f"SET SESSION wait_timeout={WAIT_TIMEOUT}, innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT},"
+    f"wait_timeout={WAIT_TIMEOUT}, innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT},"
     f" lock_wait_timeout={LOCK_WAIT_TIMEOUT},"  # of the whole table: LOCK TABLES, or an ALTER under way
     # Without a strict mode both servers cut a long status silently. No other mode: ours is the only SQL here.
-    " sql_mode='STRICT_ALL_TABLES',"
-    # An administrator's guards against statements typed by hand, and a COMMIT that ends the connection or begins anew.
-    " sql_safe_updates=0, sql_select_limit=18446744073709551615, sql_big_selects=1, completion_type=0"
+    " sql_mode='STRICT_ALL_TABLES'"
 )
+# An administrator's guards against statements typed by hand, and a COMMIT that ends the connection or begins anew. A
+# server that does not know one has no such guard.
+_MOODS = ("sql_safe_updates=0", "sql_select_limit=18446744073709551615", "sql_big_selects=1", "completion_type=0")
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL "
 # The second locks more and refuses less: with binlog_format=STATEMENT the servers take no write under the first (1665).
 ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ")
@@ -33,7 +34,10 @@ def open_session(connection: Any, table: str) -> int:
     :return: bytes that the values of one statement may have.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_SETTINGS)
+        cursor.execute(f"SET SESSION {_SETTINGS}")
+        if not is_taken(cursor, f"SET SESSION {', '.join(_MOODS)}"):
+            for setting in _MOODS:
+                is_taken(cursor, f"SET SESSION {setting}")
         _choose_isolation(cursor, table)
         cursor.execute("SELECT @@max_allowed_packet")
         most: int = cursor.fetchone()[0]
@@ -67,6 +71,21 @@ def try_harmless(cursor: Any, table: str) -> pymysql.err.Error | None:
         refused = error
     cursor.connection.rollback()
     return refused
+
+
+def is_taken(cursor: Any, statement: str) -> bool:
+    """Whether the server takes a statement that changes nothing; any answer but that is a no, whatever it says.
+
+    :raises pymysql.err.MySQLError: the connection is lost.
+    """
+    try:
+        cursor.execute(statement)
+    except pymysql.err.MySQLError:
+        if not cursor.connection.open:
+            raise
+        return False
+    cursor.fetchall()
+    return True
 
 
 @contextlib.contextmanager

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import pymysql
-
 from .contract import StoreMisconfigured
+from .session import is_taken
 from .statements import ALL_ROWS, NULL, UNION_ALL, TableShape, quote, row_as_sql, update_by_cases, update_by_join
 
 _COLUMNS = ("id", "uuid", "last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
@@ -57,7 +56,7 @@ def read_shape(cursor: Any, database: str, table: str, user: str) -> TableShape:
     plain = f"`{table}` d"
     # One that is invisible or ignored is listed, but must not be named (1176).
     targets = [f"{plain} FORCE INDEX (`{name.replace('`', '``')}`)" for name, _ in indexes]
-    taken = (target for target in targets if _is_taken(cursor, f"SELECT d.uuid FROM {target} LIMIT 0"))  # noqa: S608
+    taken = (target for target in targets if is_taken(cursor, f"SELECT d.uuid FROM {target} LIMIT 0"))  # noqa: S608
     shape = TableShape(
         target=next(taken, plain),
         uuid_in_join=_uuid_in_join(uuid),
@@ -101,24 +100,9 @@ def character_as_sql(shape: TableShape) -> str:
 def values_form(cursor: Any) -> str | None:
     """``TableShape.values``: ROW from MySQL 8.0.19 on, nothing from MariaDB 10.3 on; by trial."""
     for before_a_row in ("ROW", ""):
-        if _is_taken(cursor, f"SELECT 1 FROM (SELECT 1{UNION_ALL}VALUES {before_a_row}(1)) v"):  # noqa: S608
+        if is_taken(cursor, f"SELECT 1 FROM (SELECT 1{UNION_ALL}VALUES {before_a_row}(1)) v"):  # noqa: S608
             return before_a_row
     return None
-
-
-def _is_taken(cursor: Any, statement: str) -> bool:
-    """Whether the server takes a statement that changes nothing; any answer but that is a no, whatever it says.
-
-    :raises pymysql.err.MySQLError: the connection is lost.
-    """
-    try:
-        cursor.execute(statement)
-    except pymysql.err.MySQLError:
-        if not cursor.connection.open:
-            raise
-        return False
-    cursor.fetchall()
-    return True
 
 
 def _with_forms_that_are_taken(cursor: Any, shape: TableShape) -> TableShape:
@@ -131,8 +115,8 @@ def _with_forms_that_are_taken(cursor: Any, shape: TableShape) -> TableShape:
     try:
         for most in ("", ALL_ROWS):
             limited = replace(shape, most=most)
-            if _is_taken(cursor, update_by_cases(limited, [row])):
-                return replace(limited, joins=_is_taken(cursor, update_by_join(shape, [row_as_sql(shape, row)])))
+            if is_taken(cursor, update_by_cases(limited, [row])):
+                return replace(limited, joins=is_taken(cursor, update_by_join(shape, [row_as_sql(shape, row)])))
         return shape
     finally:
         if cursor.connection.open:
