@@ -101,6 +101,7 @@ class MqttConnection(Protocol):
         if self._client is None or not self._is_alive:
             raise MqttError("not connected")
         packet_id = self._client.send_subscribe(topics)
+        self.window.asked(self._clock.seconds())
         answered = self._subscribing[packet_id] = Deferred()
         return answered
 
@@ -243,16 +244,16 @@ class MqttConnection(Protocol):
             return
         assert self._client is not None
         body = self._client.take(packet[0], body)
+        if kind in (SUBACK, PINGRESP):
+            self.window.answered(self._clock.seconds())
         if kind == SUBACK:
             codes = body[3:] if self._options.mqtt5 else body[2:]
             self._subscribed.append((int.from_bytes(body[:2], "big"), list(codes)))
-        elif kind == PINGRESP:
-            self.window.ping_answered(self._clock.seconds())
 
     def _tell(self) -> None:
         """Tell of what came, now that all of the read was handled."""
         if self._connack is not None and not self.accepted.called and self._is_alive:
-            keeping_alive = self._keepalive_call.start(min(PING_INTERVAL, self._keepalive / 2))
+            keeping_alive = self._keepalive_call.start(min(PING_INTERVAL, self._keepalive / 2), now=False)
             keeping_alive.addErrback(self._keep_alive_failed)
             self.accepted.callback(self._connack)
         while self._subscribed:
@@ -267,7 +268,7 @@ class MqttConnection(Protocol):
         if silent >= 1.5 * self._keepalive:
             self.abort(f"the broker has said nothing for {silent:.0f} s")
         elif self._is_alive and not self._reading.is_write_full:
-            self.window.pinged(now)
+            self.window.asked(now)
             self._transport().write(PINGREQ_PACKET)
         if self.window.is_learned and not self._is_window_told and self._options.mqtt5:
             self._is_window_told = True

@@ -20,9 +20,9 @@ TIMES = 30
 class Window:
     """The window of one connection. Packet identifiers of an older one use up none of it."""
 
-    def __init__(self, asked: int | None) -> None:
-        """:param asked: what the broker was asked for; None where that cannot be."""
-        self._asked = asked
+    def __init__(self, wanted: int | None) -> None:
+        """:param wanted: what the broker was asked for; None where that cannot be."""
+        self._wanted = wanted
         self.unacknowledged = 0
         """PUBLISH packets of this connection that were not acknowledged yet."""
         self._widest = 0
@@ -31,8 +31,8 @@ class Window:
         self._was_widest = False
         self._full_since: float | None = None
         self._changed_at = 0.0
-        self._unanswered_pings = 0
-        self._pinged_at: float | None = None
+        self._unanswered = 0
+        self._asked_at: float | None = None
         self._round_trips: deque[float] = deque(maxlen=3)
 
     @property
@@ -40,7 +40,7 @@ class Window:
         """PUBLISH packets that the broker sends before it waits, as far as we know."""
         if self._learned is not None:
             return self._learned
-        return max(WINDOW_OF_311, self._widest) if self._asked is None else self._asked
+        return max(WINDOW_OF_311, self._widest) if self._wanted is None else self._wanted
 
     @property
     def is_learned(self) -> bool:
@@ -88,14 +88,14 @@ class Window:
         """Whether all that the broker had to say to the last acknowledgement must be here."""
         return bool(self._round_trips) and now - self._changed_at > max(self._round_trips) + PROMPT
 
-    def pinged(self, now: float) -> None:
-        """A PINGREQ was sent."""
-        self._pinged_at = None if self._unanswered_pings else now  # of two, nobody can tell whose answer comes
-        self._unanswered_pings += 1
+    def asked(self, now: float) -> None:
+        """Something was sent that the broker answers, PINGREQ or SUBSCRIBE."""
+        self._asked_at = None if self._unanswered else now  # of two, nobody can tell whose answer comes
+        self._unanswered += 1
 
-    def ping_answered(self, now: float) -> None:
-        """A PINGRESP came: so long does an answer take."""
-        self._unanswered_pings = max(0, self._unanswered_pings - 1)
-        if self._pinged_at is not None:
-            self._round_trips.append(now - self._pinged_at)
-            self._pinged_at = None
+    def answered(self, now: float) -> None:
+        """The answer came: so long does one take."""
+        self._unanswered = max(0, self._unanswered - 1)
+        if self._asked_at is not None:
+            self._round_trips.append(now - self._asked_at)
+            self._asked_at = None

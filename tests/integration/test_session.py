@@ -102,7 +102,7 @@ class QoS2Tests(ServiceMixin):
         connection = service.subscriber._connection
         assert connection is not None
         answers: list[float] = []
-        self.patch(connection.window, "ping_answered", answers.append)
+        self.patch(connection.window, "answered", answers.append)
         connection._transport().write(2 * PINGREQ_PACKET)  # one may have been under way
         await eventually(lambda: len(answers) >= 2)
         stopping = self.stop_service(service)

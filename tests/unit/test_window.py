@@ -10,8 +10,8 @@ from aiot_mqtt.mqtt.window import PATIENCE, TIMES, Window
 class WindowTests(SynchronousTestCase):
     def window(self, asked: int | None, round_trip: float = 0.001) -> Window:
         window = Window(asked)
-        window.pinged(0.0)
-        window.ping_answered(round_trip)
+        window.asked(0.0)
+        window.answered(round_trip)
         self.now = 1.0
         return window
 
@@ -115,12 +115,12 @@ class WindowTests(SynchronousTestCase):
 
     def test_of_two_pings_in_flight_nobody_can_tell_whose_answer_it_is(self) -> None:
         window = Window(1)
-        window.pinged(0.0)
-        window.pinged(1.0)
-        window.ping_answered(1.001)
-        window.ping_answered(1.002)
-        window.ping_answered(1.003)
+        window.asked(0.0)
+        window.asked(1.0)
+        window.answered(1.001)
+        window.answered(1.002)
+        window.answered(1.003)
         self.assertEqual(list(window._round_trips), [])
-        window.pinged(2.0)
-        window.ping_answered(2.5)
+        window.asked(2.0)
+        window.answered(2.5)
         self.assertEqual(list(window._round_trips), [0.5])
