@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -22,9 +22,9 @@ from .options import ConnectOptions
 from .packets import PacketReader
 from .paho_client import SUBACK, PahoClient
 from .properties import REASON, SERVER_KEEP_ALIVE
-from .reading import Reading, acknowledge_at_once
 from .reason_codes import connack_reason, disconnect_reason
 from .receiver import Receiver
+from .sending import Sending, acknowledge_at_once
 from .window import Window
 
 CONNACK, PINGREQ, PINGRESP, DISCONNECT = 2, 12, 13, 14
@@ -55,7 +55,7 @@ class MqttConnection(Protocol):
     """
 
     _log = Logger()
-    _reading: Reading
+    _sending: Sending
 
     def __init__(self, options: ConnectOptions, receiver: Receiver, clock: IReactorTime) -> None:
         self._options = options
@@ -81,6 +81,7 @@ class MqttConnection(Protocol):
         self._keepalive_call = LoopingCall(self._keep_alive)
         self._keepalive_call.clock = clock
         self._last_received = 0.0
+        self._is_paused = False
         self._subscribing: dict[int, Deferred[list[int]]] = {}
         self._subscribed: list[tuple[int, list[int]]] = []
 
@@ -121,10 +122,11 @@ class MqttConnection(Protocol):
             return
         now = self._clock.seconds()
         self.window.acknowledged(len(packet_ids), now)
-        if self._reading.is_paused:
+        if self._is_paused:
+            self._is_paused = False
             self._last_received = now
-            self._reading.resume()
-        self._transport().write(acknowledgements(packet_ids, self._reader.at_qos_2))
+            cast(IPushProducer, self.transport).resumeProducing()
+        self._sending.write(acknowledgements(packet_ids, self._reader.at_qos_2))
 
     def pause_reading(self) -> None:
         """Read nothing more until something is acknowledged: the broker has more unacknowledged than it may.
@@ -132,15 +134,16 @@ class MqttConnection(Protocol):
         Mosquitto 2.0.11 loses count when its queue is long (seen: 72,000 beyond a Receive Maximum of 65,535). A
         disconnection, as section 4.9 asks for, would not help: all of it would come again, and be too much again.
         """
-        if self._is_alive:
-            self._reading.pause()
+        if self._is_alive and not self._is_paused:
+            self._is_paused = True
+            cast(IPushProducer, self.transport).pauseProducing()
 
     def disconnect(self) -> Deferred[str]:
         """DISCONNECT in order, the session stays; fires as ``closed`` does, once what was written is sent."""
         if self._client is not None and self._is_alive:
             self._stop(MqttError("disconnected by us"))
             self._client.send_disconnect()
-            self._reading.close()
+            self._sending.close()
             self._transport().loseConnection()
         return self.closed
 
@@ -161,8 +164,8 @@ class MqttConnection(Protocol):
         # Before anything can arrive: a resumed session's PUBLISH packets may follow CONNACK in the same read.
         self._receiver.connection_started(self)
         self._last_received = self._clock.seconds()
-        self._reading = Reading(transport)
-        self._client = PahoClient(self._options, transport)
+        self._sending = Sending(transport)
+        self._client = PahoClient(self._options, self._sending.write)
         self._client.send_connect()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -198,6 +201,8 @@ class MqttConnection(Protocol):
             self.protocol_violation = str(violation)
             words = f"the broker broke the MQTT protocol: {violation}"
             self._abort(Unanswered(words) if self._connack is None else MqttError(words))
+        if self._sending.is_stuck:
+            self.abort("the broker reads nothing of what it is answered")
         if came := self._reader.take_count():
             self.window.came(came, now)
         self._receiver.read_finished()
@@ -264,12 +269,12 @@ class MqttConnection(Protocol):
     def _keep_alive(self) -> None:
         """Send a PINGREQ, and give a broker up that was silent for one and a half keep-alive periods."""
         now = self._clock.seconds()
-        silent = 0.0 if self._reading.is_paused else now - self._last_received
+        silent = 0.0 if self._is_paused else now - self._last_received
         if silent >= 1.5 * self._keepalive:
             self.abort(f"the broker has said nothing for {silent:.0f} s")
-        elif self._is_alive and not self._reading.is_write_full:
+        elif self._is_alive:
             self.window.asked(now)
-            self._transport().write(PINGREQ_PACKET)
+            self._sending.write(PINGREQ_PACKET)
         if self.window.is_learned and not self._is_window_told and self._options.mqtt5:
             self._is_window_told = True
             asked = self._options.receive_maximum

@@ -8,14 +8,13 @@ the broker's Server Keep Alive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
-from twisted.internet.interfaces import ITCPTransport
 
 from .errors import MqttError, ProtocolViolation
 from .options import ConnectOptions
@@ -30,10 +29,10 @@ UNSPECIFIED = 0x80  # the denial that paho knows in every version
 
 
 class _SocketSubstitute:
-    """What paho takes for its socket: reads from what is fed to it, writes to a transport."""
+    """What paho takes for its socket: reads from what is fed to it, writes elsewhere."""
 
-    def __init__(self, transport: ITCPTransport) -> None:
-        self._transport = transport
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
         self.unread = b""
 
     def recv(self, buffer_size: int) -> bytes:
@@ -43,7 +42,7 @@ class _SocketSubstitute:
         return data
 
     def send(self, buffer: bytes | bytearray) -> int:
-        self._transport.write(bytes(buffer))
+        self._write(bytes(buffer))
         return len(buffer)
 
     def close(self) -> None:
@@ -59,8 +58,9 @@ class _SocketSubstitute:
 class PahoClient(paho.Client):
     """paho without a network of its own."""
 
-    def __init__(self, options: ConnectOptions, transport: ITCPTransport) -> None:
-        self.substitute = _SocketSubstitute(transport)
+    def __init__(self, options: ConnectOptions, write: Callable[[bytes], None]) -> None:
+        """:param write: sends what it is given."""
+        self.substitute = _SocketSubstitute(write)
         self._options = options
         super().__init__(
             CallbackAPIVersion.VERSION2,

@@ -121,7 +121,7 @@ class AcknowledgementTests(ServiceMixin):
         assert connection is not None
         self.database.freeze()
         await self.publish(*((f"devices/d{n % 100}/data", f'{{"n": {n}}}') for n in range(5000)))
-        await eventually(lambda: connection._reading.is_paused)
+        await eventually(lambda: connection._is_paused)
         self.assertIn(service.counters.received, range(101, 5000))
         self.database.thaw()
         await self.settled(service, 5000)

@@ -172,7 +172,8 @@ class QoS2Tests(ServiceMixin):
             def take(client: PahoClient, first: int, body: bytes, cut: list[int] = cut) -> bytes:
                 if first >> 4 == PUBREL and not cut:
                     cut.append(first)
-                    client.substitute._transport.abortConnection()
+                    sending: Any = client.substitute._write
+                    sending.__self__._transport.abortConnection()
                     return body
                 return taken(client, first, body)
 

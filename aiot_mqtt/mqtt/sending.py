@@ -1,4 +1,4 @@
-"""When a connection is read: not while its owner has enough, nor while the broker reads nothing of what we answer."""
+"""Writing to a broker that may not read, and the kernel's own acknowledgements."""
 
 from __future__ import annotations
 
@@ -9,29 +9,34 @@ from typing import Any, cast
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
 from zope.interface import implementer
 
+# bytes written after the transport has said that too much is unsent. A broker that keeps to its window never has that
+# much to read: for 65,535 messages there are as many answers of four bytes, and at QoS 2 a second one.
+MOST_UNSENT = 1024 * 1024
+
 
 @implementer(IPushProducer)
-class Reading:
-    """Reads from a transport, with two who may have it stop: the owner, and the transport when too much is unsent."""
+class Sending:
+    """Writes to a transport, and knows how much of it the other side does not take.
+
+    Reading is not stopped for that: in TLS, to write one may have to read first.
+    """
 
     def __init__(self, transport: ITransport) -> None:
         self._transport = transport
-        self.is_paused = False
-        """By the owner."""
-        self.is_write_full = False
-        """So much is written and not sent that nothing may be read that would want an answer."""
+        self._is_full = False
+        self._unsent = 0
         cast(IConsumer, transport).registerProducer(self, streaming=True)
 
-    def pause(self) -> None:
-        """Read nothing more until ``resume``."""
-        if not self.is_paused:
-            self.is_paused = True
-            self._stop()
+    @property
+    def is_stuck(self) -> bool:
+        """Whether more is unsent than a broker that reads can ever leave."""
+        return self._unsent > MOST_UNSENT
 
-    def resume(self) -> None:
-        """Read on, as far as the owner is concerned."""
-        self.is_paused = False
-        self._go_on()
+    def write(self, data: bytes) -> None:
+        """Send this, behind all that was written before."""
+        if self._is_full:
+            self._unsent += len(data)
+        self._transport.write(data)
 
     def close(self) -> None:
         """The transport is about to be closed, in order: TLS waits for this before it does."""
@@ -41,23 +46,15 @@ class Reading:
 
     def pauseProducing(self) -> None:
         """Too much is written and not sent."""
-        self.is_write_full = True
-        self._stop()
+        self._is_full = True
 
     def resumeProducing(self) -> None:
         """It is sent."""
-        self.is_write_full = False
-        self._go_on()
+        self._is_full = False
+        self._unsent = 0
 
     def stopProducing(self) -> None:
         """The transport is gone, which ``connectionLost`` tells too."""
-
-    def _stop(self) -> None:
-        cast(IPushProducer, self._transport).pauseProducing()
-
-    def _go_on(self) -> None:
-        if not (self.is_paused or self.is_write_full):
-            cast(IPushProducer, self._transport).resumeProducing()
 
 
 def acknowledge_at_once(transport: Any) -> None:
