@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import react
 
-from .mqtt.connection import MqttError
+from .mqtt.errors import MqttError
 from .process import exit_for, global_reactor, read_settings, say
 from .settings.settings import ConfigError, Settings
 from .simulate.publisher import Publisher, PublisherOptions

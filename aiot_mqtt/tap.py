@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.internet.threads import deferToThreadPool
@@ -30,8 +30,9 @@ from .devices.update import table_time
 from .ingest.committed_times import CommittedTimes
 from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
-from .mqtt.connection import ConnectOptions
+from .mqtt.endpoint import BrokerEndpoint
 from .mqtt.kept_session import KeptSession
+from .mqtt.options import ConnectOptions
 from .mqtt.subscriber import Subscriber
 from .presence.monitor import PresenceMonitor
 from .process import (
@@ -116,6 +117,7 @@ class AiotMqttService(MultiService):
 
     _log = Logger()
     log_observer: ILogObserver | None = None
+    _presence: PresenceMonitor | None = None
 
     def __init__(
         self,
@@ -224,14 +226,16 @@ class AiotMqttService(MultiService):
             topic_prefix=settings.mqtt_topic_prefix,
             protocol=settings.mqtt_protocol,
             kept_session=None if is_trial else self._kept_session,
+            session_lost=lambda: None if self._presence is None else self._presence.session_lost(),
             # While another process of this service has the spool, the session is that one's, too: what this one
             # received meanwhile would be older, by its turn, than what the other has acknowledged.
             may_begin=self.writer.until_known,
             jitter=jitter,
         )
+        self.ingest.foreign_topic_received = self.subscriber.foreign_topic_received
         children: list[Any] = [self.table, self.writer, self.subscriber]
         if settings.heartbeat_timeout:
-            presence = PresenceMonitor(
+            self._presence = presence = PresenceMonitor(
                 self.table,
                 self.writer,
                 self.counters,
@@ -245,7 +249,6 @@ class AiotMqttService(MultiService):
                 wall_clock=wall_clock,
                 log_devices=settings.log_level == "DEBUG",
             )
-            self.subscriber.session_lost = presence.session_lost
             self.ingest.heard_unchanged = presence.heard_unchanged
             if committed_times is not None:
                 presence.goes_offline = committed_times.unsettle
@@ -338,7 +341,7 @@ async def _within(work: Deferred[Any], seconds: float, clock: Any) -> None:
 
 
 def broker_endpoint(settings: Settings, reactor: Any) -> IStreamClientEndpoint:
-    endpoint = HostnameEndpoint(reactor, settings.mqtt_broker, settings.mqtt_port)
+    endpoint = BrokerEndpoint(reactor, settings.mqtt_broker, settings.mqtt_port)
     if not settings.mqtt_tls:
         return endpoint
     trust = client = None

@@ -19,7 +19,7 @@ from twisted.internet.task import LoopingCall, deferLater, react
 from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 
-from aiot_mqtt.mqtt.connection import MqttError
+from aiot_mqtt.mqtt.errors import MqttError
 from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.simulate.fleet import Fleet, FleetPlan
 from aiot_mqtt.simulate.publisher import PublisherOptions

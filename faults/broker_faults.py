@@ -6,7 +6,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from aiot_mqtt.ingest.pending import Acknowledger
-from aiot_mqtt.mqtt.connection import ConnectOptions, MqttConnection
+from aiot_mqtt.mqtt.connection import MqttConnection
+from aiot_mqtt.mqtt.options import ConnectOptions
 from tests import servers
 
 from .check import wrong_sum

@@ -26,7 +26,8 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner, globalLogPublisher
 from zope.interface import provider
 
-from aiot_mqtt.mqtt.packets import ProtocolViolation, variable_byte_integer
+from aiot_mqtt.mqtt.errors import ProtocolViolation
+from aiot_mqtt.mqtt.packets import variable_byte_integer
 
 from .decoding import MOST_FINDINGS, Finding, peak_memory, shortest
 from .giant_publish import refuse_giant

@@ -12,7 +12,8 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
 from aiot_mqtt.ingest.pending import Acknowledger
-from aiot_mqtt.mqtt.connection import ConnectOptions, MqttConnection
+from aiot_mqtt.mqtt.connection import MqttConnection
+from aiot_mqtt.mqtt.options import ConnectOptions
 from tests.servers import Database
 
 from .check import Row

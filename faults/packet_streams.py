@@ -14,7 +14,7 @@ from typing import NamedTuple
 from .inputs import PAYLOADS, TOPICS, changed, report_payload
 
 MOST_LENGTH = 268_435_455  # bytes; what a length of four bytes can say
-CONNACK, PUBLISH, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 0x20, 0x30, 0x90, 0xB0, 0xD0, 0xE0
+CONNACK, PUBLISH, PUBREL, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 0x20, 0x30, 0x62, 0x90, 0xB0, 0xD0, 0xE0
 # What may stand in front of a payload on MQTT 5, each valid for itself.
 PUBLISH_PROPERTIES = (
     b"\x01\x01",  # payload format
@@ -23,7 +23,6 @@ PUBLISH_PROPERTIES = (
     b"\x08\x00\x01r",  # response topic
     b"\x09\x00\x01c",  # correlation data
     b"\x0b\x80\x01",  # subscription identifier
-    b"\x23\x00\x01",  # topic alias
     b"\x26\x00\x01n\x00\x01v",  # user property
 )
 CONNACK_PROPERTIES = (
@@ -38,7 +37,10 @@ CONNACK_PROPERTIES = (
     b"\x22\x00\x0a",  # topic alias maximum
     b"\x24\x01",  # maximum QoS
     b"\x27\x00\x00\x01\x00",  # maximum packet size
+    b"\x28\x00",  # wildcards, none
+    b"\x26\x00\x01n\x75\x30" + b"v" * 30_000,  # user property, a long one
 )
+TOPIC_ALIAS = b"\x23\x00\x01"  # which nobody allowed
 # Before the codes of SUBACK and UNSUBACK: none, a reason, a long one that is no text, a number that does not end.
 PROPERTIES = (
     *(b"\x00", b"\x00", b"\x04\x1f\x00\x01r"),
@@ -131,8 +133,10 @@ def _packet(random: Random, mqtt5: bool) -> bytes:
     identifier = random.choice((b"\x00\x01", b"\x00\x02", b"\xff\xff", b"\x00\x00"))
     properties = random.choice(PROPERTIES) if mqtt5 else b""
     codes = bytes(random.choices(REASON_CODES, k=random.choice((0, 1, 3, 3, 300, 4000))))
-    if choice < 0.8:
+    if choice < 0.77:
         return packet(PINGRESP, b"")
+    if choice < 0.8:
+        return packet(PUBREL, identifier + random.choice((b"", b"", b"\x92", b"\x00\x00") if mqtt5 else (b"",)))
     if choice < 0.87:
         return packet(SUBACK, identifier + properties + (codes if random.random() < 0.3 else b"\x01\x00\x87"))
     if choice < 0.92:
@@ -154,12 +158,13 @@ def _publish(random: Random, mqtt5: bool) -> bytes:
         topic = random.choice((b"x/" * 32_767, b"x/" * 32_767 + b"y", b"t" * 65_535))
     elif random.random() < 0.01:
         payload = b"p" * random.choice((65_536, 65_537, 200_000))
-    qos = random.choice((0, 1, 1, 1)) if random.random() < 0.98 else random.choice((2, 3))
+    qos = random.choice((0, 1, 1, 1, 2)) if random.random() < 0.99 else 3
     first = PUBLISH | random.choice((0, 0, 0, 8)) | qos << 1 | (random.random() < 0.1)
     identifier = random.choice((b"\x00\x01", b"\x00\x07", b"\xff\xff")) if qos else b""
     properties = b""
     if mqtt5:
         some = b"".join(random.choices(PUBLISH_PROPERTIES, k=random.choice((0, 0, 1, 3, 20))))
+        some += TOPIC_ALIAS if random.random() < 0.02 else b""
         properties = length(len(some)) + some
     return packet(first, text(topic) + identifier + properties + payload)
 

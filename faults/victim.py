@@ -20,8 +20,10 @@ from zope.interface import implementer
 from aiot_mqtt.devices.report import ReportRules
 from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
-from aiot_mqtt.mqtt.connection import ConnectOptions, MqttConnection, MqttError
-from aiot_mqtt.mqtt.packets import MOST_PROPERTIES, variable_byte_integer
+from aiot_mqtt.mqtt.connection import MqttConnection
+from aiot_mqtt.mqtt.errors import MqttError
+from aiot_mqtt.mqtt.options import ConnectOptions
+from aiot_mqtt.mqtt.packets import MOST_CONTROL_PACKET, MOST_PROPERTIES, variable_byte_integer
 from aiot_mqtt.mqtt.subscriber import Subscriber
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
@@ -32,8 +34,8 @@ from .packet_streams import Step
 # Beside a payload: the longest topic, the longest properties, and what says how long they are.
 MOST_BESIDE_PAYLOAD = 65_535 + MOST_PROPERTIES + 16
 MOST_LINE = 1000  # characters of a log line or of a reason
-# CONNECT, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT: all that we ever have to say.
-OURS = frozenset((1, 4, 8, 10, 12, 14))
+# CONNECT, PUBACK, PUBREC, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT: all that we ever have to say.
+OURS = frozenset((1, 4, 5, 7, 8, 10, 12, 14))
 
 
 class Wrong(Exception):
@@ -116,6 +118,7 @@ class Victim:
             protocol="5" if mqtt5 else "3.1.1",
             jitter=lambda: 0.0,
         )
+        self.ingest.foreign_topic_received = self._subscriber.foreign_topic_received
         self._subscriber.startService()
         assert endpoint.connection is not None
         self.connection = endpoint.connection
@@ -178,14 +181,15 @@ class Victim:
         :raises Wrong: it does not.
         """
         connection = self.connection
-        held = len(connection._reader._incomplete)
+        held = len(connection._reader._incomplete) + len(connection._connack_reader.held)
         self.most_held = max(self.most_held, held)
-        if held > min(self._fed - self.ingest.handed_over, self._max_payload + MOST_BESIDE_PAYLOAD):
+        most = max(self._max_payload + MOST_BESIDE_PAYLOAD, MOST_CONTROL_PACKET)
+        if held > min(self._fed - self.ingest.handed_over, most):
             raise Wrong(f"holds: {held} bytes, of {self._fed} fed and {self.ingest.handed_over} handed over")
         client = connection._client
         assert client is not None
-        if client.substitute._unread or client._out_packet or connection._subscribed:
-            raise Wrong(f"left over: {client.substitute._unread!r} {client._out_packet} {connection._subscribed}")
+        if client.substitute.unread or client._out_packet or connection._subscribed:
+            raise Wrong(f"left over: {client.substitute.unread!r} {client._out_packet} {connection._subscribed}")
         if self.pending.unacknowledged > self.ingest.at_qos_1:
             raise Wrong(f"owes: {self.pending.unacknowledged} acknowledgements")
         if self.ingest.late:

@@ -31,7 +31,15 @@ ROOT = Path(__file__).resolve().parent.parent
 TREES = ROOT / ".servers"
 DEVICE_TABLE_SQL = ROOT / "tests" / "device_main.sql"
 # Each in the first of these that is there.
-TREES_OF = {"2.0": ("bookworm", "demo"), "2.1": ("sid",), "mariadb": ("bookworm",), "mysql": ("sid",)}
+TREES_OF = {
+    "2.0": ("bookworm", "demo"),
+    "2.1": ("sid",),
+    "rabbitmq": ("trixie",),
+    "aedes": ("brokers",),
+    "amqtt": ("brokers",),
+    "mariadb": ("bookworm",),
+    "mysql": ("sid",),
+}
 DATABASE = "aiot_admin"
 DEVICE_TABLE = "device_main"
 WRITTEN_COLUMNS = "last_report_data, device_status, last_seen, last_heartbeat, is_online"
@@ -74,18 +82,26 @@ def free_port() -> int:
             return port
 
 
-class _Tree:
+def server_folder(flavour: str) -> Path:
+    """Where a server was put.
+
+    :raises ServersMissing: it was not.
+    """
+    folders = [TREES / name for name in TREES_OF[flavour]]
+    complete = [folder for folder in folders if (folder / ".complete").exists()]
+    if not complete:
+        raise ServersMissing(unavailable(flavour) or f"{folders[0]} is missing: run scripts/fetch-servers")
+    return complete[0]
+
+
+class Tree:
     """One of the unpacked Debian trees.
 
     Raises ``ServersMissing`` when it is not there.
     """
 
     def __init__(self, flavour: str) -> None:
-        folders = [TREES / name for name in TREES_OF[flavour]]
-        complete = [folder for folder in folders if (folder / ".complete").exists()]
-        if not complete:
-            raise ServersMissing(unavailable(flavour) or f"{folders[0]} is missing: run scripts/fetch-servers")
-        self.folder = complete[0]
+        self.folder = server_folder(flavour)
         self.usr = self.folder / "usr"
         self._libraries = self.usr / "lib" / f"{platform.machine()}-linux-gnu"
         self._loader = next(self._libraries.glob("ld-linux*.so.*"))
@@ -138,8 +154,8 @@ for folder in folders:
                 self._process = None
 
 
-_guard = _Guard()
-atexit.register(_guard.close)
+guard = _Guard()
+atexit.register(guard.close)
 
 
 def private_folder() -> Path:
@@ -147,17 +163,17 @@ def private_folder() -> Path:
     longest = 60  # characters, of the 107 that a socket's path may have
     default = tempfile.gettempdir()
     folder = Path(tempfile.mkdtemp(prefix="aiot-", dir=default if len(default) < longest else "/tmp"))
-    _guard.tell("add", "folder", folder)
+    guard.tell("add", "folder", folder)
     return folder
 
 
 def remove_folder(folder: Path) -> None:
     """Remove what ``private_folder`` made, now."""
     shutil.rmtree(folder, ignore_errors=True)
-    _guard.tell("discard", "folder", folder)
+    guard.tell("discard", "folder", folder)
 
 
-class _Server:
+class Server:
     """A program that runs until it is told to stop, and says in its log when it is ready."""
 
     host = "127.0.0.1"
@@ -165,7 +181,6 @@ class _Server:
     """What it writes when it can be used; group 1 is its version."""
 
     def __init__(self, flavour: str, port: int | None = None) -> None:
-        self._tree = _Tree(flavour)
         self.flavour = flavour
         self.version = ""
         self.port = port or free_port()
@@ -183,6 +198,9 @@ class _Server:
 
     def _argv(self) -> list[str]:
         raise NotImplementedError
+
+    def _more_environment(self) -> dict[str, str]:
+        return {}
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -209,10 +227,10 @@ class _Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
-            env=_environment(self.folder),
+            env={**_environment(self.folder), **self._more_environment()},
             start_new_session=True,  # Ctrl-C is for the tests, which then stop us
         )
-        _guard.tell("add", "pid", process.pid)
+        guard.tell("add", "pid", process.pid)
         self._process = process
         self.version = ""
         self._reader = threading.Thread(target=self._read_log, args=(process, settled), daemon=True)
@@ -261,7 +279,7 @@ class _Server:
 
     def _ended(self) -> None:
         assert self._process is not None and self._reader is not None
-        _guard.tell("discard", "pid", self._process.pid)
+        guard.tell("discard", "pid", self._process.pid)
         self._reader.join()
         self._process = None
 
@@ -287,7 +305,7 @@ def _environment(home: Path) -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "HOME": str(home)}
 
 
-class Mosquitto(_Server):
+class Mosquitto(Server):
     """A broker that lets anybody in over plain TCP, with Mosquitto's own defaults otherwise.
 
     ``version`` is "2.0" or "2.1". ``settings`` are further lines of its configuration; those that belong to a listener
@@ -306,6 +324,7 @@ class Mosquitto(_Server):
         port: int | None = None,
     ) -> None:
         super().__init__(version, port)
+        self._tree = Tree(version)
         data = self.folder / "data"
         data.mkdir()
         lines = [
@@ -344,7 +363,7 @@ class Mosquitto(_Server):
             raise ServerFailed(f"mosquitto_pub: exit code {done.returncode}: {(done.stdout + done.stderr).decode()}")
 
 
-class Database(_Server):
+class Database(Server):
     """A database server with an empty ``aiot_admin`` and a service user that has no rights yet: MariaDB or MySQL.
 
     Durable as a live one (each commit is on disk before it is answered), but with small buffers. ``settings`` are
@@ -359,6 +378,7 @@ class Database(_Server):
 
     def __init__(self, flavour: str, *, settings: Sequence[str] = ()) -> None:
         super().__init__(flavour)
+        self._tree = Tree(flavour)
         self._settings = list(settings)
         self.socket = self.folder / "sock"
         self._data = self.folder / "data"
@@ -403,7 +423,7 @@ class Database(_Server):
         template = self._tree.folder / f"template-{self.flavour}-{self._template_version()}"
         if not template.exists():
             unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=self._tree.folder))
-            _guard.tell("add", "folder", unfinished)
+            guard.tell("add", "folder", unfinished)
             try:
                 self._data = unfinished / "data"
                 self._data.mkdir(mode=0o700)

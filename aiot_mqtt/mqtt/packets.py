@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from .errors import ProtocolViolation
+from .properties import TOPIC_ALIAS, properties_at
+
 PUBLISH = 3
-# bytes. Nothing but a PUBLISH is ever that long, a broker that says so is broken. paho 2.1 would take time with the
-# square of the length: 4 s for a SUBACK of 64 KiB.
-MOST_CONTROL_PACKET = 4 * 1024
+# bytes of a packet that is no PUBLISH. What is longer is nearly all of it user properties, and a broker with that much
+# to say about a subscription is broken.
+MOST_CONTROL_PACKET = 256 * 1024
 MOST_PROPERTIES = 64 * 1024  # bytes of properties in front of a payload
-
-
-class ProtocolViolation(Exception):
-    """The peer sent what MQTT does not allow; the text says what."""
+QOS_2 = 0x04  # the bit of the first byte of a PUBLISH; with the one of QoS 1 it is malformed
 
 
 class PublishReceiver(Protocol):
@@ -57,6 +57,14 @@ class PacketReader:
         self._missing = 0
         self._skip = 0
         self._stopped = False
+        self.at_qos_2: set[int] = set()
+        """Packet identifiers of PUBLISH packets at QoS 2. Whoever answers one takes it out."""
+        self._with_identifier = 0
+
+    def take_count(self) -> int:
+        """How many PUBLISH packets that want an answer were handed over since the last call."""
+        count, self._with_identifier = self._with_identifier, 0
+        return count
 
     def stop(self) -> None:
         """Hand over nothing more, and hold nothing."""
@@ -123,6 +131,10 @@ class PacketReader:
                 self._missing = packet_end - end
                 break
             topic, packet_id, payload_at = _publish_head(data, first, body, packet_end, mqtt5)
+            if packet_id:
+                self._with_identifier += 1
+                if first & QOS_2:
+                    self.at_qos_2.add(packet_id)
             publish_received(topic, data[payload_at:packet_end], packet_id, bool(first & 1))
             at = packet_end
         return at
@@ -138,9 +150,16 @@ class PacketReader:
         topic, packet_id, payload_at = _publish_head(data, first, body, packet_end, self._mqtt5)
         if payload_at - topic_end > MOST_PROPERTIES:
             raise ProtocolViolation(f"a PUBLISH with {payload_at - topic_end} bytes of properties")
+        if payload_at > here:  # they are looked at once they are all here
+            self._missing = payload_at - here
+            return None
         size = packet_end - payload_at
         if size <= self._max_payload:
             return False
+        if packet_id:
+            self._with_identifier += 1
+            if first & QOS_2:
+                self.at_qos_2.add(packet_id)
         if first & 1:  # of a retained one nobody looks at the payload
             self._receiver.publish_received(topic, b"", packet_id, True)
         else:
@@ -170,15 +189,15 @@ def _publish_head(data: bytes, first: int, body: int, packet_end: int, mqtt5: bo
     at, packet_id = topic_end, 0
     qos = first & 0x06
     if qos:
-        if qos != 0x02:
-            raise ProtocolViolation("a PUBLISH above QoS 1, which was not subscribed to")
+        if qos == 0x06:
+            raise ProtocolViolation("a PUBLISH of QoS 3")
         packet_id = data[at] << 8 | data[at + 1]
         if not packet_id:
             raise ProtocolViolation("a PUBLISH with packet identifier 0")
         at += 2
     if mqtt5:
         # Properties are skipped: none that a broker may send without being asked changes what a message means here.
-        properties = data[at]
+        properties_from, properties = at, data[at]
         if properties & 0x80:
             properties, at = variable_byte_integer(data, at)
             if not at:
@@ -186,6 +205,21 @@ def _publish_head(data: bytes, first: int, body: int, packet_end: int, mqtt5: bo
             at += properties
         else:
             at += 1 + properties
+        if properties and at <= packet_end and at <= len(data):
+            _refuse_topic_alias(data, properties_from)
     if at > packet_end:
         raise ProtocolViolation("a PUBLISH that is shorter than it says")
     return topic, packet_id, at
+
+
+def _refuse_topic_alias(data: bytes, at: int) -> None:
+    """Look through the properties of a PUBLISH.
+
+    :raises ProtocolViolation: they hold a topic alias, with which the topic is not what it says.
+    """
+    try:
+        alias = properties_at(data, at)[0].get(TOPIC_ALIAS)
+    except ProtocolViolation:
+        return  # a device may have written them, and its message must not end the connection again and again
+    if isinstance(alias, int):
+        raise ProtocolViolation(f"a PUBLISH with topic alias {alias}, though we allow none (Topic Alias Maximum is 0)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from enum import Enum, auto
 from random import random
 from typing import cast
 
@@ -15,21 +16,25 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ITC
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..devices.report import KINDS
-from ..ingest.ingest import Ingest
 from ..telemetry import log_lines
 from ..telemetry.outage import Outage
 from ..telemetry.refusals import shorten
-from .connection import (
-    ClosedBeforeConnack,
-    ConnectionRefused,
-    ConnectOptions,
-    MqttConnection,
-    MqttError,
-)
+from ..telemetry.survive import start
+from .connack import Connack
+from .connection import MqttConnection
+from .errors import ConnectionRefused, MqttError
+from .foreign_topics import likely_filters
+from .grants import described, shortfalls
 from .kept_session import KeptSession
-from .reason_codes import suback_reason
+from .options import ConnectOptions
+from .reason_codes import SESSION_TAKEN_OVER
+from .receiver import Receiver
+from .subscribing import subscribe
+from .versions import ProtocolChoice
+from .window import WINDOW_OF_311
 
 CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK, SUBACK
 # A session that ends sooner than this was no success: without counting it as a failure, two instances with one client
@@ -37,42 +42,23 @@ CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK
 SHORT_SESSION = 30.0  # s
 SHORT_SESSIONS_UNTOLD = 2  # in a row; a broker that restarts gives one
 MOST_FOREIGN_FILTERS = 100  # a connection
-LONGEST_FILTER = 65_535  # bytes
-WINDOW_OF_311 = 20  # Mosquitto's max_inflight_messages, which MQTT 3.1.1 gives a client no way to ask for
-DENIED = 0x80  # reason codes from here on
 
 
-class ProtocolChoice:
-    """Which MQTT version the next CONNECT speaks: 5, and 3.1.1 only after the broker showed that it cannot."""
+class State(Enum):
+    """What the subscriber is at."""
 
-    def __init__(self, protocol: str) -> None:
-        """:param protocol: ``auto``, ``5`` or ``3.1.1``."""
-        self._auto = protocol == "auto"
-        self.mqtt5 = protocol != "3.1.1"
-        self._closes = 0
-
-    def failed(self, error: MqttError) -> bool:
-        """A connection did not get as far as an accepting CONNACK. Returns whether to try another version at once."""
-        if isinstance(error, ClosedBeforeConnack):
-            self._closes += 1  # as some old brokers do on a version they do not know; but one may be a restart
-            is_about_protocol = self._closes >= 2
-        else:
-            is_about_protocol = isinstance(error, ConnectionRefused) and error.is_about_protocol
-        if not (self._auto and is_about_protocol):
-            return False
-        self._closes = 0
-        self.mqtt5 = not self.mqtt5
-        return not self.mqtt5
-
-    def connection_ended(self) -> None:
-        """An accepted connection is gone: the broker that comes next may be another one."""
-        self._closes = 0
-        if self._auto:
-            self.mqtt5 = True
+    STOPPED = auto()
+    WAITING = auto()
+    """Until it dials again."""
+    CONNECTING = auto()
+    """Dialling, or CONNECT is not answered yet."""
+    SUBSCRIBING = auto()
+    """Connected; the broker has not granted every topic yet."""
+    SUBSCRIBED = auto()
 
 
 class Subscriber(Service):
-    """Hands every PUBLISH on the three topics to an ``Ingest``, for as long as it runs."""
+    """Hands every PUBLISH on the three topics to a ``Receiver``, for as long as it runs."""
 
     _log = Logger()
 
@@ -80,7 +66,7 @@ class Subscriber(Service):
         self,
         endpoint: IStreamClientEndpoint,
         options: ConnectOptions,
-        ingest: Ingest,
+        receiver: Receiver,
         clock: IReactorTime,
         *,
         host: str,
@@ -89,6 +75,7 @@ class Subscriber(Service):
         protocol: str = "auto",
         kept_session: KeptSession | None = None,
         may_begin: Callable[[], Awaitable[None]] | None = None,
+        session_lost: Callable[[], None] = lambda: None,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
@@ -96,38 +83,48 @@ class Subscriber(Service):
         :param protocol: ``auto``, ``5`` or ``3.1.1``.
         :param kept_session: told of connections; None where no session is kept.
         :param may_begin: waited for, once, before the first connection.
+        :param session_lost: called when what was published while we were away is known to be lost.
         :param jitter: seconds added to each delay between attempts.
         """
         self._endpoint = endpoint
         self._options = options
-        self._ingest = ingest
+        self._receiver = receiver
         self._clock = clock
         self._where = {"host": host, "port": port}
         self.topics = [f"{topic_prefix}/+/{kind}" for kind in KINDS]
         self._choice = ProtocolChoice(protocol)
         self._kept_session = kept_session
+        self._session_lost = session_lost
         # 29, because the jitter comes on top and no wait should exceed 30 s.
         self._backoff = backoffPolicy(1.0, 29.0, 2.0, jitter)
         self._may_begin = may_begin
         self._outage = Outage(self._log, clock, log_lines.MQTT_STILL_DOWN, log_lines.MQTT_BACK)
+        self.state = State.STOPPED
         self._connection: MqttConnection | None = None
         self._work: Deferred[None] | None = None
-        self._said_started = False
-        self._had_session = False
-        self._all_granted = False
+        self._failures = self._short_sessions = 0  # in a row
+        self._connections = self._complete_subscriptions = 0
+        self._is_doubted = False
         self._foreign_filters: set[str] = set()
-        self.session_lost: Callable[[], None] = lambda: None
-        """Called when what was published while we were away is known to be lost."""
-        ingest.foreign_topic_received = self._foreign_topic_received
 
     @property
     def is_listening(self) -> bool:
-        """Whether the broker has granted every topic on the connection that there is, and is heard on it."""
-        return self._connection is not None and self._all_granted and self._connection.is_heard_lately
+        """Whether what a device publishes now comes at once: the broker has granted every topic on the connection that
+        there is, is heard on it, and holds nothing back.
+        """
+        connection = self._connection
+        return (
+            self.state is State.SUBSCRIBED
+            and connection is not None
+            and connection.is_heard_lately
+            and not connection.is_holding_back
+        )
 
     @property
     def window(self) -> int:
-        """PUBLISH packets that the broker may send before it waits for an acknowledgement."""
+        """PUBLISH packets that the broker sends before it waits for an acknowledgement, as far as we know."""
+        if self._connection is not None:
+            return self._connection.window.size
         return self._options.receive_maximum if self._choice.mqtt5 else WINDOW_OF_311
 
     def pause_reading(self) -> None:
@@ -141,11 +138,10 @@ class Subscriber(Service):
 
         def ended(_result: object) -> None:
             self._work = None
+            self.state = State.STOPPED
 
-        work = self._work = Deferred.fromCoroutine(self._stay_subscribed())
-        work.addErrback(lambda failure: None if failure.check(CancelledError) else failure)
-        work.addErrback(lambda failure: self._log.failure(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY, failure))
-        work.addBoth(ended)
+        self._work = start(self._stay_subscribed(), self._log, log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY)
+        self._work.addBoth(ended)
 
     def stopService(self) -> Deferred[None]:
         """DISCONNECT, so that the broker keeps session and messages; fires once that is sent.
@@ -165,39 +161,64 @@ class Subscriber(Service):
         return finished
 
     async def _stay_subscribed(self) -> None:
-        if self._may_begin is not None:
-            await self._may_begin()
-        failures = short_sessions = 0  # in a row
+        may_begin = self._may_begin
         while self.running:
             try:
-                connection = await self._connect()
-            except MqttError as error:
-                if not self.running:
-                    return
-                if self._choice.failed(error):
-                    continue
-                failures, short_sessions = failures + 1, 0
-                self._tell(error)
-            else:
-                accepted_at = self._clock.seconds()
-                reason = await self._serve(connection)
-                if not self.running:
-                    return
-                self._choice.connection_ended()
-                is_short = self._clock.seconds() - accepted_at < SHORT_SESSION
-                failures, short_sessions = (failures + 1, short_sessions + 1) if is_short else (0, 0)
-                self._outage.failed(log_lines.MQTT_LOST, reason)
-            delay = self._backoff(max(0, failures - 1))
-            if short_sessions > SHORT_SESSIONS_UNTOLD:
-                self._tell_short_sessions(short_sessions, delay)
-            await deferLater(self._clock, delay)
+                if may_begin is not None:
+                    await may_begin()
+                    may_begin = None
+                delay = await self._stay_connected()
+            except Exception as error:
+                if not self.running and isinstance(error, CancelledError):
+                    raise
+                # A fault of ours, and what has led to it may be over the next time.
+                self._log.failure(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY)
+                connection, self._connection = self._connection, None
+                if connection is not None:
+                    connection.abort("given up")
+                delay = self._next_delay(is_failure=True)
+            if delay and self.running:
+                self.state = State.WAITING
+                await deferLater(self._clock, delay)
 
-    async def _connect(self) -> MqttConnection:
+    async def _stay_connected(self) -> float:
+        """Connect and subscribe, until the end of the connection; returns how many seconds to wait then."""
+        self.state = State.CONNECTING
+        try:
+            connection, connack = await self._connect()
+        except MqttError as error:
+            if not self.running or self._choice.failed(error):
+                return 0.0
+            self._short_sessions = 0
+            self._tell(error)
+            return self._next_delay(is_failure=True)
+        accepted_at = self._clock.seconds()
+        self._tell_accepted(connack)
+        reason = await self._serve(connection)
+        if not self.running:
+            return 0.0
+        if self._is_doubted:
+            self._choice.doubted()
+            return 0.0
+        self._choice.connection_ended()
+        self._outage.failed(log_lines.MQTT_LOST, reason)
+        is_short = self._clock.seconds() - accepted_at < SHORT_SESSION
+        self._short_sessions = self._short_sessions + 1 if is_short else 0
+        delay = self._next_delay(is_failure=is_short)
+        if self._short_sessions > SHORT_SESSIONS_UNTOLD:
+            self._tell_short_sessions(connection, delay)
+        return delay
+
+    def _next_delay(self, *, is_failure: bool) -> float:
+        self._failures = self._failures + 1 if is_failure else 0
+        return self._backoff(max(0, self._failures - 1))
+
+    async def _connect(self) -> tuple[MqttConnection, Connack]:
         """Dial, and wait until the broker accepts.
 
         :raises MqttError: it does not.
         """
-        connection = MqttConnection(replace(self._options, mqtt5=self._choice.mqtt5), self._ingest, self._clock)
+        connection = MqttConnection(replace(self._options, mqtt5=self._choice.mqtt5), self._receiver, self._clock)
         factory = Factory.forProtocol(lambda: connection)
         factory.noisy = False
         dialling = self._endpoint.connect(factory)
@@ -212,86 +233,91 @@ class Subscriber(Service):
         # A PUBACK must not wait for the TCP acknowledgement of the one before (Nagle's algorithm).
         cast(ITCPTransport, connection.transport).setTcpNoDelay(True)
         self._connection = connection
-        timeout = self._clock.callLater(
-            CONNECT_TIMEOUT, connection.abort, f"the broker did not answer CONNECT within {CONNECT_TIMEOUT:.0f} s"
-        )
+        silence = f"the broker did not answer CONNECT within {CONNECT_TIMEOUT:.0f} s"
+        timeout = self._clock.callLater(CONNECT_TIMEOUT, connection.abort_unanswered, silence)
         try:
-            session_present = await connection.accepted
+            connack = await connection.accepted
         except MqttError:
             self._connection = None
             raise
         finally:
             if timeout.active():
                 timeout.cancel()
+        self._choice.accepted()
+        return connection, connack
+
+    def _tell_accepted(self, connack: Connack) -> None:
+        """Tell what the broker accepted, and of what it grants less than was asked."""
+        if (doubt := self._choice.doubt_after) is not None:
+            self._log.warn(log_lines.MQTT_311_GUESSED, seconds=round(doubt))
         if not self._choice.mqtt5:
             self._log.warn(log_lines.MQTT_311)
         self._log.info(log_lines.MQTT_CONNECTED, **self._where)
         if self._kept_session is not None:
-            self._kept_session.connected(session_present)
-        if self._had_session and not session_present:
+            self._kept_session.connected(connack.session_present)
+        if granted := described(connack):
+            self._log.debug(log_lines.BROKER_GRANTS, granted=granted)
+        for line, fields in shortfalls(connack, self._options, self.topics[0]):
+            self._log.warn(line, **fields)
+        self._connections += 1
+        if self._connections > 1 and not connack.session_present:
             self._log.warn(log_lines.SESSION_NEW)
-            self.session_lost()
-        self._had_session = True
-        return connection
+            self._session_lost()
 
     async def _serve(self, connection: MqttConnection) -> str:
         """Subscribe, and wait for the connection's end; returns its reason."""
         self._foreign_filters.clear()
-        self._all_granted = False
+        self._is_doubted = False
+        self.state = State.SUBSCRIBING
+        doubt = self._choice.doubt_after
+        doubting = None if doubt is None else self._clock.callLater(doubt, self._doubt, connection)
         subscribing = Deferred.fromCoroutine(self._subscribe(connection))
         subscribing.addErrback(lambda failure: failure.trap(CancelledError, MqttError) and None)
-        subscribing.addErrback(lambda failure: self._log.failure(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY, failure))
+
+        def failed(failure: Failure) -> None:
+            self._log.failure(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY, failure)
+            connection.abort("subscribing failed")
+
+        subscribing.addErrback(failed)
         try:
             return await connection.closed
         finally:
             if self._kept_session is not None:
                 self._kept_session.disconnected()
             self._connection = None
-            self._all_granted = False
             subscribing.cancel()
+            if doubting is not None and doubting.active():
+                doubting.cancel()
+
+    def _doubt(self, connection: MqttConnection) -> None:
+        """Give up a connection whose version was a guess; the session keeps what comes until the next is there."""
+        self._is_doubted = True
+        connection.disconnect()
 
     async def _subscribe(self, connection: MqttConnection) -> None:
-        """Ask until the broker has granted every topic.
+        """Subscribe, and be subscribed.
 
         :raises MqttError: the connection is gone.
         """
-        wanted, attempt = self.topics, 0
-        while wanted:
-            timeout = self._clock.callLater(
-                CONNECT_TIMEOUT, connection.abort, f"the broker did not answer SUBSCRIBE within {CONNECT_TIMEOUT:.0f} s"
-            )
-            try:
-                codes = await connection.subscribe(wanted)
-            finally:
-                if timeout.active():
-                    timeout.cancel()
-            delay = self._backoff(attempt)
-            denied = []
-            missing = [DENIED] * (len(wanted) - len(codes))
-            for topic, code in zip(wanted, codes + missing, strict=False):
-                if code >= DENIED:
-                    denied.append(topic)
-                    reason = suback_reason(code)
-                    self._log.error(log_lines.SUBSCRIPTION_DENIED, topic=topic, reason=reason, seconds=round(delay))
-                    continue
-                self._log.info(log_lines.SUBSCRIBED, topic=topic)
-                if code == 0:
-                    self._log.warn(log_lines.GRANTED_QOS_0, topic=topic)
-            wanted, attempt = denied, attempt + 1
-            if denied:
-                await deferLater(self._clock, delay)
-        self._all_granted = True
+        await subscribe(connection, self.topics, self._clock, self._log, timeout=CONNECT_TIMEOUT, backoff=self._backoff)
+        self.state = State.SUBSCRIBED
         if self._kept_session is not None:
             self._kept_session.subscribed()
         self._outage.ended()
-        if not self._said_started:
-            self._said_started = True
+        self._complete_subscriptions += 1
+        if self._complete_subscriptions == 1:
             self._log.info(log_lines.STARTED)
 
-    def _tell_short_sessions(self, count: int, delay: float) -> None:
+    def _tell_short_sessions(self, connection: MqttConnection, delay: float) -> None:
+        if self.state is State.SUBSCRIBING and connection.disconnect_code is None:
+            line = log_lines.MQTT_CLOSED_AT_SUBSCRIBE
+        elif connection.disconnect_code in (None, SESSION_TAKEN_OVER):
+            line = log_lines.MQTT_SHORT_SESSIONS
+        else:
+            return  # it has said why
         self._log.warn(
-            log_lines.MQTT_SHORT_SESSIONS,
-            count=count,
+            line,
+            count=self._short_sessions,
             short=round(SHORT_SESSION),
             client_id=shorten(self._options.client_id),
             seconds=round(delay),
@@ -304,20 +330,9 @@ class Subscriber(Service):
         else:
             self._outage.failed(log_lines.MQTT_REFUSED, str(error), code=code)
 
-    def _foreign_topic_received(self, topic: str) -> None:
-        """Unsubscribe from a topic that is none of ours: an old subscription lives on in a kept session.
-
-        Nobody tells which filter it was, so all that is likely is tried: the topic, one of our form under another
-        prefix, and the wildcards above it.
-        """
-        before, _, kind = topic.rpartition("/")
-        prefix = before.rpartition("/")[0]
-        levels = before.split("/")
-        above = ["#", *("/".join([*levels[:depth], "#"]) for depth in range(1, min(len(levels), 8) + 1))]
-        # Not every topic name makes a filter: that has 1 to 65,535 bytes (section 4.7.3), and some of these are longer
-        # than the topic.
-        likely = (topic, f"{prefix}/+/{kind}", *above)
-        filters = {name for name in likely if 0 < len(name.encode()) <= LONGEST_FILTER} - self._foreign_filters
+    def foreign_topic_received(self, topic: str) -> None:
+        """Unsubscribe from a topic that is none of ours: an old subscription lives on in a kept session."""
+        filters = likely_filters(topic) - self._foreign_filters
         if self._connection is None or not filters or len(self._foreign_filters) >= MOST_FOREIGN_FILTERS:
             return
         if not self._foreign_filters:

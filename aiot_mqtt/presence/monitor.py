@@ -70,7 +70,7 @@ class PresenceMonitor(Service):
     ) -> None:
         """
         :param clock: monotonic.
-        :param is_subscribed: whether every topic is granted now.
+        :param is_subscribed: whether every topic is granted now, and the broker holds no message back.
         :param window: how many messages may be unacknowledged at one time.
         :param timeout: seconds of silence, while we listened, after which a device is offline.
         :param check_interval: seconds between two sweeps.
@@ -90,7 +90,6 @@ class PresenceMonitor(Service):
         self._table_zone = table_zone
         self._wall_clock = wall_clock
         self._log_devices = log_devices
-        self._widest = 0
         self._listened = ListenedTime(self._most_silence)
         self._was_listening = False
         self._regularity = Regularity()
@@ -130,7 +129,7 @@ class PresenceMonitor(Service):
         writer = self._writer
         return (
             self._is_subscribed()
-            and writer.unacknowledged < self._window() / 2
+            and writer.unacknowledged < max(CHUNK, self._window() / 2)
             and writer.oldest_age < MOST_AGE
             and writer.is_accepted
         )
@@ -155,21 +154,11 @@ class PresenceMonitor(Service):
         self._listened.forget()
 
     def _observe(self) -> None:
-        listening = self.is_listening() and not self._was_window_full()
+        listening = self.is_listening()
         self._listened.observe(self._clock.seconds(), self._wall_clock(), listening)
         if self._was_listening and not listening:
             self._regularity.interrupted()
         self._was_listening = listening
-
-    def _was_window_full(self) -> bool:
-        """Whether the broker may have held messages back since the last observation.
-
-        MQTT 3.1.1 does not tell how wide its window is; the widest that was seen is the least that it can be.
-        """
-        peak = self._writer.take_peak()
-        is_full = peak >= max(self._window(), self._widest)
-        self._widest = max(self._widest, peak)
-        return is_full
 
     def _sweep(self) -> Deferred[None]:
         """One sweep; never fails, because a LoopingCall ends for good when its call does."""

@@ -6,6 +6,7 @@ import difflib
 import ipaddress
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
@@ -70,13 +71,26 @@ def _host(text: str) -> str:
     if "@" in text:
         raise ValueError("must be a host name or address alone (user name and password have settings of their own)")
     if re.fullmatch(r"[A-Za-z0-9._-]+", text):
-        return text
+        return _host_name(text)
     address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         ipaddress.IPv6Address(address)
     except ValueError:
         raise ValueError("must be a host name or address alone (the port has a setting of its own)") from None
     return address
+
+
+def _host_name(text: str) -> str:
+    """A name that may be known to the system, which decides; with an underscore too, as a compose service's may be."""
+    labels = text.removesuffix(".").split(".")
+    if len(text) > 254 or not all(1 <= len(label) <= 63 for label in labels):
+        raise ValueError("cannot be a host name: that has at most 253 characters, and 1 to 63 between two dots")
+    if all(label.isdigit() for label in labels):
+        try:
+            socket.inet_aton(text)
+        except OSError:
+            raise ValueError("must be an IPv4 address or a host name, which is not all numbers") from None
+    return text
 
 
 def _identifier(text: str) -> str:

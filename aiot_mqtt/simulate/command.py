@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import LoopingCall
 
-from ..mqtt.connection import MqttError
+from ..mqtt.errors import MqttError
 from ..settings.settings import Settings
 from .fleet import Fleet, FleetPlan, numbered_uuids
 from .publisher import PublisherOptions

@@ -20,8 +20,8 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..mqtt.connection import ConnectionRefused, MqttError
-from ..mqtt.packets import ProtocolViolation, variable_byte_integer
+from ..mqtt.errors import ConnectionRefused, MqttError, ProtocolViolation
+from ..mqtt.packets import variable_byte_integer
 from ..mqtt.reason_codes import connack_reason, reason_name
 from .fleet import Message
 

@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from ..mqtt.connection import MqttError
+from ..mqtt.errors import MqttError
 from .fleet import Fleet, Message
 from .publisher import Publisher, PublisherOptions
 

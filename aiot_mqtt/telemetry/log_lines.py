@@ -59,6 +59,53 @@ MQTT_311 = _line(
     "⚠️ Speaking MQTT 3.1.1: after max_inflight_messages (20 by default) the broker waits for acknowledgements, which "
     "limits messages/s; a larger one in mosquitto.conf, such as 1000, or MQTT 5 lifts that",
 )
+MQTT_311_GUESSED = _line(
+    "⚠️ Broker没有应答MQTT 5的连接，可能不支持MQTT 5，也可能只是正在重启；暂用MQTT 3.1.1，{seconds} 秒后再试MQTT 5",
+    "⚠️ The broker did not answer MQTT 5: it may not know it, or may have been restarting; speaking MQTT 3.1.1 for now,"
+    " trying 5 again in {seconds} s",
+)
+MQTT_CLOSED_AT_SUBSCRIBE = _line(
+    "⚠️ 连续 {count} 次在订阅时被Broker断开: 可能是ACL、配额或Broker不支持通配符，原因见Broker日志；{seconds} 秒后重连",
+    "⚠️ {count} times in a row the broker closed the connection instead of answering SUBSCRIBE: its ACL, a quota, or no"
+    " wildcards? Its log may say; connecting again in {seconds} s",
+)
+BROKER_GRANTS = _line("Broker声明: {granted}", "The broker says of itself: {granted}")
+SESSION_EXPIRY_LESS = _line(
+    "⚠️ Broker只保留会话 {granted} 秒（要求 {asked} 秒，MQTT_SESSION_EXPIRY）: 离线更久，期间的消息会丢失",
+    "⚠️ The broker keeps the session for {granted} s, of {asked} s asked for (MQTT_SESSION_EXPIRY): when this service is"
+    " away for longer than {granted} s, what is published meanwhile is lost",
+)
+SESSION_NOT_KEPT = _line(
+    "⚠️ Broker不保留会话: {granted} 秒（要求 {asked} 秒，MQTT_SESSION_EXPIRY）: 断开期间和未确认的消息都会丢失",
+    "⚠️ The broker keeps no session: {granted} s, of {asked} s asked for (MQTT_SESSION_EXPIRY): with each disconnection"
+    " what is published meanwhile, and what is not acknowledged, is lost",
+)
+MAXIMUM_QOS_LESS = _line(
+    "⚠️ Broker最高只支持QoS {granted}（要求QoS {asked}）: 消息可能丢失，断开期间的消息不保留",
+    "⚠️ The broker has QoS {granted} at most, of QoS {asked} asked for: messages may get lost, and none are kept while"
+    " this service is away",
+)
+NO_WILDCARDS = _line(
+    "⚠️ Broker声明不支持通配符订阅（Wildcard Subscription Available = {granted}，要求 {asked}）: 可能收不到任何消息",
+    "⚠️ The broker says that it takes no wildcards in subscriptions (Wildcard Subscription Available = {granted}, asked"
+    " for {asked}): probably nothing can be received from it",
+)
+PACKET_SIZE_LESS = _line(
+    "⚠️ Broker只接受不超过 {granted} 字节的报文（MQTT_MAX_PAYLOAD为 {asked} 字节）: 更大的上报不会到达本服务",
+    "⚠️ The broker takes packets of up to {granted} bytes, while MQTT_MAX_PAYLOAD allows {asked}: larger reports never"
+    " get here",
+)
+KEEP_ALIVE_LESS = _line(
+    "⚠️ Broker要求心跳间隔为 {granted} 秒（MQTT_KEEPALIVE为 {asked} 秒）: 按Broker的执行，网络中断这么久就会断开",
+    "⚠️ The broker wants a keep-alive of {granted} s, of {asked} s asked for (MQTT_KEEPALIVE): its figure is used, and a"
+    " network that is away for that long costs the connection",
+)
+WINDOW_LESS = _line(
+    "⚠️ Broker每发出 {granted} 条消息就等待确认（要求 {asked} 条，MQTT_RECEIVE_MAXIMUM）: 吞吐因此受限，"
+    "请调大Broker的上限（RabbitMQ为mqtt.prefetch）",
+    "⚠️ The broker waits for acknowledgements after {granted} messages, of {asked} asked for (MQTT_RECEIVE_MAXIMUM): "
+    "that limits messages/s; raise its own limit (mqtt.prefetch in RabbitMQ)",
+)
 GRANTED_QOS_0 = _line(
     "⚠️ Broker只允许QoS 0: {topic}；消息可能丢失",
     "⚠️ The broker grants only QoS 0 on {topic}: messages may get lost",
@@ -106,6 +153,33 @@ SUBSCRIPTION_DENIED = _line(
     "❌ Broker拒绝订阅主题: {topic} ({reason})；请检查ACL，{seconds} 秒后重试",
     "❌ The broker denies the subscription to {topic} ({reason}); check its ACL, trying again in {seconds} s",
 )
+SUBSCRIPTION_WILDCARD_DENIED = _line(
+    "❌ Broker不支持通配符订阅: {topic} ({reason})；本服务需要它，请在Broker中打开或换用其他Broker，{seconds} 秒后重试",
+    "❌ The broker takes no wildcards in subscriptions: {topic} ({reason}); this service needs them, so switch them on"
+    " there or use another broker, trying again in {seconds} s",
+)
+SUBSCRIPTION_OVER_QUOTA = _line(
+    "❌ Broker的配额不允许订阅主题: {topic} ({reason})；请检查该用户的订阅或队列上限，{seconds} 秒后重试",
+    "❌ A quota of the broker forbids the subscription to {topic} ({reason}); see its limits on subscriptions or"
+    " queues, trying again in {seconds} s",
+)
+SUBSCRIPTION_FILTER_INVALID = _line(
+    "❌ Broker不接受此主题: {topic} ({reason})；请检查MQTT_TOPIC_PREFIX以及Broker对主题的限制，{seconds} 秒后重试",
+    "❌ The broker takes no such topic: {topic} ({reason}); check MQTT_TOPIC_PREFIX and what the broker allows,"
+    " trying again in {seconds} s",
+)
+SUBSCRIPTION_DENIED_OTHERWISE = _line(
+    "❌ Broker拒绝订阅主题: {topic} ({reason})；原因见Broker日志，{seconds} 秒后重试",
+    "❌ The broker denies the subscription to {topic} ({reason}); its log may say more, trying again in {seconds} s",
+)
+# By MQTT's reason code (MQTT 5 section 3.9.3); 0x80 is all that MQTT 3.1.1 has, and says nothing of why.
+SUBSCRIPTION_DENIALS = {
+    0x80: SUBSCRIPTION_DENIED,
+    0x87: SUBSCRIPTION_DENIED,
+    0x8F: SUBSCRIPTION_FILTER_INVALID,
+    0x97: SUBSCRIPTION_OVER_QUOTA,
+    0xA2: SUBSCRIPTION_WILDCARD_DENIED,
+}
 FOREIGN_TOPIC = _line(
     "⚠️ 收到不属于本服务的主题: {topic}（旧会话的订阅），已取消订阅: {filters}",
     "⚠️ A message on {topic}, which is not a topic of this service (an old subscription?), unsubscribed from {filters}",

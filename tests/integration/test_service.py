@@ -52,13 +52,16 @@ class ServiceMixin(Mixin):
 
     def setUp(self) -> None:
         self.database = servers.shared_database(self.flavour)
-        self.broker = Mosquitto(self.broker_version, settings=self.broker_settings)
+        self.broker = self.make_broker()
         self.addCleanup(self.broker.close)
         self.broker.start()
         self.folder = servers.private_folder()
         self.addCleanup(servers.remove_folder, self.folder)
         self.spools = (str(self.folder / f"spool-{number}") for number in range(1000))
         self.events = collect_events(self)
+
+    def make_broker(self) -> Any:
+        return Mosquitto(self.broker_version, settings=self.broker_settings)
 
     def make_service(self, **settings: Any) -> AiotMqttService:
         chosen: dict[str, Any] = {

@@ -227,6 +227,12 @@ class Link:
     def setTcpNoDelay(self, enabled: bool) -> None:
         """See ``ITCPTransport``."""
 
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """As a transport has it; here all that is written finds room."""
+
+    def unregisterProducer(self) -> None:
+        """The same."""
+
     def pauseProducing(self) -> None:
         """See ``IPushProducer``."""
         self._is_paused = True

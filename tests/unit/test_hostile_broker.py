@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.devices import report
 from aiot_mqtt.devices.report import DATA, DeviceReport, ReportRules
 from aiot_mqtt.ingest import ingest
-from aiot_mqtt.mqtt import connection as paho_transport
-from aiot_mqtt.mqtt import packets, subscriber
+from aiot_mqtt.mqtt import connection, foreign_topics, packets
+from aiot_mqtt.mqtt.errors import MqttError
 from aiot_mqtt.telemetry import refusals
 from faults import decoding, hostile_broker, second_opinion
 from faults.decoding import fuzz_decoding, fuzz_with_atheris, shortest
@@ -75,7 +75,7 @@ class StreamTests(SynchronousTestCase):
         self.assertNotIn("WRONG", said)
 
     def test_the_command_line_tells_of_what_is_wrong(self) -> None:
-        self.patch(paho_transport, "connack_reason", lambda _code, _mqtt5: "")
+        self.patch(connection, "connack_reason", lambda *_arguments: "")
         said = self.said_by(["--streams", "40", "--seed", "3"], 1)
         self.assertIn("WRONG: stream ", said)
 
@@ -114,7 +114,7 @@ class WrongTests(SynchronousTestCase):
         self.assert_wrong("stuck: ", publish())
 
     def test_an_error_that_is_logged(self) -> None:
-        self.patch(subscriber, "LONGEST_FILTER", 1_000_000)
+        self.patch(foreign_topics, "LONGEST_FILTER", 1_000_000)
         self.assert_wrong("logged: ", publish(b"t" * 65_535))
         self.assertTrue(self.flushLoggedErrors())
 
@@ -134,7 +134,7 @@ class WrongTests(SynchronousTestCase):
 
     def test_a_packet_that_is_held_though_it_is_too_long(self) -> None:
         self.patch(packets.PacketReader, "_refuse_oversized", lambda *_arguments: False)
-        self.assert_wrong("holds: ", publish(payload=b"x" * 300_000)[:200_000])
+        self.assert_wrong("holds: ", publish(payload=b"x" * 600_000)[:500_000])
 
     def test_a_message_that_is_handed_over_after_the_end(self) -> None:
         self.patch(packets.PacketReader, "stop", lambda _reader: None)
@@ -145,21 +145,19 @@ class WrongTests(SynchronousTestCase):
         self.assert_wrong("sum: ", publish(payload=b"no JSON"))
 
     def test_a_packet_of_a_sort_that_no_client_sends(self) -> None:
-        self.patch(paho_transport, "PINGREQ", -1)
+        self.patch(connection, "PINGREQ", -1)
         self.assert_wrong("said: ", PINGREQ)
 
     def test_an_end_without_a_reason(self) -> None:
-        self.patch(
-            paho_transport.MqttConnection, "_end", lambda connection, _reason: setattr(connection, "_reason", "")
-        )
-        self.assert_wrong("end: closed ", PINGREQ)
+        self.patch(connection.MqttConnection, "abort", lambda aborted, _reason: aborted._abort(MqttError("")))
+        self.assert_wrong("end: closed ", packet(DISCONNECT, b""))
 
     def test_a_timer_that_is_left_running(self) -> None:
         self.patch(LoopingCall, "stop", lambda _call: None)
         self.assert_wrong("end: left running")
 
     def test_a_wrong_stream_is_shortened_to_what_is_wrong_with_it(self) -> None:
-        self.patch(paho_transport, "PINGREQ", -1)
+        self.patch(connection, "PINGREQ", -1)
         long = stream(ACCEPTED, publish(), publish() + PINGREQ[:1], PINGREQ[1:] + publish(), publish())
         self.assertEqual(shorten(long, "said: ").steps, (Step("read", ACCEPTED), Step("read", PINGREQ)))
 

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "ingest": ({"devices", "table", "telemetry"}, set()),
     "writing": ({"devices", "ingest", "spool", "table", "telemetry"}, {"automat"}),
     "presence": ({"devices", "table", "telemetry", "writing"}, set()),
-    "mqtt": ({"devices", "ingest", "telemetry"}, {"paho"}),
+    "mqtt": ({"devices", "ingest", "telemetry"}, {"paho", "zope"}),
     "simulate": ({"mqtt", "settings"}, {"paho", "zope"}),
 }
 PURE = {"devices", "settings"}  # without Twisted

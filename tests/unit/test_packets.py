@@ -8,12 +8,12 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aiot_mqtt.mqtt.errors import ProtocolViolation
 from aiot_mqtt.mqtt.packets import (
     MOST_CONTROL_PACKET,
     MOST_PROPERTIES,
     PUBLISH,
     PacketReader,
-    ProtocolViolation,
     variable_byte_integer,
 )
 
@@ -285,14 +285,62 @@ class OversizedTests(PacketTestCase):
             reader.feed(worst[at : at + 1000])
             most = max(most, self.held(reader))
         self.assertEqual([call[0] for call in calls], ["oversized"])
-        # A topic of 64 KiB, the 11 bytes around it, and the read that brought the rest of what is needed.
-        self.assertLess(most, 65536 + 11 + 1000)
+        # A topic of 64 KiB, the 11 bytes around it, the properties, and the read that brought the rest of them.
+        self.assertLess(most, 65536 + 11 + 60_000 + 1000)
+
+    def test_its_properties_are_not_copied_again_for_each_of_their_pieces(self) -> None:
+        over = publish(payload=b"x" * 1000, packet_id=1, properties=user_properties(60_000))
+        reader, calls = self.reader(mqtt5=True)
+        waits = bytearray()
+        for at in range(200):
+            reader.feed(over[100 * at : 100 * at + 100])
+            if at:
+                waits = waits or reader._incomplete
+                self.assertIs(reader._incomplete, waits)
+        reader.feed(over[20_000:])
+        self.assertEqual([call[0] for call in calls], ["oversized"])
 
     def test_properties_without_end_are_a_violation_before_they_are_held(self) -> None:
         body = b"\x00\x01t" + length(MOST_PROPERTIES + 1)
         reader, _ = self.reader(mqtt5=True)
         self.assertRaises(ProtocolViolation, reader.feed, b"\x30" + length(10_000_000) + body + b"\x26" * 100)
         self.assertEqual(self.held(reader), 0)
+
+
+class QoS2Tests(PacketTestCase):
+    def test_it_is_handed_over_like_any_other_and_remembered(self) -> None:
+        for mqtt5, properties in ((False, None), (True, b"")):
+            at_qos_1 = publish(packet_id=1, properties=properties)
+            at_qos_2 = publish(packet_id=2, properties=properties)
+            at_qos_2 = bytes([at_qos_2[0] ^ 6]) + at_qos_2[1:]
+            repeated = bytes([at_qos_2[0] | 8]) + at_qos_2[1:]
+            reader, calls = self.reader(mqtt5=mqtt5)
+            reader.feed(at_qos_1 + at_qos_2 + repeated + publish(properties=properties))
+            self.assertEqual([call[3] for call in calls], [1, 2, 2, 0])
+            self.assertEqual(reader.at_qos_2, {2})
+            self.assertEqual((reader.take_count(), reader.take_count()), (3, 0))
+
+    def test_one_that_is_too_long_is_remembered_too(self) -> None:
+        over = publish(payload=b"x" * 101, packet_id=7)
+        reader, calls = self.reader()
+        reader.feed(bytes([over[0] ^ 6]) + over[1:])
+        self.assertEqual([call[0] for call in calls], ["oversized"])
+        self.assertEqual((reader.at_qos_2, reader.take_count()), ({7}, 1))
+
+
+class PropertiesTests(PacketTestCase):
+    def test_all_that_a_publish_may_carry_but_an_alias_is_passed_over(self) -> None:
+        properties = (
+            b"\x01\x01\x02\x00\x00\x00\x05\x03\x00\x01t\x08\x00\x01r\x09\x00\x01c\x0b\x80\x01\x0b\x02"
+            b"\x26\x00\x01n\x00\x01v"
+        )
+        self.assertEqual(len(self.calls([publish(packet_id=1, properties=properties)], mqtt5=True)), 1)
+
+    def test_properties_that_are_none_cost_their_message_nothing(self) -> None:
+        # Else a device that could write them would end the connection again and again.
+        for properties in (b"\x7f", b"\x26\x00\x09", b"\x01\x01\x01\x01", b"\x0b\xff\xff\xff\xff\x01", b"\x02\x00"):
+            [call] = self.calls([publish(packet_id=1, properties=properties)], mqtt5=True)
+            self.assertEqual(call[:3], ("publish", b"devices/d1/data", b"{}"), properties)
 
 
 class ViolationTests(PacketTestCase):
@@ -305,17 +353,25 @@ class ViolationTests(PacketTestCase):
         ("no packet identifier", b"\x32\x03\x00\x01t", False, "a packet that is shorter than it says"),
         ("half a packet identifier", b"\x32\x04\x00\x01t\x00", False, "a packet that is shorter than it says"),
         ("packet identifier 0", b"\x32\x05\x00\x01t\x00\x00", False, "a PUBLISH with packet identifier 0"),
+        ("no packet identifier at QoS 2", b"\x34\x03\x00\x01t", False, "a packet that is shorter than it says"),
+        ("QoS 3", b"\x36\x05\x00\x01t\x00\x01", False, "a PUBLISH of QoS 3"),
         (
-            "QoS 2",
-            b"\x34\x05\x00\x01t\x00\x01",
-            False,
-            "a PUBLISH above QoS 1, which was not subscribed to",
+            "a topic alias",
+            b"\x32\x09\x00\x01t\x00\x01\x03\x23\x00\x05",
+            True,
+            "a PUBLISH with topic alias 5, though we allow none (Topic Alias Maximum is 0)",
         ),
         (
-            "QoS 3",
-            b"\x36\x05\x00\x01t\x00\x01",
-            False,
-            "a PUBLISH above QoS 1, which was not subscribed to",
+            "a topic alias in the place of a topic, behind other properties",
+            b"\x30\x0f\x00\x00\x0c\x01\x01\x26\x00\x01n\x00\x01v\x23\xff\xff",
+            True,
+            "a PUBLISH with topic alias 65535, though we allow none (Topic Alias Maximum is 0)",
+        ),
+        (
+            "a topic alias before a payload that is too long",
+            b"\x32" + length(509) + b"\x00\x01t\x00\x01\x03\x23\x00\x05" + b"x" * 500,
+            True,
+            "a PUBLISH with topic alias 5, though we allow none (Topic Alias Maximum is 0)",
         ),
         ("no property length", b"\x30\x03\x00\x01t", True, "a packet that is shorter than it says"),
         ("properties beyond the packet", b"\x30\x04\x00\x01t\x05", True, "a PUBLISH that is shorter than it says"),

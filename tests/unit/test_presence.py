@@ -239,30 +239,6 @@ class PresenceTests(PresenceTestCase):
             self.presence.stopService()
             self.successResultOf(self.writer.stopService())
 
-    def test_a_window_that_was_full_may_hide_a_backlog(self) -> None:
-        self.window = 20
-        self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
-        self.hear("a")
-        for _ in range(300):
-            for packet_id in range(1, 21):
-                self.ingest.publish_received(b"devices/other/heartbeat", b"", packet_id, False)
-            self.ingest.read_finished()
-            self.run_for(1)
-        self.assertEqual(self.online(), {"a"})
-        self.run_for(111)
-        self.assertEqual(self.online(), set())
-
-    def test_a_load_that_leaves_room_in_the_window_is_no_backlog(self) -> None:
-        self.window = 20
-        self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
-        self.hear("a")
-        for _ in range(120):
-            for packet_id in range(1, 20):
-                self.ingest.publish_received(b"devices/other/heartbeat", b"", packet_id, False)
-            self.ingest.read_finished()
-            self.run_for(1)
-        self.assertEqual(self.online(), set())
-
     def test_a_lost_session_starts_the_history_anew(self) -> None:
         self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
         self.hear("a")
@@ -293,9 +269,6 @@ class PresenceTests(PresenceTestCase):
         def no_subscription() -> None:
             self.subscribed = False
 
-        def a_full_window() -> None:
-            self.window = 0
-
         def an_old_message() -> None:
             table.hold_writes = True
             self.hear("b", packet_id=1)
@@ -304,7 +277,7 @@ class PresenceTests(PresenceTestCase):
             self.table.failures = [StoreUnavailable("down")] * 1000
             self.hear("b")
 
-        for stop_listening in (no_subscription, a_full_window, an_old_message, a_table_that_refuses):
+        for stop_listening in (no_subscription, an_old_message, a_table_that_refuses):
             self.subscribed, self.window = True, 65535
             table = SlowTable(["a", "b"])
             self.start(table, timeout=100, check_interval=10)

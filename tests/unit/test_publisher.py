@@ -8,7 +8,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.mqtt.connection import ConnectionRefused, MqttError
+from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError
 from aiot_mqtt.mqtt.packets import PacketReader
 from aiot_mqtt.simulate.fleet import Message
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions, encode_connect, encode_publish

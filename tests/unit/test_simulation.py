@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from aiot_mqtt.mqtt.connection import MqttError
+from aiot_mqtt.mqtt.errors import MqttError
 from aiot_mqtt.simulate.fleet import Fleet, FleetPlan, Message, numbered_uuids
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
 from aiot_mqtt.simulate.simulation import Simulation, Summary

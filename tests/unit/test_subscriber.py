@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,14 +11,17 @@ from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import ReportRules
 from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
-from aiot_mqtt.mqtt.connection import ClosedBeforeConnack, ConnectionRefused, ConnectOptions, MqttConnection, MqttError
-from aiot_mqtt.mqtt.subscriber import ProtocolChoice, Subscriber
+from aiot_mqtt.mqtt import subscribing
+from aiot_mqtt.mqtt.connection import MqttConnection
+from aiot_mqtt.mqtt.options import ConnectOptions
+from aiot_mqtt.mqtt.subscriber import Subscriber
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
@@ -103,7 +107,7 @@ class SubscriberTests(SynchronousTestCase):
         )
         self.events = collect_events(self)
 
-    def start(self, protocol: str = "auto") -> Subscriber:
+    def start(self, protocol: str = "auto", session_lost: Callable[[], None] = lambda: None) -> Subscriber:
         subscriber = Subscriber(
             self.broker,  # type: ignore[arg-type]
             ConnectOptions("service"),
@@ -112,8 +116,10 @@ class SubscriberTests(SynchronousTestCase):
             host="broker.example",
             port=1883,
             protocol=protocol,
+            session_lost=session_lost,
             jitter=lambda: 0.0,
         )
+        self.ingest.foreign_topic_received = subscriber.foreign_topic_received
         subscriber.startService()
         return subscriber
 
@@ -260,13 +266,231 @@ class SubscriberTests(SynchronousTestCase):
             self.successResultOf(subscriber.stopService())
             self.said()
 
-    def test_two_closes_in_a_row_instead_of_connack_mean_311(self) -> None:
-        self.start()
+    def test_no_answer_twice_in_a_row_means_311_for_now(self) -> None:
+        for what, answer in (
+            ("a close", self.broker_closes),
+            ("a CONNACK of 3.1.1", lambda: self.broker.say(CONNACK311)),
+            ("a malformed CONNACK", lambda: self.broker.say(b"\x20\x04\x00\x00\x01\x7f")),
+            ("something else", lambda: self.broker.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
+            ("silence", lambda: self.clock.advance(10)),
+        ):
+            subscriber = self.start()
+            answer()
+            self.assertEqual(self.said(), [log_lines.MQTT_FAILED], what)
+            self.clock.advance(2)
+            self.assertIn(b"\x00\x04MQTT\x05", self.broker.sent(), what)
+            answer()
+            self.assertIn(b"\x00\x04MQTT\x04", self.broker.sent(), what)
+            self.broker.accept(mqtt5=False)
+            self.assertEqual(self.said()[:2], [log_lines.MQTT_311_GUESSED, log_lines.MQTT_311], what)
+            self.successResultOf(subscriber.stopService())
+
+    def broker_closes(self) -> None:
+        self.broker.close()
+
+    def broker_accepts(self) -> None:
+        self.broker.accept()
+
+    def guess_311(self) -> Subscriber:
+        subscriber = self.start()
         self.broker.close()
         self.clock.advance(2)
-        self.assertIn(b"\x00\x04MQTT\x05", self.broker.sent())
+        self.broker.close()
+        self.broker.accept(mqtt5=False)
+        self.assertTrue(subscriber.is_listening)
+        self.said()
+        return subscriber
+
+    def pass_time(self, seconds: int) -> None:
+        """As time passes with a broker that is there."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            self.broker.say(b"\xd0\x00")
+
+    def test_a_guess_is_revised_within_a_minute_and_the_session_kept(self) -> None:
+        subscriber = self.guess_311()
+        self.pass_time(44)
+        self.assertEqual(self.broker.dials, 3)
+        old = self.broker.transport
+        old.clear()
+        self.clock.advance(1)
+        self.assertEqual(old.value()[-2:], b"\xe0\x00")  # DISCONNECT, with which a session of 3.1.1 stays
+        self.assertIn(b"\x00\x04MQTT\x05\x00", self.broker.sent())
+        self.broker.accept(resumed=True)
+        self.assertTrue(subscriber.is_listening)
+        self.assertEqual(self.said(), [log_lines.MQTT_CONNECTED, *[log_lines.SUBSCRIBED] * 3])
+        self.pass_time(200)
+        self.assertEqual(self.broker.dials, 4)
+
+    def test_a_guess_that_was_right_goes_on_at_once_and_is_revised_later(self) -> None:
+        subscriber = self.guess_311()
+        self.pass_time(44)
+        self.clock.advance(1)
         self.broker.close()
         self.assertIn(b"\x00\x04MQTT\x04", self.broker.sent())
+        self.broker.accept(mqtt5=False)
+        self.assertTrue(subscriber.is_listening)
+        self.assertNotIn(log_lines.MQTT_FAILED, self.said())
+        self.pass_time(89)
+        self.assertEqual(self.broker.dials, 5)
+        self.clock.advance(1)
+        self.assertEqual(self.broker.dials, 6)
+
+    def test_once_5_was_accepted_closes_do_not_lead_to_311(self) -> None:
+        self.start()
+        self.broker.accept()
+        self.clock.advance(60)
+        for _ in range(10):
+            self.broker.close()
+            self.clock.advance(30)
+            self.assertIn(b"\x00\x04MQTT\x05", self.broker.sent())
+
+    def grants(self, properties: bytes, protocol: str = "auto") -> list[tuple[str, object, object]]:
+        """The warnings that a CONNACK with these properties leads to: line, asked, granted."""
+        subscriber = self.start(protocol)
+        body = b"\x00\x00" + bytes([len(properties)]) + properties
+        self.broker.say(b"\x20" + bytes([len(body)]) + body if protocol != "3.1.1" else CONNACK311)
+        self.successResultOf(subscriber.stopService())
+        told = [
+            (event["log_format"], event["asked"], event["granted"])
+            for event in self.events
+            if event["log_level"] is LogLevel.warn and "asked" in event
+        ]
+        self.events.clear()
+        return told
+
+    def test_each_thing_that_is_less_than_asked_is_one_warning(self) -> None:
+        for properties, *expected in (
+            (b"",),
+            # As Mosquitto: what it lets us publish is not what it sends us.
+            (b"\x21\x00\x14\x22\x00\x0a",),
+            (b"\x11\x00\x09\x3a\x80",),
+            (b"\x11\x00\x00\x00\x3c", (log_lines.SESSION_EXPIRY_LESS, 604800, 60)),
+            (b"\x11\x00\x00\x00\x00", (log_lines.SESSION_NOT_KEPT, 604800, 0)),
+            (b"\x24\x00", (log_lines.MAXIMUM_QOS_LESS, 1, 0)),
+            (b"\x24\x01",),
+            (b"\x28\x00", (log_lines.NO_WILDCARDS, "devices/+/data", 0)),
+            (b"\x28\x01\x25\x00\x29\x00\x2a\x00",),
+            (b"\x27\x00\x00\x04\x00", (log_lines.PACKET_SIZE_LESS, 65536, 1024)),
+            (b"\x27\x00\x01\x00\x00",),
+            (b"\x13\x00\x0a", (log_lines.KEEP_ALIVE_LESS, 60, 10)),
+            (b"\x13\x00\x00",),
+            (b"\x13\x00\x78",),
+            (
+                b"\x28\x00\x24\x00\x11\x00\x00\x00\x01",
+                (log_lines.SESSION_EXPIRY_LESS, 604800, 1),
+                (log_lines.MAXIMUM_QOS_LESS, 1, 0),
+                (log_lines.NO_WILDCARDS, "devices/+/data", 0),
+            ),
+        ):
+            self.assertEqual(self.grants(properties), list(expected), properties)
+        self.assertEqual(self.grants(b"", "3.1.1"), [])
+
+    def test_a_denial_is_told_as_what_it_is(self) -> None:
+        lines = {
+            0x80: log_lines.SUBSCRIPTION_DENIED,
+            0x87: log_lines.SUBSCRIPTION_DENIED,
+            0x8F: log_lines.SUBSCRIPTION_FILTER_INVALID,
+            0x97: log_lines.SUBSCRIPTION_OVER_QUOTA,
+            0xA2: log_lines.SUBSCRIPTION_WILDCARD_DENIED,
+            0x83: log_lines.SUBSCRIPTION_DENIED_OTHERWISE,
+            0xC8: log_lines.SUBSCRIPTION_DENIED_OTHERWISE,  # none that MQTT has
+        }
+        for mqtt5 in (True, False):
+            for code, line in lines.items():
+                subscriber = self.start("5" if mqtt5 else "3.1.1")
+                self.broker.say(CONNACK5 if mqtt5 else CONNACK311)
+                self.said()
+                self.broker.suback(code, 1, 1, mqtt5=mqtt5)
+                self.assertEqual(self.said(), [line, log_lines.SUBSCRIBED, log_lines.SUBSCRIBED])
+                self.assertFalse(self.broker.transport.disconnected)
+                self.successResultOf(subscriber.stopService())
+
+    def test_connections_that_end_at_subscribe_are_not_called_a_fight_over_the_client_identifier(self) -> None:
+        for ends, line in (
+            (self.broker_closes, log_lines.MQTT_CLOSED_AT_SUBSCRIBE),
+            (lambda: self.broker.say(b"\xe0\x01\x8e"), log_lines.MQTT_SHORT_SESSIONS),
+            (lambda: self.broker.say(b"\xe0\x01\xa2"), None),
+            (lambda: self.broker.say(b"\xe0\x01\x97"), None),
+        ):
+            subscriber = self.start()
+            for _ in range(3):
+                self.broker.say(CONNACK5)
+                ends()
+                self.clock.pump([1.0] * 4)
+            told = [each for each in self.said() if each.startswith("⚠️ 连续")]
+            self.assertEqual(told, [line] if line else [])
+            self.successResultOf(subscriber.stopService())
+
+    def test_a_fault_of_ours_is_told_and_it_dials_again(self) -> None:
+        for name, at in (
+            ("_connect", lambda: None),
+            ("_tell_accepted", lambda: self.broker.say(CONNACK5)),
+            ("_serve", lambda: self.broker.say(CONNACK5)),
+            ("_subscribe", lambda: self.broker.say(CONNACK5)),
+            ("tell_answer", self.broker_accepts),
+            ("_tell", lambda: self.broker.say(b"\x20\x03\x00\x87\x00")),
+        ):
+            dials = self.broker.dials
+            faults: list[None] = []
+
+            def fail_now(*_arguments: object, faults: list[None] = faults) -> None:
+                faults.append(None)
+                raise RuntimeError("a fault")
+
+            patch = self.patch(subscribing if name == "tell_answer" else Subscriber, name, fail_now)
+            subscriber = self.start()
+            at()
+            self.assertEqual(len(faults), 1, name)
+            if name != "_connect":
+                self.assertTrue(self.broker.transport.disconnected or self.broker.transport.disconnecting, name)
+            patch.restore()
+            self.clock.pump([1.0] * 3)
+            self.assertEqual(self.broker.dials, dials + 1 + (name != "_connect"), name)
+            self.broker.accept()
+            self.assertTrue(subscriber.is_listening, name)
+            self.assertTrue(self.flushLoggedErrors(RuntimeError), name)
+            self.assertIn(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY, self.said(), name)
+            self.successResultOf(subscriber.stopService())
+
+    def test_a_broker_that_holds_messages_back_is_not_listened_to(self) -> None:
+        subscriber = self.start("3.1.1")
+        self.broker.accept(mqtt5=False)
+        self.assertEqual(subscriber.window, 20)
+        self.pass_time(2)
+        publish = b"\x32\x12\x00\x0edevices/a/data\x00\x01"
+        self.broker.say(publish * 19)
+        self.pass_time(1)
+        self.assertTrue(subscriber.is_listening)
+        self.broker.say(publish)
+        self.pass_time(1)
+        self.assertFalse(subscriber.is_listening)
+        # What a dead connection left unacknowledged uses up nothing of the next one's window.
+        left = self.pending.take()
+        self.broker.close()
+        self.clock.advance(3)
+        self.broker.accept(mqtt5=False, resumed=True)
+        self.assertTrue(subscriber.is_listening)
+        self.broker.say(publish * 20)
+        self.pass_time(1)
+        left.acknowledge()
+        self.assertFalse(subscriber.is_listening)
+        self.pending.take().acknowledge()
+        self.pass_time(1)
+        self.assertTrue(subscriber.is_listening)
+        self.assertEqual(subscriber.window, 20)
+
+    def test_a_window_that_is_smaller_than_asked_is_one_warning(self) -> None:
+        subscriber = self.start()
+        self.broker.accept()
+        publish = b"\x32\x13\x00\x0edevices/a/data\x00\x01\x00"
+        for _ in range(100):
+            self.broker.say(publish * 10)
+            self.pending.take().acknowledge()
+        self.pass_time(3)
+        told = [event for event in self.events if event["log_format"] == log_lines.WINDOW_LESS]
+        self.assertEqual([(event["asked"], event["granted"]) for event in told], [(65535, 10)])
+        self.assertEqual(subscriber.window, 10)
 
     def test_short_sessions_are_no_success(self) -> None:
         self.start()
@@ -325,8 +549,7 @@ class SubscriberTests(SynchronousTestCase):
 
     def test_it_listens_only_with_every_topic_granted_on_a_connection_that_is_heard(self) -> None:
         lost: list[bool] = []
-        subscriber = self.start()
-        subscriber.session_lost = lambda: lost.append(True)
+        subscriber = self.start(session_lost=lambda: lost.append(True))
         self.assertFalse(subscriber.is_listening)
         self.broker.say(CONNACK5)
         self.assertFalse(subscriber.is_listening)
@@ -431,27 +654,3 @@ class SubscriberTests(SynchronousTestCase):
         self.assertEqual(unsubscribe[:1], b"\xa2")
         self.assertTrue(unsubscribe.endswith(b"\x00\x01#\x00\x02/#\xff\xff" + topic))
         self.assertEqual(self.counters.refused, {"foreign_topic": 1})
-
-
-class ProtocolChoiceTests(SynchronousTestCase):
-    def test_auto_begins_with_5_and_falls_back_only_for_the_version(self) -> None:
-        choice = ProtocolChoice("auto")
-        for error in (ConnectionRefused(5, ""), ConnectionRefused(0x87, ""), MqttError("timeout")):
-            self.assertFalse(choice.failed(error))
-            self.assertTrue(choice.mqtt5)
-        self.assertTrue(choice.failed(ConnectionRefused(0x84, "")))
-        self.assertFalse(choice.mqtt5)
-
-    def test_a_version_that_was_chosen_is_kept(self) -> None:
-        for protocol in ("5", "3.1.1"):
-            choice = ProtocolChoice(protocol)
-            for _ in range(3):
-                self.assertFalse(choice.failed(ClosedBeforeConnack("")))
-                self.assertFalse(choice.failed(ConnectionRefused(1, "")))
-            self.assertEqual(choice.mqtt5, protocol == "5")
-
-    def test_when_311_fails_the_same_way_5_is_tried_again_after_a_wait(self) -> None:
-        choice = ProtocolChoice("auto")
-        choice.failed(ConnectionRefused(1, ""))
-        self.assertFalse(choice.failed(ConnectionRefused(1, "")))
-        self.assertTrue(choice.mqtt5)

@@ -16,13 +16,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.ingest.pending import Acknowledger
-from aiot_mqtt.mqtt.connection import (
-    ClosedBeforeConnack,
-    ConnectionRefused,
-    ConnectOptions,
-    MqttConnection,
-    MqttError,
-)
+from aiot_mqtt.mqtt import sending
+from aiot_mqtt.mqtt.connection import MqttConnection
+from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError, Unanswered
+from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.reason_codes import suback_reason
 
 V5_CONNACK = b"\x20\x03\x00\x00\x00"
@@ -40,6 +37,11 @@ def publish(packet_id: int, payload: bytes = b"{}", *, mqtt5: bool = True) -> by
     body = text("devices/d1/data") + packet_id.to_bytes(2, "big") + (b"\x00" if mqtt5 else b"") + payload
     assert len(body) < 128
     return b"\x32" + bytes([len(body)]) + body
+
+
+def length(size: int) -> bytes:
+    """A variable byte integer."""
+    return bytes([size]) if size < 128 else bytes([size & 127 | 128]) + length(size >> 7)
 
 
 class RecordingReceiver:
@@ -85,7 +87,7 @@ class ConnectionTestCase(SynchronousTestCase):
         """A connection whose CONNECT was accepted, with nothing written since."""
         connection = self.connect(mqtt5=mqtt5, keepalive=keepalive, max_payload=max_payload)
         connection.dataReceived(V5_CONNACK if mqtt5 else V311_CONNACK)
-        self.assertFalse(self.successResultOf(connection.accepted))
+        self.assertFalse(self.successResultOf(connection.accepted).session_present)
         self.transport.clear()
         self.receiver.calls.clear()
         return connection
@@ -107,7 +109,7 @@ class PahoHookTests(SynchronousTestCase):
     def test_paho_still_asks_its_private_hook_for_a_socket(self) -> None:
         message = (
             "paho-mqtt changed: Client.connect() no longer takes its socket from Client._create_socket(), on which "
-            "aiot_mqtt.mqtt.connection is built; keep paho-mqtt below this version in setup.cfg"
+            "aiot_mqtt.mqtt.paho_client is built; keep paho-mqtt below this version in setup.cfg"
         )
         if not callable(getattr(paho.Client, "_create_socket", None)):
             self.fail(message)
@@ -198,7 +200,7 @@ class ConnackTests(ConnectionTestCase):
             for at in range(len(connack)):
                 self.assertNoResult(connection.accepted)
                 connection.dataReceived(connack[at : at + 1])
-            self.assertIs(self.successResultOf(connection.accepted), kept)
+            self.assertIs(self.successResultOf(connection.accepted).session_present, kept)
             self.assertNoResult(connection.closed)
 
     def refusal(self, mqtt5: bool, connack: bytes) -> ConnectionRefused:
@@ -254,18 +256,21 @@ class ConnackTests(ConnectionTestCase):
     def test_a_close_instead_of_connack_is_told_apart(self) -> None:
         connection = self.connect()
         self.lose(connection)
-        error = self.failureResultOf(connection.accepted, ClosedBeforeConnack)
-        self.assertEqual(error.getErrorMessage(), "Connection was closed cleanly.")
+        error = self.failureResultOf(connection.accepted, Unanswered)
+        self.assertEqual(
+            error.getErrorMessage(),
+            "the broker closed the connection instead of answering CONNECT (Connection was closed cleanly.)",
+        )
 
     def test_a_connection_reset_instead_of_connack_is_told_apart_too(self) -> None:
         connection = self.connect()
         self.lose(connection, ConnectionLost("reset"))
-        self.failureResultOf(connection.accepted, ClosedBeforeConnack)
+        self.failureResultOf(connection.accepted, Unanswered)
 
     def test_a_connection_that_failed_for_another_reason_says_nothing_about_the_protocol(self) -> None:
         connection = self.connect()
         self.assertEqual(self.lose(connection, OSError("certificate verify failed")), "certificate verify failed")
-        self.assertIsNone(self.failureResultOf(connection.accepted, MqttError).check(ClosedBeforeConnack))
+        self.assertIsNone(self.failureResultOf(connection.accepted, MqttError).check(Unanswered))
 
     def test_a_close_of_ours_before_connack_is_not_the_brokers(self) -> None:
         for close in ("abort", "disconnect"):
@@ -276,7 +281,7 @@ class ConnackTests(ConnectionTestCase):
                 connection.disconnect()
             self.lose(connection)
             error = self.failureResultOf(connection.accepted, MqttError)
-            self.assertIsNone(error.check(ClosedBeforeConnack), close)
+            self.assertIsNone(error.check(Unanswered), close)
 
     def test_a_second_connack_is_a_violation(self) -> None:
         connection = self.accepted()
@@ -326,7 +331,7 @@ class PublishTests(ConnectionTestCase):
                     ("finished",),
                 ],
             )
-            self.assertFalse(self.successResultOf(connection.accepted))
+            self.assertFalse(self.successResultOf(connection.accepted).session_present)
 
     def test_read_finished_comes_once_a_read_and_after_all_of_it(self) -> None:
         connection = self.accepted()
@@ -408,6 +413,140 @@ class TcpAcknowledgementTests(ConnectionTestCase):
         self.assertEqual(len(self.receiver.calls), 4)
 
 
+class QoS2Tests(ConnectionTestCase):
+    """A session whose earlier subscriber had asked for QoS 2."""
+
+    def publish(self, packet_id: int, *, mqtt5: bool, dup: bool = False) -> bytes:
+        at_qos_1 = publish(packet_id, mqtt5=mqtt5)
+        return bytes([0x34 | 8 * dup]) + at_qos_1[1:]
+
+    def test_each_is_answered_as_it_came_and_in_order(self) -> None:
+        for mqtt5 in (True, False):
+            connection = self.accepted(mqtt5=mqtt5)
+            connection.dataReceived(
+                publish(1, mqtt5=mqtt5)
+                + self.publish(2, mqtt5=mqtt5)
+                + publish(3, mqtt5=mqtt5)
+                + self.publish(0x0400, mqtt5=mqtt5)
+            )
+            self.assertEqual([call[3] for call in self.receiver.calls[:-1]], [1, 2, 3, 0x0400])
+            self.assertEqual(self.written(), b"")  # not before it is stored
+            connection.acknowledge([1, 2])
+            self.assertEqual(self.written(), b"\x40\x02\x00\x01\x50\x02\x00\x02")
+            connection.acknowledge([3, 0x0400])
+            self.assertEqual(self.written(), b"\x40\x02\x00\x03\x50\x02\x04\x00")
+
+    def test_an_identifier_is_used_again_at_another_qos(self) -> None:
+        connection = self.accepted()
+        connection.dataReceived(self.publish(7, mqtt5=True))
+        connection.acknowledge([7])
+        connection.dataReceived(b"\x62\x02\x00\x07" + publish(7))
+        connection.acknowledge([7])
+        self.assertEqual(self.written(), b"\x50\x02\x00\x07\x70\x02\x00\x07\x40\x02\x00\x07")
+
+    def test_each_pubrel_is_answered_also_one_that_was_left_over(self) -> None:
+        pubrels = [b"\x62\x02\x00\x07", b"\x62\x02\xff\xff"]
+        for mqtt5, packets in (
+            (False, pubrels),
+            (True, pubrels),
+            (True, [b"\x62\x03\x00\x07\x92", b"\x62\x04\xff\xff\x00\x00"]),
+            (True, [b"\x62\x08\x00\x07\x00\x04\x1f\x00\x01r", b"\x62\x03\xff\xff\xfe"]),
+        ):
+            connection = self.accepted(mqtt5=mqtt5)
+            for packet in packets:
+                for at in range(len(packet)):
+                    connection.dataReceived(packet[at : at + 1])
+            self.assertEqual(self.written(), b"\x70\x02\x00\x07\x70\x02\xff\xff")
+            self.assertNoResult(connection.closed)
+
+    def test_one_that_is_sent_again_before_its_pubrec_is_handed_over_again(self) -> None:
+        connection = self.accepted()
+        connection.dataReceived(self.publish(7, mqtt5=True) + self.publish(7, mqtt5=True, dup=True))
+        self.assertEqual([call[0] for call in self.receiver.calls], ["publish", "publish", "finished"])
+
+    def test_a_broker_that_reads_no_answers_is_given_up_before_they_pile_up(self) -> None:
+        self.assertGreater(sending.MOST_UNSENT, 2 * 4 * 65_535)  # all that a broker may have unacknowledged
+        self.patch(sending, "MOST_UNSENT", 10_000)
+        connection = self.accepted()
+        producer = self.transport.producer
+        assert producer is not None
+        pubrels = b"\x62\x02\x00\x07" * 100
+        for _ in range(50):
+            connection.dataReceived(pubrels)  # while it reads, there is no bound
+            self.written()
+        producer.pauseProducing()
+        read = 0
+        while not self.transport.disconnected:
+            connection.dataReceived(pubrels)
+            read += len(pubrels)
+        self.assertEqual(read, 10_400)
+        self.assertIn("reads nothing", self.lose(connection))
+
+    def test_a_broker_that_reads_on_is_forgiven(self) -> None:
+        connection = self.accepted()
+        producer = self.transport.producer
+        assert producer is not None
+        for _ in range(10):
+            producer.pauseProducing()
+            connection._sending.write(bytes(sending.MOST_UNSENT - 100))
+            connection.dataReceived(b"\x62\x02\x00\x07" * 20)
+            producer.resumeProducing()
+        self.assertFalse(self.transport.disconnected)
+
+
+class BigPacketsTests(ConnectionTestCase):
+    """MQTT 5 has no bound for user properties but that of a packet."""
+
+    def properties(self, count: int) -> bytes:
+        return (b"\x26\x00\x08property\x01\xf4" + b"x" * 500) * count
+
+    def packet(self, first: int, before: bytes, properties: bytes, after: bytes = b"") -> bytes:
+        body = before + length(len(properties)) + properties + after
+        return bytes((first,)) + length(len(body)) + body
+
+    def test_a_connack_of_any_length_is_taken_and_little_of_it_held(self) -> None:
+        for count in (10, 140, 5_000):
+            granted = b"\x11\x00\x00\x00\x3c"
+            connack = self.packet(0x20, b"\x01\x00", self.properties(count) + granted + self.properties(1))
+            for size in (len(connack) + 9, 4_096, 1_000):
+                connection = self.connect()
+                stream = connack + publish(1)
+                for at in range(0, len(stream), size):
+                    connection.dataReceived(stream[at : at + size])
+                    self.assertLess(len(connection._connack_reader.held), 600)
+                accepted = self.successResultOf(connection.accepted)
+                self.assertTrue(accepted.session_present)
+                self.assertEqual(accepted.properties, {0x11: 60})
+                self.assertEqual(self.receiver.calls[-2][0], "publish")
+
+    def test_so_is_what_answers_a_subscription(self) -> None:
+        connection = self.accepted()
+        answered = connection.subscribe(TOPICS)
+        connection.unsubscribe(["x"])
+        connection.dataReceived(self.packet(0x90, b"\x00\x01", self.properties(100), b"\x01\x01\x97"))
+        connection.dataReceived(self.packet(0xB0, b"\x00\x02", self.properties(100), b"\x00"))
+        self.assertEqual(self.successResultOf(answered), [1, 1, 0x97])
+        self.assertNoResult(connection.closed)
+
+    def test_and_a_disconnect_whose_reason_is_told_in_the_brokers_words(self) -> None:
+        for properties, said in (
+            (b"\x1f\x00\x09too\nmany!" + self.properties(100), ": too\\nmany!"),
+            (b"\x1f\xff\xff" + b"r" * 65_535, ": " + "r" * 100 + "…"),
+            (b"\x1f\x00\x02\xff\xfe", ": \\xff\\xfe"),
+            (b"\x1f\x00\x09short", ""),
+        ):
+            connection = self.accepted()
+            connection.dataReceived(self.packet(0xE0, b"\x97", properties))
+            self.assertEqual(connection.disconnect_code, 0x97)
+            self.assertEqual(self.lose(connection), f"the broker disconnected: Quota exceeded (151){said}")
+
+    def test_the_reason_of_a_refusal_is_told_in_the_brokers_words(self) -> None:
+        connection = self.connect()
+        connection.dataReceived(self.packet(0x20, b"\x00\xa2", b"\x1f\x00\x04none" + self.properties(20)))
+        error = self.failureResultOf(connection.accepted, ConnectionRefused)
+        self.assertEqual(error.getErrorMessage(), "Wildcard subscription not supported (162): none")
+
+
 class PauseTests(ConnectionTestCase):
     def test_nothing_is_read_until_something_is_acknowledged(self) -> None:
         connection = self.accepted()
@@ -471,7 +610,9 @@ class SubscribeTests(ConnectionTestCase):
         connection.accepted.addCallback(lambda _kept: answers.append(connection.subscribe(TOPICS)))
         self.written()
         connection.dataReceived(V5_CONNACK)
-        self.assertEqual(self.written()[:1], b"\x82")
+        # SUBSCRIBE alone: what else a client says can wait.
+        subscribe = self.written()
+        self.assertEqual((subscribe[:1], len(subscribe)), (b"\x82", 2 + subscribe[1]))
         connection.dataReceived(b"\x90\x06\x00\x01\x00\x01\x01\x01")
         self.assertEqual(self.successResultOf(answers[0]), [1, 1, 1])
 
@@ -611,7 +752,8 @@ class EndTests(ConnectionTestCase):
             ("a CONNECT from a broker", b"\x10\x00"),
             ("a PINGREQ from a broker", b"\xc0\x00"),
             ("a PUBLISH shorter than it says", b"\x30\x05\x00\x09tx\x00"),
-            ("a PUBLISH of QoS 2", b"\x34\x06\x00\x01t\x00\x01\x00"),
+            ("a PUBLISH of QoS 3", b"\x36\x06\x00\x01t\x00\x01\x00"),
+            ("a PUBREL without a packet identifier", b"\x62\x00"),
             ("a length of five bytes", b"\x30\xff\xff\xff\xff\x7f"),
         ):
             connection = self.accepted()
@@ -633,12 +775,15 @@ class EndTests(ConnectionTestCase):
             self.assertIn("the broker broke the MQTT protocol: ", error.getErrorMessage())
 
     def test_the_reason_is_short_however_long_the_malformed_packet_is(self) -> None:
-        for what, properties in (
-            ("a reason that is no text", b"\x86\x1f\x1f\x0f\x83" + b"\xff" * 0x0F83),
-            ("a property that is a number without end", b"\x87\x1f\x80" + b"\xff" * 0x0F85),
+        for what, packet in (
+            (
+                "a property that is a number without end",
+                b"\x90\x8b\x1f\x00\x01\x87\x1f\x80" + b"\xff" * 0x0F85 + b"\x01",
+            ),
+            ("a SUBACK of thousands of codes", b"\x90\x8b\x27\x00\x01\x00" + b"\x01" * 5000),
         ):
             connection = self.accepted()
-            connection.dataReceived(b"\x90\x8b\x1f\x00\x01" + properties + b"\x01")
+            connection.dataReceived(packet)
             self.assertTrue(self.transport.disconnected, what)
             self.assertLess(len(self.lose(connection)), 200, what)
 

@@ -1,0 +1,26 @@
+"""What CONNECT says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectOptions:
+    """What CONNECT says."""
+
+    client_id: str
+    mqtt5: bool = True
+    username: str = ""
+    password: str = ""
+    keepalive: int = 60
+    """Seconds."""
+    session_expiry: int = 604800
+    """Seconds the broker keeps the session after we are gone; MQTT 5 only. 0: no session is kept, nor one taken up."""
+    receive_maximum: int = 65535
+    """PUBLISH packets the broker may have unacknowledged at one time; MQTT 5 only."""
+    max_payload: int = 65536
+    """Bytes; a longer one is skipped as it arrives."""
+
+    def __repr__(self) -> str:
+        return f"ConnectOptions(client_id={self.client_id!r}, mqtt5={self.mqtt5})"
