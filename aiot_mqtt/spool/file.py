@@ -79,6 +79,8 @@ class SpoolFile:
         """What of it is in the table."""
         self.is_old = False
         """Of the format before this one: it is read only."""
+        self.owner = ""
+        """Whose states it holds, as a text of ``SpoolOwner``; empty: it does not say."""
         self._disk = disk
         self.identity = disk.identity(path)
         self._connection: sqlite3.Connection | None = connection
@@ -98,6 +100,7 @@ class SpoolFile:
         try:
             file = cls(path, disk, connection, is_found=False)
             file.generation = generation
+            file.owner = owner
             with _transaction(disk, connection):
                 connection.execute(rows.SCHEMA)
                 connection.execute(STATE)
@@ -203,6 +206,13 @@ class SpoolFile:
             connection.execute("UPDATE spool SET saves = saves")
             for key in keys:
                 connection.execute("UPDATE device_update SET checksum = checksum WHERE device = ?", (key,))
+
+    def give_to(self, owner: str) -> None:
+        """Have it hold another owner's states from now on."""
+        connection = self._open
+        with damage(), _transaction(self._disk, connection):
+            connection.execute("UPDATE spool SET owner = ?", (owner,))
+        self.owner = owner
 
     def tell_spellings_apart(self, key: UuidKey) -> None:
         """Before the first ``read``: the table has said which spellings are one device.
