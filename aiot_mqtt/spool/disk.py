@@ -53,6 +53,15 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def read_through(self, path: Path) -> None:
+        """Read a whole file, to see whether the disk gives it."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            while os.read(descriptor, 1024 * 1024):
+                pass
+        finally:
+            os.close(descriptor)
+
     def create(self, path: Path) -> None:
         """Make an empty file, for nobody else; SQLite would make it readable by others, and the journal takes after it.
 

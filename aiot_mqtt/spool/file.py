@@ -290,9 +290,15 @@ class SpoolFile:
             yield version, checked(version, checksum, row), others
 
     def check_pages(self) -> None:
-        (found,) = self._open.execute("PRAGMA integrity_check(1)").fetchone()
-        if found != "ok":
-            raise SpoolDamaged(str(found)[:200])
+        """:raises SpoolDamaged: one is not what it should be. :raises OSError: the disk does not give one."""
+        for is_last in (False, True):
+            (found,) = self._open.execute("PRAGMA integrity_check(1)").fetchone()
+            if found == "ok":
+                return
+            if is_last:
+                raise SpoolDamaged(str(found)[:200])
+            # An error of the disk is told in the same way as a broken page.
+            self._disk.read_through(self.path)
 
     def count(self, after: int) -> Held:
         """What there is behind a version, after a look at every row of it."""
