@@ -1,4 +1,4 @@
-"""The ``aiot-mqtt`` command, and ``python -m aiot_mqtt``: run in the foreground, or simulate a fleet."""
+"""The ``aiot-mqtt`` command, and ``python -m aiot_mqtt``: run in the foreground, or one of the subcommands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from twisted.scripts import twistd
 from . import __version__
 from .process import open_standard_streams
 from .simulate import command as simulate
+from .spool import command as spool
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,6 +50,14 @@ def main(arguments: list[str] | None = None) -> None:
         "that runs loses its connection to this, and begins anew without what was waiting.",
     )
     forgetting.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
+    inspecting = commands.add_parser(
+        "spool",
+        help="show what was kept on this host and waits for the database; export or discard it",
+        description="Show what was kept on this host (SPOOL_FILE) and waits for the database, while the service does"
+        " not run. Under systemd name the file: /var/lib/mqtt-service/mqtt_service.spool.",
+    )
+    inspecting.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
+    spool.add_options(inspecting)
     parsed = parser.parse_args(arguments)
     if parsed.command == "simulate":
         from .commands import run_simulation  # noqa: PLC0415 twistd loads it on its own terms
@@ -58,6 +67,10 @@ def main(arguments: list[str] | None = None) -> None:
         from .commands import run_forget_session  # noqa: PLC0415 the same
 
         run_forget_session(parsed)
+    if parsed.command == "spool":
+        from .commands import run_spool  # noqa: PLC0415 the same
+
+        run_spool(parsed)
     command = ["twistd", "--nodaemon", "--pidfile=", "aiot-mqtt"]
     if parsed.env_file:
         command += ["--env-file", parsed.env_file]

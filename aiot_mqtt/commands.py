@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
@@ -14,10 +15,11 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import react
 
 from .mqtt.errors import MqttError
-from .process import exit_for, global_reactor, read_settings, say
+from .process import EXIT_CONFIG, exit_for, global_reactor, read_settings, say
 from .settings.settings import ConfigError, Settings
 from .simulate.publisher import Publisher, PublisherOptions
-from .tap import broker_endpoint
+from .spool import command as spool
+from .tap import broker_endpoint, spool_owner
 from .telemetry import log_lines
 
 TIMEOUT = 10.0  # s for each of: name look-up with TCP and TLS, CONNACK, DISCONNECT
@@ -45,6 +47,19 @@ def run_simulation(parsed: argparse.Namespace) -> NoReturn:
         react(simulating, _reactor=global_reactor())
     except ConfigError as error:
         exit_for(error)
+
+
+def run_spool(parsed: argparse.Namespace) -> NoReturn:
+    """``aiot-mqtt spool`` with the options of ``spool.command.add_options``; ends the process."""
+    settings, _ = read_settings(parsed.env_file)
+    if not (parsed.path or settings.spool_file):
+        say("aiot-mqtt spool: SPOOL_FILE is empty: there is none")
+        sys.exit(EXIT_CONFIG)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    ask = input if sys.stdin is not None and sys.stdin.isatty() else None
+    path = Path(settings.spool_file)
+    sys.exit(spool.run(parsed, path, spool_owner(settings), output=sys.stdout, errors=sys.stderr, ask=ask))
 
 
 def run_forget_session(parsed: argparse.Namespace) -> NoReturn:

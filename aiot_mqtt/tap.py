@@ -86,6 +86,18 @@ class Options(UsageOptions):
         self["settings"] = for_trial(settings) if self["try"] else settings
 
 
+def spool_owner(settings: Settings) -> SpoolOwner:
+    """Whose states the spool holds."""
+    return SpoolOwner(
+        host=settings.db_host,
+        port=settings.db_port,
+        database=settings.db_name,
+        table=settings.db_table,
+        topic_prefix=settings.mqtt_topic_prefix,
+        time_zone=str(settings.db_timezone),
+    )
+
+
 def makeService(options: Options) -> AiotMqttService:
     """What twistd calls: the whole service, and the way it logs."""
     reactor = global_reactor()
@@ -178,15 +190,7 @@ class AiotMqttService(MultiService):
         self._has_own_thread = run_in_spool_thread is None
         self._spooler: Spooler | None = None
         if settings.spool_file:
-            owner = SpoolOwner(
-                host=settings.db_host,
-                port=settings.db_port,
-                database=settings.db_name,
-                table=settings.db_table,
-                topic_prefix=settings.mqtt_topic_prefix,
-                time_zone=str(settings.db_timezone),
-            )
-            spool = Spool(Path(settings.spool_file).absolute(), owner, disk)
+            spool = Spool(Path(settings.spool_file).absolute(), spool_owner(settings), disk)
             run_in_thread = run_in_spool_thread or self._run_in_spool_thread
             self._spooler = Spooler(spool, run_in_thread, self.counters, reactor)
         self.writer = Writer(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from . import broker_faults as broker
 from . import data_faults as data
 from . import database_faults as database
+from . import disk_faults as disk
 from . import hostile_faults as hostile
 from . import network_faults as network
+from . import own_faults as own
 from . import service_faults as service
 from . import spool_faults as spool
 from .rounds import Fault
@@ -39,6 +41,33 @@ FAULTS = (
     Fault("db-max-connections", "no connection left when the pool must reconnect", database.max_connections),
     Fault("db-rights", "the user's rights revoked for 10 s", database.rights),
     Fault("db-renamed", "the table renamed away for 10 s, and a column added", database.renamed),
+    Fault("db-few-connections", "two connections for a pool of fifteen", database.few_connections),
+    Fault(
+        "db-pool-of-one",
+        "one connection for writes and sweeps, killed now and then",
+        database.connections_killed,
+        layout=Layout(
+            settings={
+                "DB_POOL_SIZE": "1",
+                "DB_MAX_OVERFLOW": "0",
+                "HEARTBEAT_TIMEOUT": "5",
+                "HEARTBEAT_CHECK_INTERVAL": "1",
+            }
+        ),
+    ),
+    Fault(
+        "db-mood",
+        "NO_BACKSLASH_ESCAPES, ANSI_QUOTES, sql_safe_updates, binlog_format=STATEMENT, and our SET lost",
+        database.in_another_mood,
+        layout=Layout(database=("--log-bin",), orders=("unset",)),
+    ),
+    Fault(
+        "db-slow",
+        "25 ms for each row that is written",
+        database.slow_rows,
+        rounds=2,
+        layout=Layout(settings={"HEARTBEAT_TIMEOUT": "0"}),
+    ),
     Fault("net-broker-cut", "the way to the broker cut without a FIN", network.broker_cut, layout=BY_BROKER_RELAY),
     Fault("net-db-cut", "the way to the database cut without a FIN", network.database_cut, layout=BY_DATABASE_RELAY),
     Fault(
@@ -49,6 +78,14 @@ FAULTS = (
         recovery_limit=network.COMMIT_RECOVERY,
     ),
     Fault("net-delay", "500 ms each way to broker and database", network.delayed, layout=BY_RELAYS),
+    Fault("net-distant", "50 ms to the database and back", network.distant, layout=BY_DATABASE_RELAY),
+    Fault(
+        "net-narrow",
+        "100 KB/s to the database, and 4 MB for it on disk",
+        network.narrow,
+        rounds=2,
+        layout=BY_DATABASE_RELAY,
+    ),
     Fault("net-trickle", "4 KB/s to the database, then to the broker", network.trickling, layout=BY_RELAYS),
     Fault(
         "broker-restart", "the broker restarted, with persistence", broker.restarted, layout=Layout(persistence=True)
@@ -79,6 +116,8 @@ FAULTS = (
         may_drop=True,
     ),
     Fault("bad-rows", "payloads and statuses that the table refuses, inside batches of 1,000", data.bad_rows),
+    Fault("poison", "values that a trigger, a generated column or a SIGNAL refuse with any number", data.poison),
+    Fault("twins", "two rows for a device, two spellings, blanks, and no unique key", data.twins),
     Fault("big-batch", "a batch of several times max_allowed_packet", data.big_batch),
     Fault("second-writer", "another program updates the same rows in the opposite order", data.second_writer),
     Fault(
@@ -115,6 +154,33 @@ FAULTS = (
         service.faults_inside,
         layout=Layout(settings={"LOG_FILE": "/dev/full"}, orders=("raise decode", "raise counter", "raise observer")),
     ),
+    Fault(
+        "faults-rooms",
+        "writer, settlement, saver, spool, table, subscriber and sweep raise what nobody foresaw",
+        own.in_every_room,
+        layout=Layout(
+            relayed=frozenset({"broker"}),
+            settings={"HEARTBEAT_TIMEOUT": "5", "HEARTBEAT_CHECK_INTERVAL": "1"},
+            orders=own.ORDERS,
+        ),
+    ),
+    Fault(
+        "disk-calls",
+        "each system call of the spool fails once, with each error (counted as messages)",
+        None,
+        rounds=1,
+        alone=disk.every_call,
+    ),
+    Fault(
+        "disk-errors",
+        "system calls of the running service's spool fail, three in a row",
+        disk.errors,
+        layout=Layout(orders=("traceable",)),
+    ),
+    Fault("disk-late", "the spool's disk mounted after the service began without it", disk.late),
+    Fault("spool-foreign", "another table's file, a link and a folder by the spool's name", disk.foreign, rounds=2),
+    Fault("spool-shared", "a second process of the service started before the first has ended", disk.two_processes),
+    Fault("spool-other-table", "DB_TABLE changed between two runs, and changed back", disk.other_settings),
     Fault("spool-full", "the spool's disk full while it is filled, and while it is emptied", spool.full),
     Fault("spool-read-only", "the spool's folder read-only during an outage", spool.read_only),
     Fault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 
 import pymysql
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -27,7 +28,7 @@ NARROW = "ALTER TABLE device_main MODIFY device_status varchar(12) CHARACTER SET
 
 HOT, FIRE, LONG = 5000, "🔥", "longer-than-twelve"
 # What each victim says once: kind, payload; and what its row then holds: report or not, status.
-REFUSED = (
+REFUSED: tuple[Refused, ...] = (
     ("data", {"temperature": HOT}, False, "pending"),
     ("status", {"status": "hot", "temperature": HOT}, False, "hot"),
     ("status", {"status": FIRE}, True, "pending"),
@@ -35,12 +36,75 @@ REFUSED = (
     ("status", {"status": FIRE, "temperature": HOT}, False, "pending"),
     ("data", {"text": "x" * SMALL_PACKET}, False, "pending"),
 )
-NOT_TAKEN = sum(not is_report_taken for _, _, is_report_taken, _ in REFUSED)
+Refused = tuple[str, dict[str, object], bool, str]
+
+ODD, NO_DATE, TOO_FAR, NO_DOCUMENT = 4242, 6000, 70_000, 7000
+# Each in its own way; none with a number that is said to be about a value.
+POISONOUS = (
+    f"""CREATE TRIGGER own_words BEFORE UPDATE ON device_main FOR EACH ROW BEGIN
+    IF JSON_EXTRACT(NEW.last_report_data, '$.temperature') = {ODD} THEN
+        SIGNAL SQLSTATE '99123' SET MYSQL_ERRNO = 4242, MESSAGE_TEXT = 'not today';
+    END IF;
+    IF JSON_EXTRACT(NEW.last_report_data, '$.temperature') = {NO_DATE} THEN
+        SET NEW.activated_at = STR_TO_DATE('not a date', '%Y-%m-%d');
+    END IF;
+    IF JSON_EXTRACT(NEW.last_report_data, '$.temperature') = {NO_DOCUMENT} THEN
+        SET NEW.settings = JSON_EXTRACT('not json', '$.a');
+    END IF;
+END""",
+    "ALTER TABLE device_main ADD COLUMN small tinyint GENERATED ALWAYS AS (JSON_EXTRACT(last_report_data, '$.far'))"
+    " STORED",
+)
+POISONED: tuple[Refused, ...] = (
+    ("data", {"temperature": ODD}, False, "pending"),
+    ("data", {"temperature": NO_DATE}, False, "pending"),
+    ("data", {"far": TOO_FAR}, False, "pending"),
+    ("status", {"status": "hot", "temperature": ODD}, False, "hot"),
+    ("data", {"temperature": 21}, True, "pending"),
+)
+TWINS = (
+    "ALTER TABLE device_main DROP INDEX uk_device_main_uuid, ADD INDEX (uuid)",
+    "INSERT INTO device_main (uuid, device_id, name, device_secret) VALUES ('VICTIM-1', 'twin-1', 'x', 'x'),"
+    " ('victim-2 ', 'twin-2', 'x', 'x'), ('Victim-2', 'twin-3', 'x', 'x'), ('DEVICE-00007', 'twin-4', 'x', 'x')",
+)
 
 
 async def bad_rows(world: World) -> None:
     """Payloads and statuses that the table refuses, inside batches of a thousand rows."""
-    for statement in (OWN_RULE, NARROW, f"SET GLOBAL max_allowed_packet = {SMALL_PACKET}"):
+    await _refuse(world, (OWN_RULE, NARROW, f"SET GLOBAL max_allowed_packet = {SMALL_PACKET}"), REFUSED)
+    await world.thread(world.database.query, "SET GLOBAL max_allowed_packet = 16777216")
+
+
+async def poison(world: World) -> None:
+    """Values that a trigger or a generated column refuses with numbers that nobody has on a list."""
+    await _refuse(world, POISONOUS, POISONED)
+
+
+async def twins(world: World) -> None:
+    """Rows that are one device to the server, or two, and devices that spell themselves now so, now so."""
+    for statement in TWINS:
+        await world.thread(world.database.query, statement)
+    await world.thread(kill_connections, world.database)
+    for number in range(20 if world.scene.quick else 100):
+        for uuid in ("victim-0", "VICTIM-0", "Victim-1", "victim-1", "victim-2", "nobody", "NOBODY"):
+            world.load.speak(uuid, "data", b'{"seq": %d}' % (number + 1))
+        await world.sleep(0.1)
+    last = b'{"seq": 1000000}'
+    for uuid in ("VICTIM-0", "victim-1", "victim-2"):
+        world.load.speak(uuid, "data", last)
+    await world.until(
+        lambda: all(world.table.rows[uuid].sequence == 1_000_000 for uuid in VICTIMS[:3]), "each has its last report"
+    )
+    sql = "SELECT COUNT(*), COUNT(DISTINCT JSON_EXTRACT(last_report_data, '$.seq')) FROM device_main WHERE uuid = %s"
+    for uuid, rows in (("victim-1", 2), ("victim-2", 3)):
+        [found] = await world.thread(world.database.query, sql, (uuid,))
+        if found != (rows, 1):
+            world.findings.append(f"{uuid}: {found[0]} rows with {found[1]} reports, not {rows} with one")
+
+
+async def _refuse(world: World, statements: Sequence[str], refused: Sequence[Refused]) -> None:
+    """Have the table refuse what each victim says once; of each row the rest is written."""
+    for statement in statements:
         await world.thread(world.database.query, statement)
     await world.thread(kill_connections, world.database)
     # Once from memory, and once from the disk, where there is one to spool to.
@@ -49,26 +113,26 @@ async def bad_rows(world: World) -> None:
             world.database.query, "UPDATE device_main SET last_seen = NULL WHERE uuid LIKE 'victim%%'", ()
         )
         await world.thread(world.database.freeze)
-        for uuid, (kind, payload, _, _) in zip(VICTIMS, REFUSED, strict=True):
+        for uuid, (kind, payload, _, _) in zip(VICTIMS, refused, strict=False):
             world.load.speak(uuid, "heartbeat", b"")
             world.load.speak(uuid, kind, json.dumps(payload).encode())
         await world.sleep(outage, quick=short)
         world.database.thaw()
         await world.until(
-            lambda: all((row := world.table.rows.get(uuid)) and row.last_seen for uuid in VICTIMS),
+            lambda: all((row := world.table.rows.get(uuid)) and row.last_seen for uuid in VICTIMS[: len(refused)]),
             "the rest of each refused row is written",
         )
-    for uuid, (_, payload, is_report_taken, status) in zip(VICTIMS, REFUSED, strict=True):
+    for uuid, (_, payload, is_report_taken, status) in zip(VICTIMS, refused, strict=False):
         row = world.table.rows[uuid]
         if row.status != status or not row.is_online or row.last_heartbeat is None:
             world.findings.append(f"{uuid}: {row}")
         if (row.report and json.loads(row.report)) != (payload if is_report_taken else None):
             world.findings.append(f"{uuid} holds {row.report and row.report[:100]}")
+    not_taken = sum(not is_report_taken for _, _, is_report_taken, _ in refused)
     await world.until(
-        lambda: world.service.figures.get("refused_refused_by_database") == 2 * NOT_TAKEN,
+        lambda: world.service.figures.get("refused_refused_by_database") == 2 * not_taken,
         "each refused report is counted, once",
     )
-    await world.thread(world.database.query, "SET GLOBAL max_allowed_packet = 16777216")
 
 
 async def big_batch(world: World) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Sequence
 
 import pymysql
 
 from tests.servers import Database
 
-from .world import World
+from .world import VICTIMS, World
 
 
 async def killed(world: World) -> None:
@@ -67,6 +68,45 @@ async def renamed(world: World) -> None:
     await world.sleep(10, quick=1)
     await world.thread(query, "RENAME TABLE device_main_away TO device_main")
     await world.thread(query, "ALTER TABLE device_main ADD COLUMN added int NOT NULL DEFAULT 0 FIRST")
+
+
+async def few_connections(world: World) -> None:
+    """The server lets this user have two connections, where the pool wants fifteen."""
+    user = f"'{world.database.service_user}'@'%'"
+    await world.thread(world.database.query, f"ALTER USER {user} WITH MAX_USER_CONNECTIONS 2")
+    await world.thread(kill_connections, world.database)
+    await world.recovered()
+    await world.sleep(10, quick=2)
+
+
+async def in_another_mood(world: World) -> None:
+    """What an administrator may have set for everybody, behind a proxy that loses what a session sets."""
+    for setting in (
+        "sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'",
+        *("sql_safe_updates = 1", "binlog_format = 'STATEMENT'", "sql_select_limit = 100"),
+    ):
+        await world.thread(world.database.query, f"SET GLOBAL {setting}")
+    await world.thread(kill_connections, world.database)
+    quoted = {"text": "it's \\ 'x' -- \"", "seq": 7}
+    await world.recovered()
+    world.load.speak(VICTIMS[0], "data", json.dumps(quoted).encode())
+    await world.until(lambda: (row := world.table.rows[VICTIMS[0]]) and row.report, "a report with quotes is stored")
+    if json.loads(world.table.rows[VICTIMS[0]].report or "") != quoted:
+        world.findings.append(f"{quoted} became {world.table.rows[VICTIMS[0]].report}")
+    await world.sleep(5, quick=1)
+
+
+async def slow_rows(world: World) -> None:
+    """25 ms for each row that is written, so that a thousand of them take longer than a read may."""
+    slowness = 0.01 if world.scene.quick else 0.025
+    trigger = f"CREATE TRIGGER slow BEFORE UPDATE ON device_main FOR EACH ROW DO SLEEP({slowness})"
+    await world.thread(world.database.query, trigger)
+    began = world.load.sequence
+    await world.until(
+        lambda: sum(row.sequence > began for row in world.table.rows.values()) > 20, "rows are written, slowly"
+    )
+    await world.sleep(40, quick=4)
+    await world.thread(world.database.query, "DROP TRIGGER slow")
 
 
 def kill_connections(database: Database, spared: Sequence[int] = ()) -> int:

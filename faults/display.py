@@ -73,7 +73,7 @@ class ProgressOf:
             rate=self._rate,
             published=load.published if load is not None else 0,
             acknowledged=acknowledged,
-            spooled=world.spool.stat().st_size if world.spool.exists() else 0,
+            spooled=world.spooled,
             pending=figures.get("pending", 0),
         )
 

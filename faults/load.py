@@ -97,6 +97,8 @@ class Load:
         """Of the acknowledged ones, as far as the broker says: it had no session to keep them for."""
         self.sequence = 0
         """The number in the last report."""
+        self.padding = 0
+        """Bytes that are added to each report of data."""
         self._random = Random(seed)
         self._reactor = reactor
         self._endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, timeout=CONNECT_TIMEOUT)
@@ -249,7 +251,9 @@ class Load:
         else:
             self.sequence += 1
             if kind == "data":
-                payload = b'{"seq": %d, "temperature": %.1f}' % (self.sequence, 15 + 10 * self._random.random())
+                padding = b', "padding": "%s"' % (b"x" * self.padding) if self.padding else b""
+                temperature = 15 + 10 * self._random.random()
+                payload = b'{"seq": %d, "temperature": %.1f%s}' % (self.sequence, temperature, padding)
             else:
                 payload = b'{"status": "%s", "seq": %d}' % (self._random.choice(WORDS).encode(), self.sequence)
         return Message(time.time(), device, kind, self._topics[kind][device], payload, False, ORDINARY)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from .world import World
+from .world import SPOOLING, World
 
 COMMIT = b"\x07\x00\x00\x00\x03COMMIT"  # a whole packet of the database's protocol
 # The documented bound: the reading of the answer times out, and the server gives up the vanished connection's locks.
 COMMIT_RECOVERY = 90.0  # s
 SLOW = 4000  # bytes/s
+NARROW = 100_000  # bytes/s
+NARROW_RECOVERY = 240.0  # s: 4 MB take 40, twice where a chunk that began too large was cut off
 
 
 async def broker_cut(world: World) -> None:
@@ -33,6 +35,30 @@ async def delayed(world: World) -> None:
     await world.sleep(20, quick=4)
     for relay in world.relays.values():
         relay.delay(0)
+
+
+async def distant(world: World) -> None:
+    """50 ms to the database and back."""
+    world.relays["database"].delay(0.025)
+    await world.sleep(20, quick=3)
+    await world.recovered()
+    world.relays["database"].delay(0)
+
+
+async def narrow(world: World) -> None:
+    """100 KB/s to the database, and reports of 4 KB that wait on disk."""
+    world.load.padding = 1000 if world.scene.quick else 4000
+    await world.thread(world.database.stop)
+    await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
+    world.load.report_anew()
+    await world.sleep(5, quick=1)
+    world.load.padding = 0
+    await world.within(world.load.pause(), "all that was published is acknowledged")
+    world.relays["database"].trickle(NARROW)
+    await world.thread(world.database.start)
+    await world.until(lambda: not world.spool_files, "the spool is emptied", NARROW_RECOVERY)
+    world.relays["database"].trickle(0)
+    world.load.resume()
 
 
 async def trickling(world: World) -> None:

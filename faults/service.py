@@ -9,12 +9,17 @@ Each is confirmed by a line ``faults: COMMAND``. Where standard input is a pipe 
     raise decode      a RuntimeError for each message of a device whose name begins with ``victim``
     raise counter     now and then, from the counter of superseded messages
     raise observer    from a log observer, for every event
+    raise PART N      at each N-th call of a part in which nobody foresees it: see ``PARTS``
+    unset             leave each database session's settings as the server has them, as behind a proxy that loses ours
+    traceable         let a process trace this one that did not start it, where the kernel's Yama would not
     lie               acknowledge on receipt; to see that the campaign finds it
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import itertools
 import os
 import signal
 import stat
@@ -23,18 +28,30 @@ import threading
 import time
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 STEPS = (
     *("before_receipt", "after_receipt", "before_merge", "after_merge", "before_commit", "after_commit"),
     *("before_acknowledgement", "after_acknowledgement"),
-    *("before_spool_write", "inside_spool_write", "after_spool_write"),
-    # One transaction removes some of it; with nothing left it is two files that are deleted, one after the other.
-    *("after_spool_read", "inside_spool_removal", "after_spool_removal"),
+    *("before_spool_write", "inside_spool_creation", "inside_spool_write", "after_spool_write"),
+    *("after_spool_read", "before_spool_removal", "after_spool_removal"),
+    # A file and its journal are deleted, one after the other.
     *("before_spool_deletion", "inside_spool_deletion", "after_spool_deletion"),
 )
+PARTS = {
+    "writer": ("writing.writer", "Writer", "_write_chunk"),
+    "settlement": ("writing.settlement", "Settlement", "_count"),
+    "saver": ("writing.saver", "Saver", "_save"),
+    "spool-save": ("spool.spool", "Spool", "save"),
+    "spool-read": ("spool.spool", "Spool", "read"),
+    "spool-written": ("spool.spool", "Spool", "written"),
+    "table": ("table.mysql", "DeviceTable", "_write"),
+    "subscriber": ("mqtt.subscriber", "Subscriber", "_serve"),
+    "sweep": ("presence.monitor", "PresenceMonitor", "_set_silent_offline"),
+}
+"""Rooms in which a fault of ours may be, and the function that has it then."""
 COUNTER_RAISES_EACH = 50
+PR_SET_PTRACER = 0x59616D61
 ON_PURPOSE = "a fault that somebody made on purpose"
 
 Passed = Callable[[str], None]
@@ -98,40 +115,43 @@ def _watch_steps(passed: Passed) -> None:
         else:
             passed(step)
 
-    _watch(_room("ingest").Ingest, "publish_received", "before_receipt", "after_receipt", passed)
-    _watch(_room("pending").PendingUpdates, "merge", "before_merge", "after_merge", passed)
-    _watch(_room("device_table").DeviceTable, "_write", "", "before_commit", passed)
-    _watch(_room("device_table").DeviceTable, "write", "", "after_commit", passed)
-    _watch(_room("pending").Batch, "acknowledge", "before_acknowledgement", "after_acknowledgement", acknowledged)
-    spool = _room("spool").Spool
-    _watch(spool, "_save", "before_spool_write", "inside_spool_write", passed)
-    _watch(spool, "save", "", "after_spool_write", passed)
+    _watch(_room("ingest.ingest").Ingest, "publish_received", "before_receipt", "after_receipt", passed)
+    _watch(_room("ingest.pending").PendingUpdates, "merge", "before_merge", "after_merge", passed)
+    _watch(_room("table.mysql").DeviceTable, "_write", "", "before_commit", passed)
+    _watch(_room("table.mysql").DeviceTable, "write", "", "after_commit", passed)
+    _watch(
+        _room("ingest.pending").Batch, "acknowledge", "before_acknowledgement", "after_acknowledgement", acknowledged
+    )
+    spool, disk = _room("spool.spool").Spool, _room("spool.disk").Disk
+    _watch(spool, "save", "before_spool_write", "after_spool_write", passed)
+    _watch(disk, "create", "", "inside_spool_creation", passed)
+    _watch(disk, "commit", "inside_spool_write", "", passed)
     _watch(spool, "read", "", "after_spool_read", passed)
-    _watch(spool, "_move_written_to", "", "inside_spool_removal", passed)
-    _watch(spool, "forget_written", "", "after_spool_removal", passed)
-    _watch(spool, "_delete", "before_spool_deletion", "after_spool_deletion", passed)
-    _watch(Path, "unlink", "", "inside_spool_deletion", passed)  # of the spool first, then of its journal
+    _watch(spool, "written", "before_spool_removal", "after_spool_removal", passed)
+    _watch(spool, "_remove", "before_spool_deletion", "after_spool_deletion", passed)
+    _watch(disk, "remove", "", "inside_spool_deletion", passed)  # of the spool first, then of its journal
 
 
 def _hurry() -> None:
     """Seconds instead of a minute: what is tried is that a wait ends, not how long it is."""
-    table = _room("device_table")
-    session = table._SESSION.replace("wait_timeout=60", "wait_timeout=7")
-    session = session.replace("lock_wait_timeout=5", "lock_wait_timeout=1")
+    session = _room("table.session")
+    settings = session._SETTINGS.replace("wait_timeout=60", "wait_timeout=7")
+    settings = settings.replace("lock_wait_timeout=5", "lock_wait_timeout=1")
     for room, name, value in (
-        (_room("attempts"), "MISCONFIGURED_DELAY", 1.0),
-        (_room("overflow"), "PATIENCE", 1.0),
-        (table, "_SESSION", session),
+        (_room("writing.retry"), "MISCONFIGURED_DELAY", 1.0),
+        (_room("writing.saver"), "PATIENCE", 1.0),
+        (_room("writing.saver"), "WATCH_INTERVAL", 2.0),
+        (session, "_SETTINGS", settings),
     ):
         if getattr(room, name) == value:
             raise ValueError(f"{name} is not what it was")
         setattr(room, name, value)
-    table.DeviceTable.__init__.__kwdefaults__["read_timeout"] = 3
+    _room("table.mysql").DeviceTable.__init__.__kwdefaults__["read_timeout"] = 3
 
 
 def _raise_in(part: str) -> None:
     if part == "decode":
-        ingest = _room("ingest")
+        ingest = _room("ingest.ingest")
         decode = ingest.decode
 
         def decode_or_raise(topic: bytes, payload: bytes, rules: Any) -> Any:
@@ -141,7 +161,7 @@ def _raise_in(part: str) -> None:
 
         ingest.decode = decode_or_raise
     elif part == "counter":
-        _room("tap").Counters = _unreliable(_room("counters").Counters)
+        _room("tap").Counters = _unreliable(_room("telemetry.counters").Counters)
     elif part == "observer":
 
         def observe(event: object) -> None:
@@ -150,6 +170,27 @@ def _raise_in(part: str) -> None:
         importlib.import_module("twisted.logger").globalLogPublisher.addObserver(observe)
     else:
         raise ValueError(f"nothing to raise in: {part}")
+
+
+def _raise_each(part: str, each: int) -> None:
+    """A RuntimeError at each ``each``-th call, and a line for each, so that nobody takes silence for survival."""
+    room, owner_name, name = PARTS[part]
+    owner = getattr(_room(room), owner_name)
+    method = getattr(owner, name)
+    calls = itertools.count(1)
+
+    @wraps(method)
+    def unreliable(*arguments: Any, **named: Any) -> Any:
+        if next(calls) % each == 0:
+            os.write(1, f"faults: raised in {part}\n".encode())
+            raise RuntimeError(f"{ON_PURPOSE}, in {part}")
+        return method(*arguments, **named)
+
+    setattr(owner, name, unreliable)
+
+
+def _unset() -> None:
+    _room("table.session")._SETTINGS = "SELECT 1"
 
 
 def _unreliable(counters: Any) -> Any:
@@ -168,7 +209,7 @@ def _lie() -> None:
     def acknowledge_at_once(self: Any, packet_id: int) -> None:
         self._acknowledger.acknowledge([packet_id])
 
-    _room("pending").PendingUpdates.owe_acknowledgement = acknowledge_at_once
+    _room("ingest.pending").PendingUpdates.owe_acknowledgement = acknowledge_at_once
 
 
 class _Commands:
@@ -194,6 +235,12 @@ class _Commands:
                 _hurry()
             case ["raise", part]:
                 _raise_in(part)
+            case ["raise", part, each]:
+                _raise_each(part, int(each))
+            case ["traceable"]:
+                ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
+            case ["unset"]:
+                _unset()
             case ["lie"]:
                 _lie()
             case _:

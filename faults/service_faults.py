@@ -31,8 +31,8 @@ async def kill_spool_steps(world: World) -> None:
     """
     for step in world.random.sample(SPOOL_STEPS, 3 if world.scene.quick else len(SPOOL_STEPS)):
         await world.thread(world.database.stop)
-        if "write" in step:
-            await world.service_dies(step, 1 + world.random.randrange(5))
+        if "write" in step or "creation" in step:
+            await world.service_dies(step, 1 if "creation" in step else 1 + world.random.randrange(5))
             await world.thread(world.database.start)
         else:
             await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
@@ -40,7 +40,7 @@ async def kill_spool_steps(world: World) -> None:
             dying = Deferred.fromCoroutine(world.service_dies(step, 1))
             await world.thread(world.database.start)
             await dying
-        await world.until(lambda: not world.spool.exists(), "the spool is emptied")
+        await world.until(lambda: not world.spool_files, "the spool is emptied")
 
 
 async def clock_set(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from pathlib import Path
 
 from .world import SPOOLING, World
@@ -27,17 +28,17 @@ async def full(world: World) -> None:
     _limit_files(world, resource.RLIM_INFINITY)
     await world.within(works_again, "the spool takes over")
     await world.sleep(5, quick=1)
-    _limit_files(world, world.spool.stat().st_size)
+    _limit_files(world, max(path.stat().st_size for path in world.spool_files))
     await world.thread(world.database.start)
     world.mended()
-    await world.until(lambda: not world.spool.exists(), "the spool is emptied on the full disk")
+    await world.until(lambda: not world.spool_files, "the spool is emptied on the full disk")
     _limit_files(world, resource.RLIM_INFINITY)
 
 
 async def read_only(world: World) -> None:
     """The folder of the file cannot be written to."""
     folder = world.spool.parent
-    folder.rmdir()
+    shutil.rmtree(folder)
     folder.symlink_to(UNWRITABLE)
     failed = world.service.next_line(FAILED)
     await world.thread(world.database.stop)
@@ -76,7 +77,8 @@ def _limit_files(world: World, size: int) -> None:
 
 def _damage(world: World) -> None:
     """Overwrite the beginning, or something in each page, or cut the file in half."""
-    data = bytearray(world.spool.read_bytes())
+    path = world.random.choice(world.spool_files)
+    data = bytearray(path.read_bytes())
     way = world.random.randrange(3)
     world.details["damage"] = ("beginning", "pages", "half")[way]
     if way == 0:
@@ -86,6 +88,6 @@ def _damage(world: World) -> None:
             data[page + 8 : page + 72] = world.random.randbytes(64)
     else:
         del data[len(data) // 2 :]
-    world.spool.write_bytes(data)
+    path.write_bytes(data)
     # Killed in the middle of a save, it has left a journal from which SQLite would mend the pages.
-    world.spool.with_name(f"{world.spool.name}-journal").unlink(missing_ok=True)
+    path.with_name(f"{path.name}-journal").unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ class Layout:
     """Where it takes more, or less, than the scene's."""
     orders: tuple[str, ...] = ()
     """Commands for ``faults.service`` before it starts."""
+    database: tuple[str, ...] = ()
+    """Options of the database's server."""
 
 
 class World:
@@ -98,6 +101,8 @@ class World:
         self.devices = layout.devices or scene.devices
         self.before_restart: Callable[[], None] | None = None
         """Called once, when the service is down, before it is started again."""
+        self.overrides: dict[str, str] = {}
+        """Settings of the service from its next start on."""
         self.mended_at: float | None = None
         """When the fault was undone, where that was not at the end of it."""
         self.relays: dict[str, Relay] = {}
@@ -166,6 +171,13 @@ class World:
         killed.signal(signal.SIGKILL)
         await self.until(lambda: self.service is not killed, "the killed service is gone")
 
+    async def restart_service(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """SIGTERM; returns when it runs again. :param meanwhile: called while it does not."""
+        stopped = self.service
+        self.before_restart = meanwhile
+        stopped.signal(signal.SIGTERM)
+        await self.until(lambda: self.service is not stopped, "the service is started anew")
+
     async def service_dies(self, step: str, passings: int) -> None:
         """Let the service kill itself at a step; returns when it runs again."""
         doomed = self.service
@@ -177,6 +189,18 @@ class World:
         """The file of the service's spool, whether it is there or not."""
         return self.folder / "state" / "mqtt_service.spool"
 
+    @property
+    def spool_files(self) -> list[Path]:
+        """Those of its two files that are there, the journals left out."""
+        return [path for path in (self.spool, self.spool.with_name(f"{self.spool.name}.2")) if path.exists()]
+
+    @property
+    def spooled(self) -> int:
+        """Bytes of these."""
+        with contextlib.suppress(FileNotFoundError):  # it was just emptied
+            return sum(path.stat().st_size for path in self.spool_files)
+        return 0
+
     def service_settings(self) -> dict[str, str]:
         """The environment of the service."""
         settings = settings_for(self.broker, self.database)
@@ -186,7 +210,7 @@ class World:
         orders = (*(("hurry",) if self.scene.quick else ()), *self._layout.orders)
         settings |= {"LOG_LANGUAGE": "en", "STATS_INTERVAL": "1", "FAULTS": ";".join(orders)}
         settings["SPOOL_FILE"] = str(self.spool)
-        return settings | dict(self._layout.settings or {})
+        return settings | dict(self._layout.settings or {}) | self.overrides
 
     def start_service(self) -> None:
         """Start the service."""
@@ -240,7 +264,7 @@ class World:
         queue = [] if layout.queue is None else [f"max_queued_messages {layout.queue}"]
         self.broker = Mosquitto(self.scene.broker, settings=["sys_interval 1", *queue], persistence=layout.persistence)
         self.broker.start()
-        self.database = MariaDB() if self.scene.database == "mariadb" else MySQL()
+        self.database = (MariaDB if self.scene.database == "mariadb" else MySQL)(settings=layout.database)
         self.database.start()
         self.database.create_device_table()
         self.database.grant()
@@ -256,7 +280,7 @@ class World:
 
     def _service_ended(self, how: int, service: ServiceProcess) -> int:
         if service is self.service and not self._ending:
-            if how != signal.SIGKILL:
+            if how != signal.SIGKILL and self.before_restart is None:
                 last = "\n".join(service.lines[-20:])
                 self.findings.append(f"the service ended by itself ({how}):\n{last}")
             meanwhile, self.before_restart = self.before_restart, None

@@ -53,6 +53,15 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def read_through(self, path: Path) -> None:
+        """Read a whole file, to see whether the disk gives it."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            while os.read(descriptor, 1024 * 1024):
+                pass
+        finally:
+            os.close(descriptor)
+
     def create(self, path: Path) -> None:
         """Make an empty file, for nobody else; SQLite would make it readable by others, and the journal takes after it.
 
@@ -65,7 +74,7 @@ class Disk:
         uri = f"{path.absolute().as_uri()}?mode=rw"
         connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
         # What is not UTF-8 is told as such by whoever looks at the value; sqlite3 would call it an error of the disk.
-        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+        connection.text_factory = as_text
         try:
             if sys.version_info >= (3, 11):
                 connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
@@ -138,6 +147,11 @@ class Disk:
     def close(self, descriptor: int) -> None:
         """Let go of a lock."""
         os.close(descriptor)
+
+
+def as_text(data: bytes) -> str:
+    """A text of a database, whatever bytes somebody put there."""
+    return data.decode("utf-8", "surrogateescape")
 
 
 def why_not_ours(found: os.stat_result) -> str | None:

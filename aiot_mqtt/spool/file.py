@@ -79,6 +79,8 @@ class SpoolFile:
         """What of it is in the table."""
         self.is_old = False
         """Of the format before this one: it is read only."""
+        self.owner = ""
+        """Whose states it holds, as a text of ``SpoolOwner``; empty: it does not say."""
         self._disk = disk
         self.identity = disk.identity(path)
         self._connection: sqlite3.Connection | None = connection
@@ -98,6 +100,7 @@ class SpoolFile:
         try:
             file = cls(path, disk, connection, is_found=False)
             file.generation = generation
+            file.owner = owner
             with _transaction(disk, connection):
                 connection.execute(rows.SCHEMA)
                 connection.execute(STATE)
@@ -204,6 +207,13 @@ class SpoolFile:
             for key in keys:
                 connection.execute("UPDATE device_update SET checksum = checksum WHERE device = ?", (key,))
 
+    def give_to(self, owner: str) -> None:
+        """Have it hold another owner's states from now on."""
+        connection = self._open
+        with damage(), _transaction(self._disk, connection):
+            connection.execute("UPDATE spool SET owner = ?", (owner,))
+        self.owner = owner
+
     def tell_spellings_apart(self, key: UuidKey) -> None:
         """Before the first ``read``: the table has said which spellings are one device.
 
@@ -280,9 +290,15 @@ class SpoolFile:
             yield version, checked(version, checksum, row), others
 
     def check_pages(self) -> None:
-        (found,) = self._open.execute("PRAGMA integrity_check(1)").fetchone()
-        if found != "ok":
-            raise SpoolDamaged(str(found)[:200])
+        """:raises SpoolDamaged: one is not what it should be. :raises OSError: the disk does not give one."""
+        for is_last in (False, True):
+            (found,) = self._open.execute("PRAGMA integrity_check(1)").fetchone()
+            if found == "ok":
+                return
+            if is_last:
+                raise SpoolDamaged(str(found)[:200])
+            # An error of the disk is told in the same way as a broken page.
+            self._disk.read_through(self.path)
 
     def count(self, after: int) -> Held:
         """What there is behind a version, after a look at every row of it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from . import rows
@@ -54,9 +54,8 @@ class SpoolOwner:
 
     def differs_from(self, other: str) -> str | None:
         """In which settings a file's owner is another one, in words; None: it is this one."""
-        try:
-            theirs = dict(json.loads(other))
-        except (ValueError, TypeError, RecursionError):
+        theirs = _members(other)
+        if theirs is None:
             return "it does not say whose it is"
         ours = asdict(self)
         differing = [
@@ -64,20 +63,30 @@ class SpoolOwner:
         ]
         return f"it is for {'; '.join(differing)}" if differing else None
 
+    @classmethod
+    def in_words(cls, text: str) -> str:
+        """What a file says of its owner, fit for a terminal whoever wrote it."""
+        members = _members(text) or {}
+        names = [field.name for field in fields(cls)]
+        return ", ".join(f"{name} {members.get(name)!r:.80}" for name in names)
 
-def open_found(path: Path, disk: Disk, owner: SpoolOwner) -> SpoolFile | None:
+
+def _members(text: str) -> dict[str, object] | None:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def open_found(path: Path, disk: Disk, owner: SpoolOwner | None) -> SpoolFile | None:
     """A file that this process did not make, judged like anything a stranger may have put there.
 
+    :param owner: whose states it must hold; None: anybody's.
     :return: None where nothing is in it, as in one that a process was about to make.
     :raises SpoolForeign: it is not to be touched. :raises SpoolDamaged: it was ours, and is broken.
     """
-    found = disk.find(path)
-    assert found is not None
-    if (reason := why_not_ours(found)) is not None:
+    if (reason := judge_outside(path, disk)) is not None:
         raise SpoolForeign(reason)
-    if found.st_size > 2 * MAX_BYTES:
-        raise SpoolForeign(f"it has {found.st_size} bytes")
-    _judge_beside(path, disk)
     _judge_head(disk.head(path))
     with damage():
         connection = disk.connect(path)
@@ -92,7 +101,18 @@ def open_found(path: Path, disk: Disk, owner: SpoolOwner) -> SpoolFile | None:
     return file
 
 
-def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner) -> bool:
+def judge_outside(path: Path, disk: Disk) -> str | None:
+    """Why a file that is there must not even be opened; None: it may be."""
+    found = disk.find(path)
+    assert found is not None
+    if (reason := why_not_ours(found)) is not None:
+        return reason
+    if found.st_size > 2 * MAX_BYTES:
+        return f"it has {found.st_size} bytes"
+    return _judge_beside(path, disk)
+
+
+def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner | None) -> bool:
     """Whether there is anything in it, after a look at everything."""
     (found_format,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
@@ -121,12 +141,13 @@ def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner) -
     return bool(file.total.devices)
 
 
-def _judge_state(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner) -> None:
+def _judge_state(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner | None) -> None:
     states = connection.execute("SELECT owner, generation, saves, devices, deliveries FROM spool LIMIT 2").fetchall()
     if len(states) != 1:
         raise SpoolDamaged("it does not say what it is")
     theirs, *numbers = states[0]
-    if (difference := owner.differs_from(str(theirs)[:MAX_OWNER])) is not None:
+    file.owner = str(theirs)[:MAX_OWNER]
+    if owner is not None and (difference := owner.differs_from(file.owner)) is not None:
         raise SpoolForeign(difference)
     if not all(isinstance(number, int) and 0 <= number < MAX_NUMBER for number in numbers):
         raise SpoolDamaged(f"its numbers are not what this service writes: {numbers!r:.60}")
@@ -140,17 +161,15 @@ def _judge_state(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOw
     ).fetchone()[0]
 
 
-def _judge_beside(path: Path, disk: Disk) -> None:
-    """What SQLite would read along with a file, or delete for it: a journal may name any other file.
-
-    :raises SpoolForeign: something is there that this service does not make.
-    """
+def _judge_beside(path: Path, disk: Disk) -> str | None:
+    """Why what SQLite would read along with a file, or delete for it, must not be: a journal may name other files."""
     for suffix in (_JOURNAL, *_OTHERS):
         beside = path.with_name(path.name + suffix)
         if (found := disk.find(beside)) is not None:
             reason = "this service makes none" if suffix != _JOURNAL else why_not_ours(found)
             if reason is not None:
-                raise SpoolForeign(f"{beside.name} is beside it: {reason}")
+                return f"{beside.name} is beside it: {reason}"
+    return None
 
 
 def _judge_head(head: bytes) -> None:

@@ -21,7 +21,8 @@ from .found import SpoolForeign, SpoolOwner, open_found
 
 SECOND_SUFFIX = ".2"
 LOCK_SUFFIX = ".lock"
-_JOURNAL_SUFFIX = "-journal"
+ASIDE = ".damaged-"  # and the time
+JOURNAL_SUFFIX = "-journal"
 NOTHING = Held()
 
 
@@ -329,7 +330,7 @@ class Spool:
             self._files.remove(file)
         if self._emptied is file:
             self._emptied = None
-        self._disk.remove(file.path.with_name(file.path.name + _JOURNAL_SUFFIX))
+        self._disk.remove(file.path.with_name(file.path.name + JOURNAL_SUFFIX))
         self._sync_folder()
         if file.is_late:
             self._note_passed_by()  # or the next file to get its inode would be taken for it
@@ -341,17 +342,17 @@ class Spool:
 
     def _remove_empty(self, path: Path) -> None:
         """Delete a file that was about to be made, with nothing in it; where that fails, it is judged anew."""
-        for name in (path, path.with_name(path.name + _JOURNAL_SUFFIX)):
+        for name in (path, path.with_name(path.name + JOURNAL_SUFFIX)):
             self._disk.remove(name)
 
     def _set_aside(self, path: Path) -> Path:
         """Give a damaged file another name."""
-        stem = f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+        stem = f"{path.name}{ASIDE}{time.strftime('%Y%m%d-%H%M%S')}"
         names = (path.with_name(stem + suffix) for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
         aside = next(name for name in names if self._disk.find(name) is None)
         self._disk.rename(path, aside)
-        journal = path.with_name(path.name + _JOURNAL_SUFFIX)
+        journal = path.with_name(path.name + JOURNAL_SUFFIX)
         if self._disk.find(journal) is not None:
-            self._disk.rename(journal, aside.with_name(aside.name + _JOURNAL_SUFFIX))
+            self._disk.rename(journal, aside.with_name(aside.name + JOURNAL_SUFFIX))
         self._disk.sync_folder(path.parent)
         return aside

@@ -1,0 +1,177 @@
+"""What the disk does below SQLite, what lies there by the spool's name, and who else uses it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from twisted.internet.threads import deferToThread
+
+from aiot_mqtt.spool.spool import Spool
+from tests.servers import DATABASE
+from tests.spool_files import OWNER, update_of
+
+from .disk_calls import ERRORS, play_all, spool_paths, strace_argv
+from .process import STARTED, ServiceProcess
+from .rounds import Outcome
+from .world import SPOOLING, Scene, World
+
+INJECTED = ("pwrite64", "fdatasync", "openat", "unlink", "fcntl", "fsync", "pread64")
+IN_USE = "The spool is in use"
+FOREIGN = "is not the spool of this service"
+OTHER_TABLE = "device_test"
+
+
+async def every_call(scene: Scene, seed: int) -> Outcome:
+    """Every system call of saving, emptying, deleting and setting aside, of a small process, with every error."""
+    took_effect, wrong = await deferToThread(play_all, 2, all_errors=not scene.quick)
+    return Outcome(
+        fault="disk-calls",
+        seed=seed,
+        messages=took_effect.total(),
+        wrong=wrong[:20],
+        details=dict(sorted(took_effect.items())),
+    )
+
+
+async def errors(world: World) -> None:
+    """Calls of the running service's spool fail, some in a row, through outages of the database."""
+    injected = 0
+    for call in world.random.sample(INJECTED, 2 if world.scene.quick else len(INJECTED)):
+        error, first = world.random.choice(ERRORS), 1 + world.random.randrange(4)
+        log = world.folder / "strace"
+        options = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={first}..{first + 2}"]
+        argv = [*strace_argv(), "-f", "-qqq", "-o", str(log), *options, *spool_paths(world.spool)]
+        with subprocess.Popen([*argv, "-p", str(world.service.pid)], stderr=subprocess.DEVNULL) as strace:
+            try:
+                spooling = world.service.count(SPOOLING)
+                await world.thread(world.database.stop)
+                await world.until(
+                    lambda spooling=spooling: world.service.count(SPOOLING) > spooling,  # type: ignore[misc]
+                    f"the spool takes over, though {call} fails with {error}",
+                )
+                await world.sleep(2, quick=0.5)
+                await world.thread(world.database.start)
+                await world.until(lambda: not world.spool_files, f"it is emptied, though {call} fails with {error}")
+            finally:
+                strace.send_signal(signal.SIGINT)
+        injected += log.read_text(errors="replace").count("(INJECTED)")
+    world.details["injected"] = injected
+    if not injected:
+        world.findings.append("no call failed")
+
+
+async def foreign(world: World) -> None:
+    """A file that is for another table lies where the spool's should be, then a link, then a folder."""
+    precious = world.folder / "precious"
+
+    def another_tables() -> None:
+        port = int(world.service_settings()["DB_PORT"])
+        spool = Spool(world.spool, replace(OWNER, port=port, table=OTHER_TABLE))
+        spool.look()
+        spool.save([update_of(device.uuid, number, number) for number, device in enumerate(world.load.devices, 1)])
+        spool.close()
+
+    def link() -> None:
+        shutil.copy(world.spool, precious)
+        world.spool.unlink()
+        world.spool.symlink_to(precious)
+
+    def folder() -> None:
+        world.spool.unlink()
+        world.spool.mkdir()
+
+    is_empty = lambda: [path.name for path in world.spool_files] == [world.spool.name]  # noqa: E731
+    for plant in (another_tables, link) if world.scene.quick else (another_tables, link, folder):
+        await world.restart_service(lambda plant=plant: _plant(world, plant))  # type: ignore[misc]
+        await world.until(lambda: world.service.count(FOREIGN), "the service says whose it is")
+        before = world.spool.read_bytes() if world.spool.is_file() else b""
+        await world.thread(world.database.stop)
+        await world.until(lambda: world.service.count(SPOOLING), "the other name is used")
+        await world.sleep(2, quick=0.5)
+        await world.thread(world.database.start)
+        await world.until(is_empty, "the other one is emptied")
+        if world.spool.is_file() and world.spool.read_bytes() != before:
+            world.findings.append("what is somebody else's was changed")
+
+
+def _plant(world: World, plant: Callable[[], None]) -> None:
+    world.spool.with_name(f"{world.spool.name}-journal").unlink(missing_ok=True)
+    plant()
+
+
+async def late(world: World) -> None:
+    """The spool's disk is mounted only after the service has begun without it, and goes and comes while it runs."""
+    folder = world.spool.parent
+    disk, other = folder.with_name("disk"), folder.with_name("mount-point")
+
+    def mount(target: Path) -> None:
+        if not folder.is_symlink():
+            folder.rename(disk)
+            other.mkdir()
+        else:
+            folder.unlink()
+        folder.symlink_to(target)
+
+    await world.thread(world.database.stop)
+    await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
+    await world.sleep(3, quick=1)
+    world.before_restart = lambda: mount(other)
+    await world.kill_service()
+    await world.thread(world.database.start)
+    await world.until(lambda: world.service.count(STARTED), "the service runs without its disk")
+    await world.recovered(is_all_kept=False)
+    mount(disk)
+    world.mended()
+    await world.until(lambda: world.service.count("holds the states of"), "the service finds what turned up")
+    await world.until(lambda: not world.spool_files, "and writes it")
+
+
+async def two_processes(world: World) -> None:
+    """A second process of the service is started before the first one has ended, in an outage."""
+    await world.thread(world.database.stop)
+    await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
+    rival = ServiceProcess.start(world.reactor, world.service_settings(), world.folder)
+    world.rivals.append(rival)
+    await world.until(lambda: rival.count(IN_USE), "the second one says that it waits")
+    await world.sleep(3, quick=1)
+    if rival.count(STARTED):
+        world.findings.append("the second process took the session while the first had the spool")
+    await world.thread(world.database.start)
+    await world.until(lambda: not world.spool_files, "the first one empties it")
+    await world.thread(world.database.stop)
+    await world.sleep(6, quick=2)
+    # The first one is killed, and the second has taken over before it is back.
+    world.service.signal(signal.SIGKILL)
+    await world.until(lambda: rival.count(STARTED), "the second one takes over")
+    await world.thread(world.database.start)
+    await world.until(lambda: not world.spool_files, "and empties what was left")
+    await world.within(rival.stop(), "the second one has stopped")
+    await world.until(lambda: world.service.count(STARTED), "the first one is back")
+
+
+async def other_settings(world: World) -> None:
+    """Between two runs of the service DB_TABLE is another one, and then the same again."""
+    query = world.database.query
+    await world.thread(query, f"CREATE TABLE {OTHER_TABLE} LIKE device_main")
+    await world.thread(query, f"INSERT INTO {OTHER_TABLE} SELECT * FROM device_main")
+    await world.thread(query, f"UPDATE {OTHER_TABLE} SET last_report_data = NULL")
+    await world.thread(lambda: world.database.grant(table=OTHER_TABLE))
+    await world.thread(world.database.stop)
+    await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
+    await world.within(world.load.pause(), "all that was published is acknowledged")
+    world.overrides["DB_TABLE"] = OTHER_TABLE
+    await world.restart_service()
+    await world.thread(world.database.start)
+    await world.until(lambda: world.service.count(FOREIGN) and world.service.count(STARTED), "the service says so")
+    await world.sleep(2, quick=1)
+    [(reports,)] = await world.thread(query, f"SELECT COUNT(last_report_data) FROM {OTHER_TABLE}")
+    if reports:
+        world.findings.append(f"{reports} rows of another table got what was saved for {DATABASE}.device_main")
+    world.overrides.clear()
+    await world.restart_service()
+    world.load.resume()

@@ -1,0 +1,27 @@
+"""Faults of our own: exceptions that nobody foresees, in each room of the service."""
+
+from __future__ import annotations
+
+from .service import PARTS
+from .world import SPOOLING, World
+
+OFTEN = {"writer": 7, "settlement": 11, "table": 9, "saver": 3, "spool-save": 3, "spool-read": 2, "spool-written": 2}
+ORDERS = tuple(f"raise {part} {OFTEN.get(part, 2)}" for part in PARTS)
+RAISED = "faults: raised in "
+
+
+async def in_every_room(world: World) -> None:
+    """All of them at once: each part raises at each n-th call, through outages, reconnections and sweeps."""
+    relay = world.relays["broker"]
+    while True:
+        await world.thread(world.database.stop)
+        await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
+        relay.close_all()
+        await world.sleep(3, quick=1)
+        await world.thread(world.database.start)
+        await world.until(lambda: not world.spool_files, "the spool is emptied")
+        missing = [part for part in PARTS if not world.service.count(RAISED + part)]
+        if not missing:
+            break
+        await world.sleep(1)
+    world.details["raised"] = world.service.count(RAISED)
