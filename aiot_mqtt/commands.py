@@ -13,14 +13,17 @@ from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin 
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import react
+from twisted.logger import formatEvent
 
 from .mqtt.errors import MqttError
+from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from .process import EXIT_CONFIG, exit_for, global_reactor, read_settings, say
 from .settings.settings import ConfigError, Settings
 from .simulate.publisher import Publisher, PublisherOptions
 from .spool import command as spool
-from .tap import broker_endpoint, spool_owner
+from .tap import spool_owner
 from .telemetry import log_lines
+from .telemetry.logs import in_chinese, in_english
 
 TIMEOUT = 10.0  # s for each of: name look-up with TCP and TLS, CONNACK, DISCONNECT
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
@@ -36,6 +39,9 @@ def run_simulation(parsed: argparse.Namespace) -> NoReturn:
     # Beside the summary, so that standard output can be piped on.
     can_redraw = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     progress = Progress(sys.stderr, is_terminal=can_redraw)
+
+    if sends_password_in_clear(settings):
+        progress.say(log_lines.ENGLISH[log_lines.MQTT_PASSWORD_IN_CLEAR].format(host=settings.mqtt_broker))
 
     async def simulating(reactor: Any) -> NoReturn:
         endpoint = broker_endpoint(settings, reactor)
@@ -67,14 +73,14 @@ def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
     settings, _ = read_settings(parsed.env_file)
 
     def tell(line: str, **fields: object) -> None:
-        text = line if settings.log_language == "zh" else log_lines.ENGLISH[line]
-        say(text.format(host=settings.mqtt_broker, port=settings.mqtt_port, **fields))
+        event = {"log_format": line, "host": settings.mqtt_broker, "port": settings.mqtt_port, **fields}
+        say(formatEvent((in_chinese if settings.log_language == "zh" else in_english)(event)))
 
     async def forgetting(reactor: Any) -> NoReturn:
         try:
             await forget_session(settings, broker_endpoint(settings, reactor), reactor)
         except MqttError as error:
-            tell(log_lines.SESSION_NOT_FORGOTTEN, reason=error)
+            tell(log_lines.SESSION_NOT_FORGOTTEN, reason=str(error))
             sys.exit(EXIT_UNAVAILABLE)
         tell(log_lines.SESSION_FORGOTTEN, client_id=settings.mqtt_client_id)
         sys.exit(0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
-import ssl
 import sys
 import time
 from collections.abc import Callable, MutableMapping
@@ -15,9 +13,7 @@ from typing import Any, TypeVar
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
@@ -30,10 +26,10 @@ from .devices.update import table_time
 from .ingest.committed_times import CommittedTimes
 from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
-from .mqtt.endpoint import BrokerEndpoint
 from .mqtt.kept_session import KeptSession
 from .mqtt.options import ConnectOptions
 from .mqtt.subscriber import Subscriber
+from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from .presence.monitor import PresenceMonitor
 from .process import (
     Process,
@@ -52,8 +48,9 @@ from .spool.disk import Disk
 from .spool.found import SpoolOwner
 from .spool.spool import Spool
 from .spool.spooler import RunInThread, Spooler
+from .table.address import database_address, logs_in_without_tls
 from .table.contract import StoreService
-from .table.mysql import DatabaseAddress, DeviceTable
+from .table.mysql import DeviceTable
 from .telemetry import log_lines
 from .telemetry.counters import Counters
 from .telemetry.refusals import Refusals
@@ -162,9 +159,10 @@ class AiotMqttService(MultiService):
         self._reactor = reactor
         self.counters = Counters()
         self._received_at_last_statistics = 0
-        address = _database_address(settings)
+        database = database_address(settings)
+        self._has_own_table = table is None
         self.table: StoreService = table or DeviceTable(
-            address,
+            database,
             settings.db_password.reveal(),
             reactor,
             pool_size=settings.db_pool_size,
@@ -203,7 +201,7 @@ class AiotMqttService(MultiService):
             spooler=self._spooler,
             window=lambda: self.subscriber.window,
             window_exceeded=lambda: self.subscriber.pause_reading(),  # noqa: PLW0108 it is made below
-            database=str(table or address),
+            database=str(table or database),
             table_described=self.ingest.table_described,
             jitter=jitter,
         )
@@ -272,6 +270,7 @@ class AiotMqttService(MultiService):
 
     def startService(self) -> None:
         """Start table, writer and subscriber; each waits for what it needs."""
+        self._warn_of_passwords_in_clear()
         self._kept_session.begin()
         if self._is_trial:
             self._log.info(log_lines.TRIAL, client_id=self._settings.mqtt_client_id)
@@ -283,6 +282,13 @@ class AiotMqttService(MultiService):
             self._spool_threads.start()
         self.ingest.start()
         super().startService()
+
+    def _warn_of_passwords_in_clear(self) -> None:
+        settings = self._settings
+        if sends_password_in_clear(settings):
+            self._log.warn(log_lines.MQTT_PASSWORD_IN_CLEAR, host=settings.mqtt_broker)
+        if logs_in_without_tls(settings) and self._has_own_table:
+            self._log.warn(log_lines.DATABASE_PASSWORD_IN_CLEAR, host=settings.db_host)
 
     def _run_in_spool_thread(self, function: Callable[..., T], *arguments: object) -> Deferred[T]:
         assert self._spool_threads is not None
@@ -342,54 +348,3 @@ async def _within(work: Deferred[Any], seconds: float, clock: Any) -> None:
         timeout.cancel()
     else:
         work.cancel()
-
-
-def broker_endpoint(settings: Settings, reactor: Any) -> IStreamClientEndpoint:
-    endpoint = BrokerEndpoint(reactor, settings.mqtt_broker, settings.mqtt_port)
-    if not settings.mqtt_tls:
-        return endpoint
-    trust = client = None
-    if settings.mqtt_ca_file:
-        trust = trustRootFromCertificates(_load("MQTT_CA_FILE", settings.mqtt_ca_file, _certificates))
-    if settings.mqtt_cert_file:
-        key = Path(settings.mqtt_key_file).read_bytes()
-        client = _load(
-            "MQTT_CERT_FILE, MQTT_KEY_FILE",
-            settings.mqtt_cert_file,
-            lambda path: PrivateCertificate.loadPEM(key + b"\n" + path.read_bytes()),
-        )
-    return wrapClientTLS(optionsForClientTLS(settings.mqtt_broker, trust, client), endpoint)
-
-
-def _database_address(settings: Settings) -> DatabaseAddress:
-    tls = _database_tls(settings)
-    return DatabaseAddress(
-        settings.db_host, settings.db_port, settings.db_name, settings.db_user, settings.db_table, tls
-    )
-
-
-def _database_tls(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.db_tls:
-        return None
-    if not settings.db_ca_file:
-        return ssl.create_default_context()
-    return _load("DB_CA_FILE", settings.db_ca_file, lambda path: ssl.create_default_context(cafile=str(path)))
-
-
-def _load(names: str, path: str, load: Callable[[Path], T]) -> T:
-    """:raises ConfigError: the file does not hold what it should."""
-    try:
-        return load(Path(path))
-    except Exception as error:
-        raise ConfigError([f"{names}: {path} cannot be used as PEM: {error}"]) from None
-
-
-def _certificates(path: Path) -> list[Certificate]:
-    """Every certificate of a bundle; ``Certificate.loadPEM`` reads only the first.
-
-    :raises ValueError: there is none.
-    """
-    blocks = re.findall(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", path.read_bytes(), re.DOTALL)
-    if not blocks:
-        raise ValueError("it holds no certificate")
-    return [Certificate.loadPEM(block) for block in blocks]

@@ -111,6 +111,11 @@ class Tree:
         return [str(self._loader), "--library-path", str(self._libraries), str(self.usr / program)]
 
 
+def openssl_argv() -> list[str]:
+    """How to run ``openssl``, which came along with the servers."""
+    return Tree("2.0").argv("bin/openssl")
+
+
 class _Guard:
     """Kills the servers and removes their folders when this process ends, also where that runs no ``atexit`` (SIGKILL).
 

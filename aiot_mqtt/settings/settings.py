@@ -156,6 +156,14 @@ def _file(text: str) -> str:
     return text
 
 
+def _fingerprint(text: str) -> str:
+    """SHA-256 as ``openssl x509 -fingerprint -sha256`` prints it, with or without what stands before it and colons."""
+    digits = text.strip().rpartition("=")[2].replace(":", "").upper()
+    if digits and not re.fullmatch(r"[0-9A-F]{64}", digits):
+        raise ValueError("must be a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons")
+    return ":".join(re.findall("..", digits))
+
+
 def _new_file(text: str) -> str:
     """The path of a file that may not be there yet; its folder has to be."""
     if not text:
@@ -216,6 +224,7 @@ class Settings:
     mqtt_ca_file: str = _setting(_file, "", may_be_empty=True)
     mqtt_cert_file: str = _setting(_file, "", may_be_empty=True)
     mqtt_key_file: str = _setting(_file, "", may_be_empty=True)
+    mqtt_tls_fingerprint: str = _setting(_fingerprint, "", may_be_empty=True)
     mqtt_topic_prefix: str = _setting(_topic_prefix, "devices")
     mqtt_receive_maximum: int = _setting(_number(1, 65535), "65535")
     mqtt_session_expiry: int = _setting(_number(1, 4294967295), "604800")
@@ -230,6 +239,10 @@ class Settings:
     db_timezone: ZoneInfo = _setting(_zone, "Asia/Shanghai")
     db_tls: bool = _setting(_boolean, "false")
     db_ca_file: str = _setting(_file, "", may_be_empty=True)
+    db_cert_file: str = _setting(_file, "", may_be_empty=True)
+    db_key_file: str = _setting(_file, "", may_be_empty=True)
+    db_tls_fingerprint: str = _setting(_fingerprint, "", may_be_empty=True)
+    db_public_key_file: str = _setting(_file, "", may_be_empty=True)
     db_pool_size: int = _setting(_number(1, 100), "5")
     db_max_overflow: int = _setting(_number(0, 100), "10")
     db_pool_recycle: int = _setting(_number(1, 86400), "3600")
@@ -386,11 +399,15 @@ def _unknown_names(lines: Mapping[str, int], path: Path) -> list[str]:
 def _conflicts(values: Mapping[str, Any], invalid: set[str]) -> list[str]:
     """Settings that make no sense together; nothing is said of those that are wrong by themselves."""
     mistakes = []
-    pair = ("mqtt_cert_file", "mqtt_key_file")
-    if not invalid.intersection(pair) and len({bool(values.get(name)) for name in pair}) > 1:
-        mistakes.append("MQTT_CERT_FILE and MQTT_KEY_FILE: a client certificate needs both")
     for prefix in ("mqtt", "db"):
-        files = [name for name in values if re.fullmatch(f"{prefix}_(ca|cert|key)_file", name) and values[name]]
+        pair = (f"{prefix}_cert_file", f"{prefix}_key_file")
+        if not invalid.intersection(pair) and len({bool(values.get(name)) for name in pair}) > 1:
+            mistakes.append(f"{pair[0].upper()} and {pair[1].upper()}: a client certificate needs both")
+        if values.get(f"{prefix}_ca_file") and values.get(f"{prefix}_tls_fingerprint"):
+            names = f"{prefix}_ca_file, {prefix}_tls_fingerprint".upper()
+            mistakes.append(f"{names}: with a fingerprint no CA is looked at; keep one of the two")
+        names_for_tls = f"{prefix}_((ca|cert|key)_file|tls_fingerprint)"
+        files = [name for name in values if re.fullmatch(names_for_tls, name) and values[name]]
         if files and not values.get(f"{prefix}_tls") and f"{prefix}_tls" not in invalid:
             names = ", ".join(name.upper() for name in files)
             mistakes.append(f"{names}: set, but {prefix.upper()}_TLS is not true, so nothing would be encrypted")

@@ -8,10 +8,8 @@ locks held, a late COMMIT makes the newer batch wait instead.
 from __future__ import annotations
 
 import contextlib
-import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pymysql
@@ -22,6 +20,7 @@ from twisted.logger import Logger
 
 from ..devices.update import DeviceUpdate
 from ..telemetry import log_lines
+from .address import DatabaseAddress
 from .contract import (
     Silence,
     SilentDevice,
@@ -52,21 +51,6 @@ LOOK_APART = 1  # s
 LOOK_AGAIN = 60  # s
 
 _IS_SILENT = "(last_seen < %s OR last_seen IS NULL OR last_seen > %s)"
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseAddress:
-    """Where the table is and how to reach it."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    table: str
-    tls: ssl.SSLContext | None = None
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}/{self.database}"
 
 
 class DeviceTable(Service):
@@ -103,8 +87,7 @@ class DeviceTable(Service):
         self._looked_for = (0, 0.0)  # an error's number, and when that was
         self._refusal = ""  # the last one's words
         self._written: dict[str, None] = {}  # devices with a row, the one that was written last at the end
-        tls: dict[str, Any] = {"ssl": address.tls} if address.tls else {"ssl_disabled": True}
-        self._pool_arguments = dict(
+        self._pool_arguments: dict[str, Any] = dict(  # noqa: C408 they are arguments
             recycle=pool_recycle,
             open_session=self._open_session,
             meaning=self._meaning,
@@ -124,7 +107,8 @@ class DeviceTable(Service):
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=read_timeout,
             write_timeout=read_timeout,
-            **tls,
+            tls=address.tls,
+            public_key=address.public_key,
         )
 
     def startService(self) -> None:
@@ -183,7 +167,7 @@ class DeviceTable(Service):
         self._is_doubtful = self._is_doubtful or time.monotonic() - self._looked > LOOK_AGAIN
 
     def _describe(self, connection: Any) -> TableDescription:
-        with connection.cursor() as cursor:
+        with connection.opening(), connection.cursor() as cursor:
             shape = self._read_shape(cursor)
             same = same_characters(cursor, character_as_sql(shape))
         return TableDescription(shape.status_length, same, shape.status_words)

@@ -18,6 +18,7 @@ import pymysql
 from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred
 
+from .connection import DatabaseConnection
 from .contract import StoreError, StoreUnavailable
 from .errors import Busy, ReadOnly, known_meaning
 from .threads import Threads
@@ -227,7 +228,7 @@ class ConnectionPool(adbapi.ConnectionPool):
         return most if time.monotonic() < until else int(self.max)
 
     def _begin_connection(self) -> Any:
-        connection = pymysql.Connection(defer_connect=True, **self.connkw)
+        connection = DatabaseConnection(**self.connkw)
         self.connections[id(connection)] = connection  # before it connects, so that abort can reach its socket
         return connection
 
@@ -258,8 +259,9 @@ class ConnectionPool(adbapi.ConnectionPool):
     def _log_in(self, connection: Any) -> None:
         for attempt in range(1, CLOSING_ATTEMPTS + 1):
             try:
-                connection.connect()
-                self._open_session(connection)
+                with connection.opening():
+                    connection.connect()
+                    self._open_session(connection)
             except pymysql.err.Error as error:
                 if known_meaning(error) is not Busy or self._opened or attempt == CLOSING_ATTEMPTS:
                     raise

@@ -110,6 +110,10 @@ GRANTED_QOS_0 = _line(
     "⚠️ Broker只允许QoS 0: {topic}；消息可能丢失",
     "⚠️ The broker grants only QoS 0 on {topic}: messages may get lost",
 )
+MQTT_PASSWORD_IN_CLEAR = _line(
+    "⚠️ MQTT密码以明文经网络发往 {host}: 途中任何人都能读到；请启用 MQTT_TLS",
+    "⚠️ The MQTT password goes to {host} in clear: everybody on the way can read it; set MQTT_TLS",
+)
 SUBSCRIBER_FAILED_UNEXPECTEDLY = _line(
     "❌ MQTT连接出现意外错误（请报告此问题）", "❌ Unexpected error in the MQTT connection (please report it)"
 )
@@ -189,6 +193,11 @@ FOREIGN_TOPIC = _line(
 DATABASE_CONNECTED = _line(
     "✅ 数据库已连接 - {database}",
     "✅ Database connected - {database}",
+)
+DATABASE_PASSWORD_IN_CLEAR = _line(
+    "⚠️ 数据库登录和全部数据未加密经网络发往 {host}: 途中任何人都能读取、篡改，并可能得到密码；请启用 DB_TLS",
+    "⚠️ The database login and all data go to {host} unencrypted: everybody on the way can read and change them, and may"
+    " get at the password; set DB_TLS",
 )
 DATABASE_STILL_DOWN = _line(
     "❌ 数据库仍不可用，已持续 {seconds} 秒，{deliveries} 条消息等待写入: {reason}",

@@ -19,6 +19,7 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from .bilingual import Bilingual
 from .log_lines import ENGLISH
 from .streams import Outlet, Stream
 
@@ -60,6 +61,12 @@ def in_english(event: LogEvent) -> LogEvent:
     return event if english is None else {**event, "log_format": english}
 
 
+def in_chinese(event: LogEvent) -> LogEvent:
+    """The event with the Chinese one of each text that is part of its line and stands in both languages."""
+    chinese = {name: value.chinese for name, value in event.items() if isinstance(value, Bilingual)}
+    return {**event, **chinese} if chinese else event
+
+
 @implementer(ILogObserver)
 class LineObserver:
     """Hands each event on as a line in UTF-8, whatever it holds."""
@@ -89,7 +96,10 @@ class Log:
 
     def __init__(self, streams: Sequence[Stream], *, level: str, log_format: str, language: str) -> None:
         formatter = json_line if log_format == "json" else text_line
-        line = (lambda event: formatter(in_english(event))) if language == "en" else formatter
+        translated = in_english if language == "en" else in_chinese
+
+        def line(event: LogEvent) -> str:
+            return formatter(translated(event))
 
         def warning(log_format: str, **fields: Any) -> bytes:
             own = {"log_time": time.time(), "log_level": LogLevel.warn, "log_namespace": __name__}

@@ -12,8 +12,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.memory import Row
-from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
+from aiot_mqtt.table.mysql import DeviceTable
 from tests import servers
 from tests.store_contract import Rows
 

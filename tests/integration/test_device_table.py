@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from typing import Any, ClassVar
 
 import pymysql
@@ -13,6 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.report import HEARTBEAT
 from aiot_mqtt.table import shape, statements
+from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.contract import (
     StoreConflict,
     StoreLoginRefused,
@@ -21,10 +21,9 @@ from aiot_mqtt.table.contract import (
     StoreUnavailable,
     Written,
 )
-from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
+from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.table.shape import values_form
 from tests import servers
-from tests.certificates import make_certificates
 from tests.eventually import eventually
 from tests.integration.device_tables import DatabaseMixin
 from tests.relay import Relay
@@ -228,36 +227,6 @@ class TableTests(DatabaseMixin, StoreContract):
         for write in blocked:
             self.assertEqual(await write, Written())
         self.assertEqual(len(self.connections()), 15)
-
-    async def test_tls_is_used_and_verified(self) -> None:
-        files = make_certificates(servers.private_folder())
-        self.addCleanup(servers.remove_folder, files.ca.parent)
-        options = [f"--ssl-ca={files.ca}", f"--ssl-cert={files.server}", f"--ssl-key={files.server_key}"]
-        database = type(self.database)(settings=options)  # type: ignore[call-arg]
-        self.addCleanup(database.close)
-        database.start()
-        database.create_device_table()
-        database.grant()
-
-        def table(context: ssl.SSLContext) -> DeviceTable:
-            address = DatabaseAddress(
-                "localhost", database.port, servers.DATABASE, database.service_user, "device_main", context
-            )
-            table = DeviceTable(address, database.service_password, reactor)
-            table.startService()
-            self.addCleanup(table.stopService)
-            return table
-
-        def cipher(connection: Any) -> str:
-            with connection.cursor() as cursor:
-                cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
-                return str(cursor.fetchone()[1])
-
-        self.assertTrue(await table(ssl.create_default_context(cafile=str(files.ca)))._run(cipher))
-        with self.assertRaises(StoreUnavailable) as caught:
-            await table(ssl.create_default_context()).describe()
-        self.assertIn("certificate", str(caught.exception))
-        self.assertEqual(await self.store._run(cipher), "")
 
     async def test_the_session_is_set_as_documented(self) -> None:
         await self.store.describe()

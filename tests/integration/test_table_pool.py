@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.table import pool
+from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.contract import StoreConflict, StoreError, StoreUnavailable, Written
-from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
+from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.telemetry import log_lines
 from tests import servers
 from tests.eventually import eventually

@@ -26,7 +26,8 @@ from aiot_mqtt.settings.settings import (
 )
 
 ENV_EXAMPLE = Path(__file__).parents[2] / "env.example"
-FILE_NAMES = ("MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "DB_CA_FILE")
+FILE_NAMES = ("MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "DB_CA_FILE", "DB_CERT_FILE", "DB_KEY_FILE")
+FINGERPRINT = ":".join(f"{byte:02X}" for byte in range(32))
 
 # Names, texts that are accepted and what they mean, texts that are not, and what is said about those.
 VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
@@ -105,6 +106,21 @@ VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
         },
         ["2", "ja", "t", "enabled"],
         "must be true or false",
+    ),
+    (
+        ("MQTT_TLS_FINGERPRINT", "DB_TLS_FINGERPRINT"),
+        dict.fromkeys(
+            [
+                FINGERPRINT,
+                FINGERPRINT.lower(),
+                FINGERPRINT.replace(":", ""),
+                f"sha256 Fingerprint={FINGERPRINT}",
+                f"SHA256 Fingerprint={FINGERPRINT}",
+            ],
+            FINGERPRINT,
+        ),
+        [FINGERPRINT[:-3], f"{FINGERPRINT}:00", "G" + FINGERPRINT[1:], "true"],
+        "must be a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons",
     ),
     (
         ("MQTT_PROTOCOL",),
@@ -201,7 +217,8 @@ class ValidationTests(ConfigTestCase):
         for names, accepted, _, _ in VALUES:
             for name in names:
                 for text, value in accepted.items():
-                    settings = load_settings({name: text})
+                    needed = {name.removesuffix("_FINGERPRINT"): "1"} if name.endswith("_FINGERPRINT") else {}
+                    settings = load_settings({name: text, **needed})
                     self.assertEqual(getattr(settings, name.lower()), value, (name, text))
 
     def test_each_mistake_names_the_setting_what_is_wrong_and_the_text(self) -> None:
@@ -245,6 +262,7 @@ class ValidationTests(ConfigTestCase):
             ("mqtt_ca_file", ""),
             ("mqtt_cert_file", ""),
             ("mqtt_key_file", ""),
+            ("mqtt_tls_fingerprint", ""),
             ("mqtt_topic_prefix", "devices"),
             ("mqtt_receive_maximum", 65535),
             ("mqtt_session_expiry", 604800),
@@ -301,17 +319,27 @@ class FileSettingTests(ConfigTestCase):
     def test_a_file_that_is_there_is_accepted(self) -> None:
         path = self.env_file("")
         settings = load_settings(
-            {"MQTT_TLS": "1", "DB_TLS": "1", "MQTT_CA_FILE": path, "DB_CA_FILE": path}
-            | {"MQTT_CERT_FILE": path, "MQTT_KEY_FILE": path}
+            {"MQTT_TLS": "1", "DB_TLS": "1", "DB_PUBLIC_KEY_FILE": path} | dict.fromkeys(FILE_NAMES, path)
         )
-        self.assertEqual([getattr(settings, name.lower()) for name in FILE_NAMES], [path] * 4)
+        names = (*FILE_NAMES, "DB_PUBLIC_KEY_FILE")
+        self.assertEqual([getattr(settings, name.lower()) for name in names], [path] * 7)
 
     def test_a_client_certificate_needs_its_key_and_the_key_its_certificate(self) -> None:
         path = self.env_file("")
-        for name in ("MQTT_CERT_FILE", "MQTT_KEY_FILE"):
+        for prefix in ("MQTT", "DB"):
+            for name in ("CERT", "KEY"):
+                self.assertEqual(
+                    self.mistakes({f"{prefix}_TLS": "1", f"{prefix}_{name}_FILE": path}),
+                    [f"{prefix}_CERT_FILE and {prefix}_KEY_FILE: a client certificate needs both"],
+                )
+
+    def test_a_fingerprint_and_a_ca_are_one_too_many(self) -> None:
+        path = self.env_file("")
+        for prefix in ("MQTT", "DB"):
+            names = {f"{prefix}_CA_FILE": path, f"{prefix}_TLS_FINGERPRINT": FINGERPRINT}
             self.assertEqual(
-                self.mistakes({"MQTT_TLS": "1", name: path}),
-                ["MQTT_CERT_FILE and MQTT_KEY_FILE: a client certificate needs both"],
+                self.mistakes({f"{prefix}_TLS": "1", **names}),
+                [f"{', '.join(names)}: with a fingerprint no CA is looked at; keep one of the two"],
             )
 
     def test_files_for_tls_without_tls_are_a_mistake(self) -> None:
@@ -319,10 +347,14 @@ class FileSettingTests(ConfigTestCase):
         self.assertEqual(
             self.mistakes(dict.fromkeys(FILE_NAMES, path)),
             [
-                "MQTT_CA_FILE, MQTT_CERT_FILE, MQTT_KEY_FILE: set, but MQTT_TLS is not true, so nothing would be "
-                "encrypted",
-                "DB_CA_FILE: set, but DB_TLS is not true, so nothing would be encrypted",
+                f"{prefix}_CA_FILE, {prefix}_CERT_FILE, {prefix}_KEY_FILE: set, but {prefix}_TLS is not true, so"
+                " nothing would be encrypted"
+                for prefix in ("MQTT", "DB")
             ],
+        )
+        self.assertEqual(
+            self.mistakes({"DB_TLS_FINGERPRINT": FINGERPRINT}),
+            ["DB_TLS_FINGERPRINT: set, but DB_TLS is not true, so nothing would be encrypted"],
         )
 
     def test_one_mistake_is_not_told_a_second_time_as_a_conflict(self) -> None:

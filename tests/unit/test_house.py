@@ -19,15 +19,16 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "devices": (set(), {"orjson"}),
     "telemetry": (set(), {"zope"}),
     "settings": (set(), {"dotenv"}),
-    "table": ({"devices", "telemetry"}, {"pymysql"}),
+    "tls": ({"settings", "telemetry"}, {"OpenSSL", "cryptography"}),
+    "table": ({"devices", "settings", "telemetry", "tls"}, {"OpenSSL", "cryptography", "pymysql"}),
     "spool": ({"devices", "telemetry"}, set()),
     "ingest": ({"devices", "table", "telemetry"}, set()),
     "writing": ({"devices", "ingest", "spool", "table", "telemetry"}, {"automat"}),
     "presence": ({"devices", "table", "telemetry", "writing"}, set()),
-    "mqtt": ({"devices", "ingest", "telemetry"}, {"paho", "zope"}),
+    "mqtt": ({"devices", "ingest", "settings", "telemetry", "tls"}, {"OpenSSL", "paho", "zope"}),
     "simulate": ({"mqtt", "settings"}, {"paho", "zope"}),
 }
-PURE = {"devices", "settings"}  # without Twisted
+PURE = {"devices", "settings", "tls"}  # without Twisted
 ASSEMBLY = {"tap", "process", "commands"}  # put the rooms together and to work, so they may know all
 SIMULATION = "simulate"  # which the service never needs
 

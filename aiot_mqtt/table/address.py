@@ -1,0 +1,81 @@
+"""Where the table is and how to reach it, as the settings say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from ..settings.settings import ConfigError, Settings
+from ..tls.client import TlsClient
+from ..tls.loopback import is_loopback
+from ..tls.refusal import Peer
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """Where the table is and how to reach it."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    table: str
+    tls: TlsClient | None = None
+    """None: without."""
+    public_key: bytes | None = None
+    """PEM: the RSA key that a password is encrypted with where there is no TLS; None: the server is asked for it."""
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}/{self.database}"
+
+
+def database_address(settings: Settings) -> DatabaseAddress:
+    """Where the settings say that the table is.
+
+    :raises ConfigError: a certificate or key cannot be used.
+    """
+    tls = None
+    if settings.db_tls:
+        tls = database_tls(
+            settings.db_host,
+            ca_file=settings.db_ca_file,
+            cert_file=settings.db_cert_file,
+            key_file=settings.db_key_file,
+            pin=settings.db_tls_fingerprint,
+        )
+    return DatabaseAddress(
+        settings.db_host,
+        settings.db_port,
+        settings.db_name,
+        settings.db_user,
+        settings.db_table,
+        tls,
+        _public_key(settings.db_public_key_file),
+    )
+
+
+def logs_in_without_tls(settings: Settings) -> bool:
+    """Whether a login crosses a network without TLS: then what it shows of the password, everybody on the way sees."""
+    return bool(settings.db_password) and not settings.db_tls and not is_loopback(settings.db_host)
+
+
+def database_tls(host: str, *, ca_file: str = "", cert_file: str = "", key_file: str = "", pin: str = "") -> TlsClient:
+    """TLS with the database on this host; see ``TlsClient``."""
+    peer = Peer("the database", "数据库", "DB", "DB_HOST", host)
+    return TlsClient(peer, ca_file=ca_file, cert_file=cert_file, key_file=key_file, pin=pin)
+
+
+def _public_key(path: str) -> bytes | None:
+    if not path:
+        return None
+    try:
+        pem = Path(path).read_bytes()
+        is_rsa = isinstance(load_pem_public_key(pem), RSAPublicKey)
+    except Exception as error:  # whatever the library raises for what is no key
+        raise ConfigError([f"DB_PUBLIC_KEY_FILE: {path} cannot be used as PEM: {error}"]) from None
+    if not is_rsa:
+        raise ConfigError([f"DB_PUBLIC_KEY_FILE: {path} holds no RSA key"])
+    return pem

@@ -1,0 +1,231 @@
+"""What PyMySQL takes for its socket: one with a deadline over many reads, and with TLS as the rest of us does it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from OpenSSL import SSL
+
+from ..tls.client import TlsClient, TlsSession
+from ..tls.loopback import is_loopback
+
+PIECE = 65536  # bytes read or encrypted at a time
+
+
+class Deadline:
+    """When something that takes many reads and writes must be done; a peer that drips meets each read's own timeout."""
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+        self._seconds = 0.0
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """What is done meanwhile must be done within so many seconds; otherwise its reads and writes time out."""
+        self._at, self._seconds = time.monotonic() + seconds, seconds
+        try:
+            yield
+        finally:
+            self._at = None
+
+    def left(self, timeout: float | None) -> float | None:
+        """Seconds that one read or write may take.
+
+        :param timeout: what it may take anyway; None: for ever.
+        :raises TimeoutError: none are left.
+        """
+        if self._at is None:
+            return timeout
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"not done within {self._seconds:g} s")
+        return left if timeout is None else min(left, timeout)
+
+
+def dial(host: str, port: int, timeout: float | None, deadline: Deadline) -> socket.socket:
+    """A TCP connection to the first of the host's addresses that takes one.
+
+    :param timeout: seconds for each address.
+    :raises OSError: none does.
+    """
+    error: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+        connected = socket.socket(family, kind, protocol)
+        try:
+            connected.settimeout(deadline.left(timeout))
+            connected.connect(address)
+        except OSError as failed:
+            connected.close()
+            error = failed
+        else:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            return connected
+    raise error
+
+
+class Link:
+    """One connection to the database. Blocks; only ``shutdown`` may be called from another thread."""
+
+    def __init__(self, connected: socket.socket, deadline: Deadline, tls: TlsClient | None = None) -> None:
+        self._socket = connected
+        self._deadline = deadline
+        self._tls = tls
+        self._session: TlsSession | None = None
+        self._timeout: float | None = None
+        self.is_encrypted = False
+        """Whether the peer was checked, and what is sent from now on is for it alone."""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the peer is on this host."""
+        return is_loopback(str(self._socket.getpeername()[0]))
+
+    # What PyMySQL asks of a socket, and, as there is but one, of an SSLContext.
+
+    def wrap_socket(self, _link: object, server_hostname: str) -> Link:
+        """Do the handshake of TLS, and check the peer.
+
+        :raises TlsRefused: nothing may be sent.
+        """
+        assert self._tls is not None
+        assert self._tls.peer.host == server_hostname
+        session = self._session = self._tls.session()
+        while True:
+            try:
+                session.connection.do_handshake()
+            except SSL.WantReadError:
+                self._flush(session)
+                if not self._fill(session):
+                    raise session.refused(None) from None
+            except Exception as error:
+                with contextlib.suppress(OSError):
+                    self._flush(session)  # the alert that says why
+                raise session.refused(error) from None
+            else:
+                break
+        self._flush(session)
+        session.check()
+        self.is_encrypted = True
+        return self
+
+    def settimeout(self, seconds: float | None) -> None:
+        """For each read and write from now on."""
+        self._timeout = seconds
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """A stream of what comes; closing it does not close this."""
+        return io.BufferedReader(_Stream(self))
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of it."""
+        session = self._session
+        if session is None:
+            self._send(data)
+            return
+        unsent = memoryview(data)
+        while unsent:
+            try:
+                unsent = unsent[session.connection.send(unsent[:PIECE]) :]
+            except SSL.Error as error:
+                raise session.refused(error) from None
+            try:
+                self._flush(session)
+            except OSError:
+                self._hear_why(session)
+                raise
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Read some; 0: the peer has closed."""
+        session = self._session
+        if session is None:
+            with self._patience():
+                return self._socket.recv_into(buffer)
+        while True:
+            try:
+                return session.connection.recv_into(buffer)
+            except SSL.WantReadError:
+                self._flush(session)
+                if not self._fill(session):
+                    return 0
+            except SSL.ZeroReturnError:
+                return 0
+            except SSL.Error as error:
+                raise session.refused(error) from None
+
+    def shutdown(self, how: int) -> None:
+        """End it at once for a thread that waits in a read or write."""
+        self._socket.shutdown(how)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    # Bytes as they are on the wire.
+
+    @contextlib.contextmanager
+    def _patience(self) -> Iterator[None]:
+        """For one call of the socket, which gets the time that is left."""
+        timeout = self._deadline.left(self._timeout)
+        if timeout != self._socket.gettimeout():  # else spare the system call
+            self._socket.settimeout(timeout)
+        try:
+            yield
+        except TimeoutError:
+            self._deadline.left(None)  # which says whose time it was
+            raise
+
+    def _send(self, data: bytes) -> None:
+        with self._patience():
+            self._socket.sendall(data)
+
+    def _flush(self, session: TlsSession) -> None:
+        """Send what OpenSSL has ready."""
+        while True:
+            try:
+                data = session.connection.bio_read(PIECE)
+            except SSL.WantReadError:
+                return
+            self._send(data)
+
+    def _hear_why(self, session: TlsSession) -> None:
+        """A peer that closes because of our certificate has said so before, and may have closed before we wrote.
+
+        :raises TlsRefused: it has.
+        """
+        try:
+            self._socket.settimeout(0)
+            session.connection.bio_write(self._socket.recv(PIECE))
+            session.connection.recv(1)
+        except (OSError, SSL.WantReadError, SSL.ZeroReturnError):
+            return
+        except SSL.Error as error:
+            raise session.refused(error) from None
+
+    def _fill(self, session: TlsSession) -> bool:
+        """Give OpenSSL what comes next; returns whether anything will come."""
+        with self._patience():
+            data = self._socket.recv(PIECE)
+        if data:
+            session.connection.bio_write(data)
+        return bool(data)
+
+
+class _Stream(io.RawIOBase):
+    """What a ``BufferedReader`` reads from."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See ``io.RawIOBase``."""
+        return self._link.recv_into(buffer)
