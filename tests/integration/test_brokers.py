@@ -120,12 +120,15 @@ class BrokerTests(ServiceMixin):
         connection.abort("the test wants it")
         self.database.thaw()
         await eventually(lambda: service.subscriber.is_listening)
-        # What is behind this in the queue is there when it is.
-        await self.publish(("devices/a/heartbeat", ""))
-        await eventually(lambda: service.counters.received >= before + 3)
-        again = service.counters.received - before - 3
-        await self.settled(service, before + 3)
-        return "sent again" if again == 2 else f"lost ({again})" if again else "lost"
+        # A broker that sends them again may send what is newer before them, but not much of it.
+        for beats in range(1, 20):
+            await self.publish(("devices/a/heartbeat", ""))
+            await eventually(lambda: service.counters.received >= before + 2 + beats)  # noqa: B023 at once
+            again = service.counters.received - before - 2 - beats
+            if again == 2:
+                break
+        await self.settled(service, before + 2 + beats + again)
+        return "sent again" if again == 2 else "lost"
 
     async def how_wide_its_window_is(self, service: AiotMqttService) -> str:
         before = service.counters.received
