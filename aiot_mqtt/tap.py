@@ -33,6 +33,7 @@ from .ingest.pending import PendingUpdates
 from .mqtt.connection import ConnectOptions
 from .mqtt.kept_session import KeptSession
 from .mqtt.subscriber import Subscriber
+from .presence.heard_devices import HeardDevices
 from .presence.monitor import PresenceMonitor
 from .process import (
     Process,
@@ -231,24 +232,25 @@ class AiotMqttService(MultiService):
         )
         children: list[Any] = [self.table, self.writer, self.subscriber]
         if settings.heartbeat_timeout:
+            heard = HeardDevices(self.counters, reactor, pending, settings.db_timezone, wall_clock)
             presence = PresenceMonitor(
                 self.table,
                 self.writer,
+                heard,
                 self.counters,
                 reactor,
-                is_subscribed=lambda: self.subscriber.is_listening,
-                window=lambda: self.subscriber.window,
+                subscription=self.subscriber,
                 timeout=settings.heartbeat_timeout,
                 check_interval=settings.heartbeat_check_interval,
                 table_zone=settings.db_timezone,
                 resolution=resolution,
+                row_changes=None if committed_times is None else committed_times.unsettle,
                 wall_clock=wall_clock,
                 log_devices=settings.log_level == "DEBUG",
             )
+            self.writer.add_listener(heard)
+            self.ingest.heard_unchanged = heard.heard_unchanged
             self.subscriber.session_lost = presence.session_lost
-            self.ingest.heard_unchanged = presence.heard_unchanged
-            if committed_times is not None:
-                presence.goes_offline = committed_times.unsettle
             children.append(presence)
         if settings.stats_interval:
             statistics = TimerService(settings.stats_interval, self._log_statistics)
