@@ -30,6 +30,7 @@ from .mqtt.kept_session import KeptSession
 from .mqtt.options import ConnectOptions
 from .mqtt.subscriber import Subscriber
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
+from .presence.heard_devices import HeardDevices
 from .presence.monitor import PresenceMonitor
 from .process import (
     Process,
@@ -237,23 +238,24 @@ class AiotMqttService(MultiService):
         self.ingest.foreign_topic_received = self.subscriber.foreign_topic_received
         children: list[Any] = [self.table, self.writer, self.subscriber]
         if settings.heartbeat_timeout:
+            heard = HeardDevices(self.counters, reactor, pending, settings.db_timezone, wall_clock)
             self._presence = presence = PresenceMonitor(
                 self.table,
                 self.writer,
+                heard,
                 self.counters,
                 reactor,
-                is_subscribed=lambda: self.subscriber.is_listening,
-                window=lambda: self.subscriber.window,
+                subscription=self.subscriber,
                 timeout=settings.heartbeat_timeout,
                 check_interval=settings.heartbeat_check_interval,
                 table_zone=settings.db_timezone,
                 resolution=resolution,
+                row_changes=None if committed_times is None else committed_times.unsettle,
                 wall_clock=wall_clock,
                 log_devices=settings.log_level == "DEBUG",
             )
-            self.ingest.heard_unchanged = presence.heard_unchanged
-            if committed_times is not None:
-                presence.goes_offline = committed_times.unsettle
+            self.writer.add_listener(heard)
+            self.ingest.heard_unchanged = heard.heard_unchanged
             children.append(presence)
         if settings.stats_interval:
             statistics = TimerService(settings.stats_interval, self._log_statistics)

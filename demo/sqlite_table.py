@@ -15,6 +15,8 @@ from twisted.python.failure import Failure
 
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.table.contract import (
+    PieceRead,
+    RowKey,
     Silence,
     SilentDevice,
     StoreConflict,
@@ -113,13 +115,15 @@ class SqliteTable(Service):
         """See ``Store``; a column of SQLite takes every time, so another row always does."""
         return self._run(_why_no_times, update)
 
-    def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
+    def find_silent(
+        self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int
+    ) -> Deferred[PieceRead]:
         """See ``PresenceStore``."""
-        return self._run(_find_silent, silence, after_id, most)
+        return self._run(_find_silent, silence, after, last, most)
 
-    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
+    def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
         """See ``PresenceStore``."""
-        return self._run(_set_offline, ids, silence)
+        return self._run(_set_offline, keys, silence)
 
     def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         assert self._pool is not None, "not started"
@@ -150,16 +154,22 @@ def _why_no_times(cursor: sqlite3.Cursor, update: DeviceUpdate) -> str | None:
     return None if cursor.fetchone() else "there is no other row to try it on"
 
 
-def _find_silent(cursor: sqlite3.Cursor, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
-    cursor.execute(
-        f"SELECT id, uuid, last_seen FROM device_main WHERE id > ? AND {_IS_SILENT} ORDER BY id LIMIT ?",  # noqa: S608
-        (after_id, silence.cutoff, silence.future, most),
-    )
-    return [SilentDevice(*row) for row in cursor.fetchall()]
+def _find_silent(
+    cursor: sqlite3.Cursor, silence: Silence, after: RowKey | None, last: RowKey | None, most: int
+) -> PieceRead:
+    rows = cursor.execute(
+        "SELECT id, uuid, last_seen, is_online FROM device_main"
+        " WHERE (id > :after OR :after IS NULL) AND (id <= :last OR :last IS NULL) ORDER BY id LIMIT :most",
+        {"after": after, "last": last, "most": most},
+    ).fetchall()
+    online = [SilentDevice(key, uuid, last_seen) for key, uuid, last_seen, is_online in rows if is_online]
+    heard = [row.last_seen for row in online if row.last_seen and silence.cutoff <= row.last_seen <= silence.future]
+    silent = [row for row in online if not row.last_seen or not silence.cutoff <= row.last_seen <= silence.future]
+    return PieceRead(silent, min(heard, default=None), rows[-1][0] if len(rows) == most else None)
 
 
-def _set_offline(cursor: sqlite3.Cursor, ids: Sequence[int], silence: Silence) -> frozenset[int]:
-    chosen = f"id IN ({', '.join(map(str, ids))})"
+def _set_offline(cursor: sqlite3.Cursor, keys: Sequence[RowKey], silence: Silence) -> frozenset[RowKey]:
+    chosen = f"id IN ({', '.join(map(str, keys))})"
     cursor.execute(
         f"UPDATE device_main SET is_online = 0 WHERE {chosen} AND {_IS_SILENT} RETURNING id",  # noqa: S608
         (silence.cutoff, silence.future),

@@ -10,7 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
 from aiot_mqtt.devices.update import DeviceUpdate
-from aiot_mqtt.table.contract import PresenceStore, Silence, Store, StoreRefused, Written
+from aiot_mqtt.table.contract import PieceRead, PresenceStore, Silence, Store, StoreRefused, Written
 from aiot_mqtt.table.memory import Row
 
 if TYPE_CHECKING:
@@ -256,32 +256,62 @@ class StoreContract(Rows):
 
     async def test_finds_who_is_silent_and_says_online(self) -> None:
         await self.add_silent_devices()
-        found = await self.store.find_silent(SILENCE, 0, 100)
-        self.assertEqual({(device.uuid, device.last_seen) for device in found}, SILENT)
-        self.assertEqual([device.id for device in found], sorted(device.id for device in found))
+        found = await self.store.find_silent(SILENCE, None, None, 100)
+        self.assertEqual({(device.uuid, device.last_seen) for device in found.silent}, SILENT)
+        self.assertEqual((found.earliest, found.reached), (CUTOFF, None))
 
-    async def test_finds_them_a_page_at_a_time(self) -> None:
+    async def test_finds_them_a_piece_at_a_time(self) -> None:
         await self.add_silent_devices()
-        found: list[str] = []
-        after_id = 0
-        while page := await self.store.find_silent(SILENCE, after_id, 1):
-            self.assertEqual(len(page), 1)
-            found.append(page[0].uuid)
-            after_id = page[0].id
-        self.assertEqual(set(found), {uuid for uuid, _ in SILENT})
+        for most in (1, 2, 3, 8, 9):
+            silent, earliest, after = [], [], None
+            while True:
+                found = await self.store.find_silent(SILENCE, after, None, most)
+                self.assertLessEqual(len(found.silent), most)
+                silent += [device.uuid for device in found.silent]
+                earliest += [found.earliest] if found.earliest else []
+                if found.reached is None:
+                    break
+                after = found.reached
+            self.assertEqual(sorted(silent), sorted(uuid for uuid, _ in SILENT), most)
+            self.assertEqual(min(earliest), CUTOFF, most)
+
+    async def test_a_piece_ends_where_it_was_told_to_whatever_has_come_into_it(self) -> None:
+        self.add_devices("b", "d")
+        first = await self.store.find_silent(SILENCE, None, None, 1)
+        self.assertIsNotNone(first.reached)
+        (whole,) = [await self.store.find_silent(SILENCE, None, first.reached, 100)]
+        self.assertEqual(whole, PieceRead([], None, None))
+        self.add_devices("a", "c", "e")
+        for uuid in "abcde":
+            await self.store.write([make_update(uuid, last_seen=DEVICES["old"][0])])
+        parts, after = [], None
+        while True:
+            found = await self.store.find_silent(SILENCE, after, first.reached, 1)
+            parts += [device.uuid for device in found.silent]
+            if found.reached is None:
+                break
+            after = found.reached
+        rest = await self.store.find_silent(SILENCE, first.reached, None, 100)
+        self.assertEqual(sorted(parts + [device.uuid for device in rest.silent]), list("abcde"))
+
+    async def test_nobody_online_or_no_rows_at_all(self) -> None:
+        self.assertEqual(await self.store.find_silent(SILENCE, None, None, 10), PieceRead([], None, None))
+        self.add_devices("a", "b")
+        self.assertEqual(await self.store.find_silent(SILENCE, None, None, 10), PieceRead([], None, None))
 
     async def test_sets_offline_only_who_is_still_silent_and_no_other_column(self) -> None:
         await self.add_silent_devices()
-        found = await self.store.find_silent(SILENCE, 0, 100)
-        ids = {device.uuid: device.id for device in found}
+        found = await self.store.find_silent(SILENCE, None, None, 100)
+        keys = {device.uuid: device.key for device in found.silent}
         await self.store.write([make_update("old", kinds=HEARTBEAT, document=None, last_seen=NOW)])
         before = {uuid: self.row(uuid) for uuid in DEVICES}
-        offline = await self.store.set_offline(list(ids.values()), SILENCE)
-        self.assertEqual(offline, {ids["ancient"], ids["future"]})
+        offline = await self.store.set_offline(list(keys.values()), SILENCE)
+        self.assertEqual(offline, {keys["ancient"], keys["future"]})
         for uuid in DEVICES:
             expected = replace(before[uuid], is_online=False) if uuid in ("ancient", "future") else before[uuid]
             self.assertEqual(self.row(uuid), expected, uuid)
-        self.assertEqual(await self.store.find_silent(SILENCE, 0, 100), [])
+        self.assertEqual((await self.store.find_silent(SILENCE, None, None, 100)).silent, [])
+        self.assertEqual(await self.store.set_offline(list(keys.values()), SILENCE), frozenset())
 
     async def add_silent_devices(self) -> None:
         self.add_devices(*DEVICES, "never-heard")

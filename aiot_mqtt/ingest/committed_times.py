@@ -81,3 +81,6 @@ class CommittedTimes:
                 is_settled = update.is_online and update.kinds and not self._is_pending(key)
                 times = (heartbeat, update.last_seen if is_settled else UNSETTLED)
                 self._current[key] = self._pairs.setdefault(times, times)
+
+    def row_refused(self, update: DeviceUpdate) -> None:
+        """Nothing is known of its row, and so it stays."""

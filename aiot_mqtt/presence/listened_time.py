@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 CLOCK_STEP = 2.0  # s that the wall clock may move against the monotonic one between two observations
 # s between two observations that may count as listened. In a longer time the process itself stood still, as under
@@ -10,8 +11,24 @@ CLOCK_STEP = 2.0  # s that the wall clock may move against the monotonic one bet
 MOST_PASSED = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One moment by both clocks, in seconds: the one that is never set, and the one that the table's times are from."""
+
+    monotonic: float
+    wall: float
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Uninterrupted listening."""
+
+    end: Moment
+    length: float = 0.0
+
+
 class ListenedTime:
-    """Remembers when, by the wall clock, the last seconds of listening were.
+    """Remembers when the last seconds of listening were.
 
     Pure: told of time, never asks for it. Memory: a few floats for each interruption within the history.
     """
@@ -19,10 +36,11 @@ class ListenedTime:
     def __init__(self, history: float) -> None:
         """:param history: seconds of listened time to remember."""
         self._history = history
-        # Stretches of uninterrupted listening, oldest first: wall time of the end, and length in seconds.
-        self._stretches: deque[list[float]] = deque()
+        self._stretches: deque[_Stretch] = deque()  # oldest first
         self._total = 0.0
-        self._last: tuple[float, float, bool] | None = None
+        self._last: tuple[Moment, bool] | None = None
+        self.beginnings = 0
+        """How often the history began anew."""
 
     @property
     def seconds(self) -> float:
@@ -38,42 +56,52 @@ class ListenedTime:
         :param monotonic: seconds of a clock that is never set.
         :param wall: seconds since the epoch.
         """
-        last, self._last = self._last, (monotonic, wall, listening)
+        now = Moment(monotonic, wall)
+        last, self._last = self._last, (now, listening)
         if last is None:
             return
-        last_monotonic, last_wall, was_listening = last
-        passed = monotonic - last_monotonic
-        if abs(wall - last_wall - passed) > CLOCK_STEP:
+        before, was_listening = last
+        passed = monotonic - before.monotonic
+        if self._is_step(before, now):
             self.forget()  # times in the table from before a step cannot be compared with times after it
         elif listening and was_listening and passed <= MOST_PASSED:
-            self._extend(passed, wall)
-        elif self._stretches and self._stretches[-1][1]:
-            self._stretches.append([wall, 0.0])  # the next stretch does not touch the last one
+            self._extend(passed, now)
+        elif self._stretches and self._stretches[-1].length:
+            self._stretches.append(_Stretch(now))  # the next stretch does not touch the last one
+
+    def is_stepped(self, monotonic: float, wall: float) -> bool:
+        """Whether the wall clock was set since the last observation."""
+        return self._last is not None and self._is_step(self._last[0], Moment(monotonic, wall))
 
     def forget(self) -> None:
         """Start the history anew."""
+        self.beginnings += 1
         self._stretches.clear()
         self._total = 0.0
 
-    def cutoff(self, timeout: float) -> float | None:
-        """The wall time at which ``timeout`` seconds of listened time were still to come until now.
+    def cutoff(self, timeout: float) -> Moment | None:
+        """The moment at which ``timeout`` seconds of listened time were still to come until now.
 
         A device last heard before it was silent all that time. None while the history is shorter.
         """
         if self._total < timeout:
             return None
-        for end, length in reversed(self._stretches):
-            if timeout <= length:
-                return end - timeout
-            timeout -= length
+        for stretch in reversed(self._stretches):
+            if timeout <= stretch.length:
+                return Moment(stretch.end.monotonic - timeout, stretch.end.wall - timeout)
+            timeout -= stretch.length
         return None
 
-    def _extend(self, passed: float, wall: float) -> None:
+    @staticmethod
+    def _is_step(before: Moment, now: Moment) -> bool:
+        return abs((now.wall - before.wall) - (now.monotonic - before.monotonic)) > CLOCK_STEP
+
+    def _extend(self, passed: float, now: Moment) -> None:
         if not self._stretches:
-            self._stretches.append([wall, 0.0])
+            self._stretches.append(_Stretch(now))
         newest = self._stretches[-1]
-        newest[0] = wall
-        newest[1] += passed
+        newest.end = now
+        newest.length += passed
         self._total += passed
-        while self._stretches and self._total - self._stretches[0][1] >= self._history:
-            self._total -= self._stretches.popleft()[1]
+        while self._stretches and self._total - self._stretches[0].length >= self._history:
+            self._total -= self._stretches.popleft().length

@@ -1,50 +1,52 @@
-"""Who is offline: devices that were not heard for long enough while this service listened.
-
-The sweep reads its candidates beside the writer and sets them offline through it, between two batches and only where
-the row still says what the candidate said. So a device that is heard while its sweep runs is written before the sweep,
-which then finds it alive, or after it, and then is online again.
-"""
+"""Who is offline: devices that were not heard for long enough while this service listened."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import tzinfo
-from functools import partial
+from math import inf
+from typing import Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from ..devices.update import DeviceUpdate, table_time
-from ..table.contract import PresenceStore, Silence, SilentDevice, StoreConflict, StoreError, StoreRefused
+from ..devices.update import table_time
+from ..table.contract import PresenceStore, Silence, SilentDevice, StoreError
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
+from ..telemetry.survive import start
 from ..writing.writer import Writer
+from .heard_devices import HeardDevices
+from .held_back import LOOK_INTERVAL, HeldBack
 from .listened_time import ListenedTime
-from .regularity import Regularity
+from .sweep import Sweep, SweepEnded, Sweeper
 
 OBSERVE_INTERVAL = 1.0  # s
-CHUNK = 1000  # rows of one transaction
 MOST_AGE = 5.0  # s that the oldest unacknowledged message may have waited while we still listen
+# PUBLISH packets that may be unacknowledged while we still listen, where that is less than half of the window: a batch
+# in flight is no backlog.
+IN_FLIGHT = 1000
 FUTURE = 300.0  # s ahead of now that a last_seen may be
-NAMES_SHOWN = 5
-MOST_REMEMBERED = 100_000  # devices set offline whose return is counted; each costs about 100 bytes
+LINE_INTERVAL = 600.0  # s between two lines about rows that cannot be set, or that others write
 DAY = 86400.0  # s
 
 
-@dataclass(slots=True)
-class _Sweep:
-    """What one sweep did, for its line in the log."""
+class Subscription(Protocol):
+    """Where messages come from."""
 
-    count: int = 0
-    names: list[str] = field(default_factory=list)
-    odd: int = 0
-    first_odd: SilentDevice | None = None
+    @property
+    def is_listening(self) -> bool:
+        """Whether every topic is granted now, and the broker is heard."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """How many messages may be unacknowledged at one time."""
+        ...
 
 
 class PresenceMonitor(Service):
@@ -56,35 +58,37 @@ class PresenceMonitor(Service):
         self,
         table: PresenceStore,
         writer: Writer,
+        heard: HeardDevices,
         counters: Counters,
         clock: IReactorTime,
         *,
-        is_subscribed: Callable[[], bool],
-        window: Callable[[], int],
+        subscription: Subscription,
         timeout: float,
         check_interval: float,
         table_zone: tzinfo,
         resolution: float = 0,
+        row_changes: Callable[[str], None] | None = None,
         wall_clock: Callable[[], float] = time.time,
         log_devices: bool = False,
     ) -> None:
         """
+        :param heard: told by the writer of all that is committed.
         :param clock: monotonic.
-        :param is_subscribed: whether every topic is granted now, and the broker holds no message back.
-        :param window: how many messages may be unacknowledged at one time.
         :param timeout: seconds of silence, while we listened, after which a device is offline.
         :param check_interval: seconds between two sweeps.
         :param table_zone: the zone of the naive times in the table.
         :param resolution: seconds by which a ``last_seen`` in the table may be older than what was heard.
+        :param row_changes: called with the key of each device whose row is about to say something else than what was
+            written last, or does so already.
         :param wall_clock: seconds since the epoch; the one that writes ``last_seen``.
         :param log_devices: log each device at DEBUG; a call to a logger that then drops it costs 5 µs.
         """
-        self._table = table
         self._writer = writer
+        self._heard = heard
         self._counters = counters
         self._clock = clock
-        self._is_subscribed = is_subscribed
-        self._window = window
+        self._subscription = subscription
+        self._held_back = HeldBack(writer, counters, lambda: subscription.window)
         self._timeout = timeout
         self._most_silence = timeout + resolution  # by the table: whoever is over it was silent for the timeout
         self._table_zone = table_zone
@@ -92,18 +96,26 @@ class PresenceMonitor(Service):
         self._log_devices = log_devices
         self._listened = ListenedTime(self._most_silence)
         self._was_listening = False
-        self._regularity = Regularity()
-        self._silent: set[str] = set()
+        self._observed_at = -inf
         self._sweeping: Deferred[None] | None = None
         self._last_failure = ""
+        self._told_at: dict[str, float] = {}
+        self._sweeper = Sweeper(
+            table,
+            writer,
+            heard,
+            clock,
+            row_changes=row_changes or (lambda _device: None),
+            set_offline=self._set_offline,
+            now=lambda: self._table_time(self._wall_clock()),
+            retry_delay=check_interval,
+        )
         self._loops = [
-            (LoopingCall(self._observe), OBSERVE_INTERVAL),
+            (LoopingCall(self._guarded, self._held_back.look), LOOK_INTERVAL),
+            (LoopingCall(self._guarded, self._observe), OBSERVE_INTERVAL),
             (LoopingCall(self._sweep), check_interval),
-            (LoopingCall(self._tell_evidence), DAY),
+            (LoopingCall(self._guarded, self._tell_evidence), DAY),
         ]
-        writer.add_listener(self)
-        self.goes_offline: Callable[[str], None] = lambda _device: None
-        """Called with each device whose row a sweep is about to set."""
 
     def startService(self) -> None:
         """Begin to observe; the first sweep that can find anything comes after ``timeout`` seconds of listening,
@@ -111,6 +123,7 @@ class PresenceMonitor(Service):
         """
         super().startService()
         self._listened.forget()
+        self._sweeper.forget()
         for loop, interval in self._loops:
             loop.clock = self._clock
             loop.start(interval, now=False)
@@ -128,136 +141,114 @@ class PresenceMonitor(Service):
         """Whether a device that reports now would be heard, and seen in the table, at once."""
         writer = self._writer
         return (
-            self._is_subscribed()
-            and writer.unacknowledged < max(CHUNK, self._window() / 2)
+            self._subscription.is_listening
+            and writer.unacknowledged <= max(IN_FLIGHT, self._subscription.window / 2)
             and writer.oldest_age < MOST_AGE
             and writer.is_accepted
         )
-
-    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
-        """These were committed: learn from it, and count those that come back."""
-        now = self._clock.seconds()
-        heard = self._regularity.heard
-        for update in updates:
-            heard(update.uuid, now)
-        if self._silent:
-            returned = self._silent.intersection(update.uuid.lower() for update in updates if update.is_online)
-            self._silent -= returned
-            self._counters.came_back += len(returned)
-
-    def heard_unchanged(self, device: str) -> None:
-        """This one was heard, and its row need not change: learn from it."""
-        self._regularity.heard(device, self._clock.seconds())
 
     def session_lost(self) -> None:
         """What was published while we were away is lost: silence before and after that cannot be added up."""
         self._listened.forget()
 
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """A LoopingCall ends for good when its call fails."""
+        try:
+            work()
+        except Exception:
+            self._log.failure(log_lines.SWEEP_FAILED_UNEXPECTEDLY)
+
     def _observe(self) -> None:
-        listening = self.is_listening()
-        self._listened.observe(self._clock.seconds(), self._wall_clock(), listening)
+        now, wall = self._clock.seconds(), self._wall_clock()
+        if now - self._observed_at < LOOK_INTERVAL:
+            return  # in less time nobody can tell whether the broker holds anything back
+        self._observed_at = now
+        if self._heard.is_renamed():
+            self._listened.forget()
+        if self._listened.is_stepped(now, wall):
+            self._sweeper.forget()  # the times in it are from before the step
+        is_holding_back = self._held_back.is_likely()
+        listening = self.is_listening() and not is_holding_back
+        self._listened.observe(now, wall, listening)
         if self._was_listening and not listening:
-            self._regularity.interrupted()
+            self._heard.regularity.interrupted()
         self._was_listening = listening
+        if (cutoff := self._listened.cutoff(self._timeout)) is not None:
+            self._heard.forget_before(cutoff.monotonic)
 
     def _sweep(self) -> Deferred[None]:
-        """One sweep; never fails, because a LoopingCall ends for good when its call does."""
-        self._sweeping = Deferred.fromCoroutine(self._set_silent_offline())
-
-        def failed(failure: Failure) -> None:
-            self._log.failure(log_lines.SWEEP_FAILED_UNEXPECTEDLY, failure)
-
-        def ended(_result: object) -> None:
-            self._sweeping = None
-
-        sweeping = self._sweeping
-        sweeping.addErrback(lambda failure: None if failure.check(CancelledError) else failure)
-        sweeping.addErrback(self._tell_failure).addErrback(failed).addBoth(ended)
-        return sweeping
+        """One sweep; the next one begins after it."""
+        self._sweeping = start(self._set_silent_offline(), self._log, log_lines.SWEEP_FAILED_UNEXPECTEDLY)
+        return self._sweeping
 
     async def _set_silent_offline(self) -> None:
         self._observe()
-        cutoff = self._listened.cutoff(self._most_silence)
-        if cutoff is None or not self.is_listening():
+        listened = self._listened
+        cutoff, heard_cutoff = listened.cutoff(self._most_silence), listened.cutoff(self._timeout)
+        if cutoff is None or heard_cutoff is None or not self.is_listening():
             return
-        silence = Silence(
-            table_time(cutoff, self._table_zone), table_time(self._wall_clock() + FUTURE, self._table_zone)
-        )
-        after_id = 0
-        sweep = _Sweep()
+        beginnings = listened.beginnings
+
+        def holds() -> bool:
+            is_stepped = listened.is_stepped(self._clock.seconds(), self._wall_clock())
+            return not is_stepped and listened.beginnings == beginnings and self.is_listening()
+
+        silence = Silence(self._table_time(cutoff.wall), self._table_time(self._wall_clock() + FUTURE))
+        sweep = Sweep(silence, heard_cutoff.monotonic, holds)
         try:
-            while candidates := await self._table.find_silent(silence, after_id, CHUNK):
-                if not self.is_listening():
-                    break
-                after_id = candidates[-1].id
-                await self._set_offline(candidates, silence, sweep)
+            await self._sweeper.run(sweep)
             self._last_failure = ""
+        except (StoreError, SweepEnded) as error:
+            self._tell_failure(str(error))
         finally:
-            self._tell_sweep(sweep, silence)
+            self._tell_sweep(sweep)
 
-    async def _set_offline(self, candidates: list[SilentDevice], silence: Silence, sweep: _Sweep) -> None:
-        """Set those offline that are still silent once everything pending now is written.
+    def _table_time(self, seconds: float) -> str:
+        return table_time(seconds, self._table_zone)
 
-        A row that the table refuses, or that somebody holds locked, is left alone, and only that one.
-        """
-        todo = [candidates]  # a stack, the first part on top
-        while todo:
-            part = todo.pop()
-            try:
-                silent = await self._writer.between_batches(partial(self._set_rows_offline, part, silence))
-            except (StoreRefused, StoreConflict) as error:
-                if len(part) > 1:
-                    half = len(part) // 2
-                    todo += [part[half:], part[:half]]
-                    continue
-                self._counters.sweep_failures += 1
-                self._tell_reason(f"{part[0].uuid}: {error}")
-            else:
-                self._note([device for device in part if device.id in silent], silence, sweep)
-
-    def _set_rows_offline(self, devices: list[SilentDevice], silence: Silence) -> Deferred[frozenset[int]]:
-        for device in devices:
-            self.goes_offline(device.uuid.lower())
-        return self._table.set_offline([device.id for device in devices], silence)
-
-    def _note(self, offline: list[SilentDevice], silence: Silence, sweep: _Sweep) -> None:
-        self._counters.went_silent += len(offline)
-        sweep.count += len(offline)
-        sweep.names += [device.uuid for device in offline[: NAMES_SHOWN - len(sweep.names)]]
-        odd = [device for device in offline if device.last_seen is None or device.last_seen > silence.future]
-        self._counters.odd_last_seen += len(odd)
-        sweep.odd += len(odd)
-        sweep.first_odd = sweep.first_odd or (odd[0] if odd else None)
-        room = MOST_REMEMBERED - len(self._silent)
-        self._silent.update(device.uuid.lower() for device in offline[:room])
+    def _set_offline(self, rows: Sequence[SilentDevice]) -> None:
+        self._heard.set_offline([row.uuid for row in rows])
+        self._counters.went_silent += len(rows)
         if self._log_devices:
-            for device in offline:
-                self._log.debug(log_lines.DEVICE_OFFLINE, device=device.uuid, last_seen=device.last_seen or "NULL")
+            for row in rows:
+                self._log.debug(log_lines.DEVICE_OFFLINE, device=row.uuid, last_seen=row.last_seen or "NULL")
 
-    def _tell_sweep(self, sweep: _Sweep, silence: Silence) -> None:
+    def _tell_sweep(self, sweep: Sweep) -> None:
+        self._counters.odd_last_seen += sweep.odd
+        self._counters.sweep_failures += sweep.refused
         if sweep.count:
             names = ", ".join(sweep.names) + ("…" if sweep.count > len(sweep.names) else "")
-            self._log.info(log_lines.DEVICES_OFFLINE, count=sweep.count, devices=names, cutoff=silence.cutoff)
-        if sweep.first_odd is not None:
-            first = sweep.first_odd
+            self._log.info(log_lines.DEVICES_OFFLINE, count=sweep.count, devices=names, cutoff=sweep.silence.cutoff)
+        if (row := sweep.first_odd) is not None:
+            self._log.warn(log_lines.ODD_LAST_SEEN, count=sweep.odd, device=row.uuid, last_seen=row.last_seen or "NULL")
+        if (row := sweep.first_altered) is not None and self._is_time_for(log_lines.LAST_SEEN_ALTERED):
             self._log.warn(
-                log_lines.ODD_LAST_SEEN, count=sweep.odd, device=first.uuid, last_seen=first.last_seen or "NULL"
+                log_lines.LAST_SEEN_ALTERED, count=sweep.altered, device=row.uuid, last_seen=row.last_seen or "NULL"
             )
+        if sweep.first_refused is not None and self._is_time_for(log_lines.ROWS_NOT_SET):
+            device, reason = sweep.first_refused
+            self._log.warn(log_lines.ROWS_NOT_SET, count=sweep.refused, device=device, reason=reason)
 
-    def _tell_failure(self, failure: Failure) -> None:
-        """Say once why sweeps fail; the next one is tried all the same."""
-        failure.trap(StoreError)
-        self._counters.sweep_failures += 1
-        self._tell_reason(failure.getErrorMessage())
+    def _is_time_for(self, line: str) -> bool:
+        """Whether a line may be said that each sweep would have reason to say."""
+        now = self._clock.seconds()
+        if now - self._told_at.get(line, -LINE_INTERVAL) < LINE_INTERVAL:
+            return False
+        self._told_at[line] = now
+        return True
 
-    def _tell_reason(self, reason: str) -> None:
-        if reason != self._last_failure:
-            self._last_failure = reason
-            self._log.warn(log_lines.SWEEP_FAILED, reason=reason)
+    def _tell_failure(self, reason: str) -> None:
+        """Say once why sweeps fail, where somebody should know; the next one is tried all the same."""
+        if reason:
+            self._counters.sweep_failures += 1
+            if reason != self._last_failure:
+                self._last_failure = reason
+                self._log.warn(log_lines.SWEEP_FAILED, reason=reason)
 
     def _tell_evidence(self) -> None:
         """Once a day: what timeout the fleet's own intervals support."""
-        evidence = self._regularity.evidence(self._timeout)
+        self._sweeper.forget()  # rows come and go, and pieces shrink: cut the table anew
+        evidence = self._heard.regularity.evidence(self._timeout)
         if evidence is None:
             return
         self._log.info(

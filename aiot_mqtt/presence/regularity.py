@@ -1,14 +1,14 @@
 """How regularly devices are heard: the evidence for choosing HEARTBEAT_TIMEOUT.
 
-Pure, and bounded in memory: of a large fleet a sample is watched, chosen by the devices' names.
+Pure, and bounded in memory: of a large fleet a sample is watched, chosen by the hashes of their names.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from math import ceil, floor, log10
-from zlib import crc32
 
 MOST_DEVICES = 10_000  # watched at one time; each costs about 300 bytes
 FEWEST_INTERVALS = 3  # of one device, before it is said how often that one reports
@@ -44,18 +44,18 @@ class Regularity:
 
     def __init__(self, most_devices: int = MOST_DEVICES) -> None:
         self._most_devices = most_devices
-        self._devices: dict[str, _Device] = {}
+        self._devices: dict[Hashable, _Device] = {}
         self._one_in = 1
         self._intervals: Counter[int] = Counter()
 
-    def heard(self, device: str, now: float) -> None:
+    def heard(self, device: Hashable, now: float) -> None:
         """A device was heard.
 
         :param now: seconds of a clock that is never set.
         """
         known = self._devices.get(device)
         if known is None:
-            if crc32(device.encode()) % self._one_in == 0:
+            if hash(device) % self._one_in == 0:
                 self._devices[device] = _Device(now)
                 if len(self._devices) > self._most_devices:
                     self._halve()
@@ -101,13 +101,13 @@ class Regularity:
     def _halve(self) -> None:
         """Watch every other of the devices watched until now."""
         self._one_in *= 2
-        self._devices = {
-            name: device for name, device in self._devices.items() if crc32(name.encode()) % self._one_in == 0
-        }
+        self._devices = {name: device for name, device in self._devices.items() if hash(name) % self._one_in == 0}
 
 
 def _two_digits(seconds: float) -> int:
     """Rounded up to two significant digits, so that all intervals there are come to a few hundred numbers."""
-    whole = max(1, ceil(round(seconds, 2)))
-    step = int(10 ** max(0, floor(log10(whole)) - 1))
+    whole = int(seconds + 0.995) or 1  # rounded up, but for a hundredth: clocks are not that exact
+    if whole < 100:
+        return whole
+    step = int(10 ** (floor(log10(whole)) - 1))
     return ceil(whole / step) * step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -39,13 +39,28 @@ class Written:
     """They have more than one row; each of the rows was assigned."""
 
 
+RowKey = Hashable
+"""What tells the rows of a table apart and orders them; only the table knows how."""
+
+
 class SilentDevice(NamedTuple):
     """A row that says online, of a device that was not heard lately."""
 
-    id: int
+    key: RowKey
     uuid: str
     last_seen: str | None
     """As in ``DeviceUpdate``; None: never."""
+
+
+class PieceRead(NamedTuple):
+    """What a sweep has to know about some rows that stand one behind the other."""
+
+    silent: list[SilentDevice]
+    """In the order of their keys."""
+    earliest: str | None
+    """The earliest ``last_seen`` of the others that say online; None: there are none."""
+    reached: RowKey | None
+    """The last row that was looked at, where there may be more behind it; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +112,27 @@ class Store(Protocol):
 class PresenceStore(Protocol):
     """The same table, as the offline sweep sees it."""
 
-    def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
-        """Rows that say online and are silent, in the order of their ids, from the one behind ``after_id`` on.
+    def find_silent(
+        self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int
+    ) -> Deferred[PieceRead]:
+        """Look at rows in the order of their keys, from the one behind ``after`` on and up to ``last``.
 
-        Takes no locks. :raises StoreError: it cannot be told, now.
+        Takes no locks, and examines a few times ``most`` rows in a statement, so that nothing else waits long for it.
+        Rows may come and go meanwhile.
+
+        :param after: None: from the first row on.
+        :param last: None: up to the last one.
+        :param most: rows that are looked at, about.
+        :raises StoreError: it cannot be told, now.
         """
         ...
 
-    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
+    def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
         """Set those of the rows offline that still say online and are still silent; no other column changes.
 
-        The Deferred fires with the ids of those that were set. :raises StoreError: none was.
+        The Deferred fires with the keys of those that were set; a row that somebody holds locked may be left alone.
+
+        :raises StoreError: none was.
         """
         ...
 

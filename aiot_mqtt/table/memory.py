@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase, ascii_uppercase
@@ -9,7 +10,7 @@ from string import ascii_lowercase, ascii_uppercase
 from twisted.internet.defer import Deferred, execute
 
 from ..devices.update import DeviceUpdate, uuid_key
-from .contract import Silence, SilentDevice, StoreError, StoreRefused, TableDescription, Written
+from .contract import PieceRead, RowKey, Silence, SilentDevice, StoreError, StoreRefused, TableDescription, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +50,34 @@ class MemoryTable:
         """See ``Store``; the rows of this table take all times."""
         return execute(self._why_no_times, update)
 
-    def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
-        """See ``PresenceStore``; the id of a row is its place."""
-        return execute(self._find_silent, silence, after_id, most)
+    def find_silent(
+        self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int
+    ) -> Deferred[PieceRead]:
+        """See ``PresenceStore``; rows are ordered by their keys."""
+        return execute(self._find_silent, silence, after, last, most)
 
-    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
+    def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
         """See ``PresenceStore``."""
-        return execute(self._set_offline, ids, silence)
+        return execute(self._set_offline, keys, silence)
 
-    def _find_silent(self, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
+    def _find_silent(self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int) -> PieceRead:
         self._fail()
-        found = [
-            SilentDevice(place, uuid, row.last_seen)
-            for place, (uuid, row) in enumerate(self.rows.items(), 1)
-            if place > after_id and _is_silent(row, silence)
-        ]
-        return found[:most]
+        keys = sorted(self.rows)
+        begin = 0 if after is None else bisect_right(keys, str(after))
+        keys = keys[begin : None if last is None else bisect_right(keys, str(last))]
+        rows = {key: self.rows[key] for key in keys[:most]}
+        silent = [SilentDevice(key, key, row.last_seen) for key, row in rows.items() if _is_silent(row, silence)]
+        others = [row.last_seen or "" for row in rows.values() if row.is_online and not _is_silent(row, silence)]
+        reached = keys[most - 1] if len(keys) >= most else None
+        return PieceRead(silent, min(others, default=None), reached)
 
-    def _set_offline(self, ids: Sequence[int], silence: Silence) -> frozenset[int]:
+    def _set_offline(self, keys: Sequence[RowKey], silence: Silence) -> frozenset[RowKey]:
         self._fail()
-        places = dict(enumerate(self.rows, 1))
-        silent = frozenset(place for place in ids if _is_silent(self.rows[places[place]], silence))
-        for place in silent:
-            self.rows[places[place]] = replace(self.rows[places[place]], is_online=False)
-        return silent
+        chosen = set(keys)
+        silent: set[RowKey] = {key for key, row in self.rows.items() if key in chosen and _is_silent(row, silence)}
+        for key in silent:
+            self.rows[str(key)] = replace(self.rows[str(key)], is_online=False)
+        return frozenset(silent)
 
     def _describe(self) -> TableDescription:
         self._fail()

@@ -7,7 +7,6 @@ locks held, a late COMMIT makes the newer batch wait instead.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -22,8 +21,9 @@ from ..devices.update import DeviceUpdate
 from ..telemetry import log_lines
 from .address import DatabaseAddress
 from .contract import (
+    PieceRead,
+    RowKey,
     Silence,
-    SilentDevice,
     StoreError,
     StoreMisconfigured,
     StoreRefused,
@@ -34,9 +34,10 @@ from .contract import (
 from .errors import ABOUT_THE_SHAPE, error_number, meaning
 from .matching import same_characters
 from .pool import ConnectionPool
-from .session import LOCK_WAIT_TIMEOUT, SHORT_LOCK_WAIT_TIMEOUT, open_session, try_harmless
+from .session import open_session, try_harmless
 from .shape import character_as_sql, read_definition, read_shape
 from .statements import TableShape
+from .sweep import SweepStatements
 from .transaction import write_updates
 from .trial import MOST_OTHERS, why_no_times
 
@@ -49,8 +50,6 @@ READ_TIMEOUT = 20  # s
 # Not more often is the table looked at because of one number: a trigger may say it of each row of some device.
 LOOK_APART = 1  # s
 LOOK_AGAIN = 60  # s
-
-_IS_SILENT = "(last_seen < %s OR last_seen IS NULL OR last_seen > %s)"
 
 
 class DeviceTable(Service):
@@ -80,6 +79,7 @@ class DeviceTable(Service):
         self._address = address
         self._pool_size = pool_size
         self._is_filled = False
+        self._sweep = SweepStatements(address.database, address.table)
         self._most_bytes = 1024 * 1024
         self._shape: TableShape | None = None
         self._is_doubtful = False  # the shape: something was refused that need not be about a value
@@ -137,13 +137,15 @@ class DeviceTable(Service):
         """See ``Store.why_no_times``."""
         return self._run(self._why_no_times, update)
 
-    def find_silent(self, silence: Silence, after_id: int, most: int) -> Deferred[list[SilentDevice]]:
+    def find_silent(
+        self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int
+    ) -> Deferred[PieceRead]:
         """See ``PresenceStore``."""
-        return self._run(self._find_silent, silence, after_id, most)
+        return self._run(self._sweep.find_silent, silence, after, last, most)
 
-    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
+    def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
         """See ``PresenceStore``."""
-        return self._run(self._set_offline, ids, silence)
+        return self._run(self._sweep.set_offline, keys, silence)
 
     def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         return self._pool.runWithConnection(work, *arguments)
@@ -227,38 +229,6 @@ class DeviceTable(Service):
     def _why_no_times(self, connection: Any, update: DeviceUpdate) -> str | None:
         shape = self._present_shape(connection)
         return why_no_times(connection, shape, update, reversed(list(self._written)), self._refusal)
-
-    def _find_silent(self, connection: Any, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT id, uuid, CAST(last_seen AS CHAR) FROM `{self._address.table}`"  # noqa: S608
-                f" WHERE is_online = 1 AND id > %s AND {_IS_SILENT} ORDER BY id LIMIT %s",
-                (after_id, silence.cutoff, silence.future, most),
-            )
-            return [SilentDevice(*row) for row in cursor.fetchall()]
-
-    def _set_offline(self, connection: Any, ids: Sequence[int], silence: Silence) -> frozenset[int]:
-        still_silent = f"id IN ({', '.join(map(str, ids))}) AND is_online = 1 AND {_IS_SILENT}"
-        times = (silence.cutoff, silence.future)
-        with connection.cursor() as cursor:
-            # A row that somebody holds locked must not hold up the writes that come behind this for long.
-            cursor.execute(f"SET SESSION innodb_lock_wait_timeout={SHORT_LOCK_WAIT_TIMEOUT}")
-            try:
-                # The same transaction locks the rows and then sets them, so that what is told is what was done.
-                cursor.execute(
-                    f"SELECT id FROM `{self._address.table}` WHERE {still_silent} FOR UPDATE",  # noqa: S608
-                    times,
-                )
-                silent = frozenset(row[0] for row in cursor.fetchall())
-                if silent:
-                    cursor.execute(
-                        f"UPDATE `{self._address.table}` SET is_online = 0 WHERE {still_silent}",  # noqa: S608
-                        times,
-                    )
-            finally:
-                with contextlib.suppress(pymysql.err.Error):  # of a connection that is lost
-                    cursor.execute(f"SET SESSION innodb_lock_wait_timeout={LOCK_WAIT_TIMEOUT}")
-        return silent
 
     def _meaning(self, error: Exception, connection: Any) -> StoreError:
         """Put an error into the words of the contract, and note what has to be looked at again."""

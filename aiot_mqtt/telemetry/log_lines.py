@@ -353,6 +353,17 @@ ODD_LAST_SEEN = _line(
     "⚠️ {count} 台在线设备的last_seen为空或在未来（例如 {device}: {last_seen}），已设为离线",
     "⚠️ {count} online devices had no last_seen, or one in the future (such as {device}: {last_seen}): set offline",
 )
+LAST_SEEN_ALTERED = _line(
+    "⚠️ {count} 台设备的last_seen早于本服务收到其消息的时间（例如 {device}: {last_seen}），"
+    "被其他程序改写，或数据库拒绝写入；不设为离线",
+    "⚠️ {count} devices have a last_seen from before they were heard (such as {device}: {last_seen}): another program"
+    " wrote it, or the database refused ours; they stay online",
+)
+ROWS_NOT_SET = _line(
+    "⚠️ 数据库拒绝将 {count} 台设备设为离线（例如 {device}: {reason}），其余设备不受影响，稍后再试",
+    "⚠️ The database refuses to set {count} devices offline (such as {device}: {reason}); the others are not affected,"
+    " and these are tried again later",
+)
 SWEEP_FAILED = _line(
     "⚠️ 离线检查失败，下次再试: {reason}", "⚠️ The offline sweep failed, the next one is tried all the same: {reason}"
 )

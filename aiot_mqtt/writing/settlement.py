@@ -28,6 +28,10 @@ class CommitListener(Protocol):
         """These updates are in the table; told in the order of the commits. Must not keep them."""
         ...
 
+    def row_refused(self, update: DeviceUpdate) -> None:
+        """This update is not in the table: its device has a row, which takes none."""
+        ...
+
 
 class Settlement:
     """Writes parts of a chunk, and settles them: the ``Table`` of ``bad_rows``.
@@ -123,6 +127,8 @@ class Settlement:
                 refused = refusal.deliveries
                 self._refusals.refused_by_table(update.uuid, refusal.column, refusal.reason, refused)
                 if refusal.column is None:
+                    for listener in self.listeners:
+                        listener.row_refused(update)
                     return
             if written.unknown or written.newer:
                 committed = self._count_apart(updates, written, refused)

@@ -27,7 +27,7 @@ from tests import servers
 from tests.eventually import eventually
 from tests.integration.device_tables import DatabaseMixin
 from tests.relay import Relay
-from tests.store_contract import EARLIER, SILENCE, Mixin, StoreContract, make_update, unknown
+from tests.store_contract import EARLIER, Mixin, StoreContract, make_update, unknown
 
 
 class TableTests(DatabaseMixin, StoreContract):
@@ -50,28 +50,6 @@ class TableTests(DatabaseMixin, StoreContract):
         self.assertEqual(self.database.query("SELECT COUNT(*) FROM device_main"), [(1,)])
         self.assertEqual(self.database.query("SHOW TABLES"), tables)
 
-    async def test_an_online_row_without_last_seen_is_silent(self) -> None:
-        identity = self.database.add_device("a", is_online=1)
-        found = await self.store.find_silent(SILENCE, 0, 10)
-        self.assertEqual([(device.id, device.last_seen) for device in found], [(identity, None)])
-        self.assertEqual(await self.store.set_offline([identity], SILENCE), {identity})
-        self.assert_row("a", is_online=False, last_seen=None)
-
-    async def test_a_sweep_waits_only_a_moment_for_a_locked_row(self) -> None:
-        identity = self.database.add_device("a", is_online=1, last_seen="2020-01-01 00:00:00")
-        with self.transaction() as cursor:
-            cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
-            with self.assertRaises(StoreConflict):
-                await self.store.set_offline([identity], SILENCE)
-
-        def lock_wait(connection: Any) -> Any:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT @@innodb_lock_wait_timeout")
-                return cursor.fetchone()
-
-        self.assertEqual(await self.store._run(lock_wait), (5,))
-        self.assertEqual(await self.store.set_offline([identity], SILENCE), {identity})
-
     async def test_a_locked_table_is_a_conflict(self) -> None:
         self.database.add_device("a")
         connection = pymysql.connect(unix_socket=str(self.database.socket), user="root", database=servers.DATABASE)
@@ -82,12 +60,6 @@ class TableTests(DatabaseMixin, StoreContract):
                 await self.store.write([make_update("a")])
             cursor.execute("UNLOCK TABLES")
         self.assertEqual(await self.store.write([make_update("a")]), Written())
-
-    async def test_candidates_are_read_without_locks(self) -> None:
-        self.database.add_device("a", is_online=1, last_seen="2020-01-01 00:00:00")
-        with self.transaction() as cursor:
-            cursor.execute("SELECT id FROM device_main WHERE uuid = 'a' FOR UPDATE")
-            self.assertEqual(len(await self.store.find_silent(SILENCE, 0, 10)), 1)
 
     async def test_a_heartbeat_does_not_rewrite_the_document(self) -> None:
         # A date within MySQL's JSON has no text form that comes back as one.

@@ -32,6 +32,7 @@ class Fleet(threading.Thread):
     def __init__(self, broker: Mosquitto) -> None:
         super().__init__(daemon=True)
         self.living = set(DEVICES)
+        self.babbling: set[str] = set()
         self._ended = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id="fleet", protocol=paho.MQTTv311)
         self._client.max_inflight_messages_set(2000)
@@ -43,7 +44,10 @@ class Fleet(threading.Thread):
         while not self._ended.wait(1):
             if self._client.is_connected():
                 for device in sorted(self.living):
-                    self._client.publish(f"devices/{device}/heartbeat", "", 1)
+                    if device in self.babbling:
+                        self._client.publish(f"devices/{device}/data", '{"t": NaN}', 1)
+                    else:
+                        self._client.publish(f"devices/{device}/heartbeat", "", 1)
 
     def end(self) -> None:
         self._ended.set()
@@ -70,11 +74,12 @@ class PresenceTests(Shared):
         self.addCleanup(self.fleet.end)
         self.wait_for(lambda: self.online() == set(DEVICES))
 
-    def start_service(self) -> Program:
+    def start_service(self, **others: str) -> Program:
         settings = {
             **settings_for(self.broker, self.database),
             "HEARTBEAT_TIMEOUT": str(TIMEOUT),
             "HEARTBEAT_CHECK_INTERVAL": str(CHECK_INTERVAL),
+            **others,
         }
         service = Program(FOREGROUND, settings, folder=self.folder)
         self.addCleanup(service.close)
@@ -148,6 +153,44 @@ class Mosquitto20WithMariaDBTests(PresenceTests, SynchronousTestCase):
     """Here also what does not depend on which servers they are."""
 
     broker_version, flavour = "2.0", "mariadb"
+
+    def test_whatever_others_do_to_rows_and_devices_say(self) -> None:
+        self.service.stop()
+        self.service = self.start_service(DB_POOL_SIZE="1", DB_MAX_OVERFLOW="0", MQTT_RECEIVE_MAXIMUM="1000")
+        self.fleet.babbling = set(DEVICES[200:210])
+        self.database.query(
+            "CREATE TRIGGER held BEFORE UPDATE ON device_main FOR EACH ROW"
+            " IF NEW.uuid = 'd001' AND NEW.is_online = 0 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'held'; END IF"
+        )
+        ended = threading.Event()
+
+        def set_rows_back() -> None:
+            with self.database._connect() as connection, connection.cursor() as cursor:
+                while True:
+                    for value in ("last_seen - INTERVAL 8 HOUR", "NULL", "'2099-01-01'"):
+                        for device in DEVICES[50:]:  # row by row, so that nothing is held up
+                            cursor.execute(f"UPDATE device_main SET last_seen = {value} WHERE uuid = %s", (device,))
+                            if ended.wait(0.001):
+                                return
+
+        others = threading.Thread(target=set_rows_back, daemon=True)
+        others.start()
+        self.addCleanup(others.join)
+        self.addCleanup(ended.set)
+        self.watch_for(2 * TIMEOUT)
+        dead = self.kill_some() - {"d001"}
+        self.wait_for(lambda: not self.watch() & dead)
+        self.assertEqual(self.online(), self.fleet.living | {"d001"})
+        self.service.stop()
+        (line,) = [line for line in self.service.lines if "held" in line]
+        self.assertIn("d001", line)
+
+    def test_with_a_window_that_each_message_fills(self) -> None:
+        self.service.stop()
+        self.fleet.living = set(DEVICES[:5])
+        self.service = self.start_service(MQTT_RECEIVE_MAXIMUM="1")
+        self.assert_goes_offline(set(DEVICES[5:]))
+        self.watch_for(TIMEOUT)
 
     def test_while_the_service_is_stopped_and_killed(self) -> None:
         for end in (Program.stop, Program.close):

@@ -58,7 +58,7 @@ class PoolTests(DatabaseMixin):
         for _ in range(3):
             await table.describe()
             writes: list[Deferred[Any]] = [table.write([make_update(uuid)]) for uuid in "abc" * 7]
-            sweeps: list[Deferred[Any]] = [table.find_silent(SILENCE, 0, 10) for _ in range(5)]
+            sweeps: list[Deferred[Any]] = [table.find_silent(SILENCE, None, None, 10) for _ in range(5)]
             self.assertEqual((await gatherResults(writes + sweeps))[:21], [Written()] * 21)
             self.assertEqual(len(self.connections_of(FEW)), allowed)
         lines = [event for event in events if event.get("log_format") == log_lines.CONNECTIONS_LIMITED]
@@ -94,7 +94,7 @@ class PoolTests(DatabaseMixin):
 
         jobs: list[Deferred[Any]] = [
             table.write([make_update("a")]).addCallback(note, "write"),
-            table.find_silent(SILENCE, 0, 10).addCallback(note, "find"),
+            table.find_silent(SILENCE, None, None, 10).addCallback(note, "find"),
             table.why_no_times(make_update("a")).addCallback(note, "why"),
             table.set_offline([1], SILENCE).addCallback(note, "set"),
             table.write([make_update("x"), make_update("b")]).addCallback(note, "write"),

@@ -22,7 +22,10 @@ class ListenedTimeTests(SynchronousTestCase):
     def cutoff(self) -> float | None:
         """In seconds of the monotonic clock."""
         cutoff = self.listened.cutoff(300)
-        return None if cutoff is None else cutoff - WALL - self.step
+        if cutoff is None:
+            return None
+        self.assertAlmostEqual(cutoff.wall - WALL - self.step, cutoff.monotonic, 5)
+        return cutoff.monotonic
 
     def test_without_enough_history_there_is_no_cutoff(self) -> None:
         self.listen(300)

@@ -252,6 +252,12 @@ class OversizedTests(PacketTestCase):
         reader.feed(publish(payload=b"x" * 1000, packet_id=3)[:40])
         self.assertEqual(calls, [("oversized", b"devices/d1/data", 1000, 3, 100)])
 
+    def test_a_retained_one_is_retained_first_of_all(self) -> None:
+        self.assertEqual(
+            self.calls([publish(payload=b"x" * 101, packet_id=5, retain=True) + publish(payload=b"after")]),
+            [("publish", b"devices/d1/data", b"", 5, True), ("publish", b"devices/d1/data", b"after", 0, False)],
+        )
+
     def test_a_long_topic_makes_no_payload_oversized(self) -> None:
         for mqtt5, properties in ((False, None), (True, b"")):
             topic = b"t" * 65535

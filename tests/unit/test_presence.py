@@ -11,18 +11,18 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import ReportRules
-from aiot_mqtt.devices.update import DeviceUpdate
+from aiot_mqtt.devices.update import DeviceUpdate, table_time
 from aiot_mqtt.ingest.committed_times import CommittedTimes
 from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
+from aiot_mqtt.presence.heard_devices import HeardDevices
 from aiot_mqtt.presence.monitor import PresenceMonitor
 from aiot_mqtt.table.contract import (
+    PieceRead,
+    RowKey,
     Silence,
-    SilentDevice,
-    StoreConflict,
-    StoreError,
-    StoreRefused,
     StoreUnavailable,
+    TableDescription,
     Written,
 )
 from aiot_mqtt.table.memory import MemoryTable, Row
@@ -44,8 +44,8 @@ class SlowTable(MemoryTable):
         self.hold_sweeps = self.hold_writes = False
         self.held: list[Deferred[None]] = []
 
-    def set_offline(self, ids: Sequence[int], silence: Silence) -> Deferred[frozenset[int]]:
-        return self._held(self.hold_sweeps).addCallback(lambda _: MemoryTable.set_offline(self, ids, silence))
+    def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
+        return self._held(self.hold_sweeps).addCallback(lambda _: MemoryTable.set_offline(self, keys, silence))
 
     def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         return self._held(self.hold_writes).addCallback(lambda _: MemoryTable.write(self, updates))
@@ -62,13 +62,18 @@ class SlowTable(MemoryTable):
         self.held.pop(0).callback(None)
 
 
+class Subscription:
+    def __init__(self) -> None:
+        self.is_listening = True
+        self.window = 65535
+
+
 class PresenceTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.events = collect_events(self)
         self.clock = Clock()
         self.wall_step = 0.0
-        self.subscribed = True
-        self.window = 65535
+        self.subscription = Subscription()
 
     def start(self, table: MemoryTable, timeout: float = 300, check_interval: float = 30, resolution: int = 0) -> None:
         self.table = table
@@ -76,7 +81,17 @@ class PresenceTestCase(SynchronousTestCase):
         self.pending = PendingUpdates()
         committed_times = CommittedTimes(resolution, self.pending.__contains__) if resolution else None
         refusals = Refusals(self.counters, self.clock)
-        self.writer = Writer(table, self.pending, self.counters, refusals, self.clock, jitter=lambda: 0.0)
+        self.writer = Writer(
+            table,
+            self.pending,
+            self.counters,
+            refusals,
+            self.clock,
+            now=lambda: table_time(self.wall(), ZONE),
+            window=lambda: self.subscription.window,
+            table_described=self.table_described,
+            jitter=lambda: 0.0,
+        )
         self.ingest = Ingest(
             ReportRules(),
             self.pending,
@@ -87,26 +102,31 @@ class PresenceTestCase(SynchronousTestCase):
             wall_clock=self.wall,
             committed_times=committed_times,
         )
+        self.heard = HeardDevices(self.counters, self.clock, self.pending, ZONE, self.wall)
         self.presence = PresenceMonitor(
             table,
             self.writer,
+            self.heard,
             self.counters,
             self.clock,
-            is_subscribed=lambda: self.subscribed,
-            window=lambda: self.window,
+            subscription=self.subscription,
             timeout=timeout,
             check_interval=check_interval,
             table_zone=ZONE,
             resolution=resolution,
+            row_changes=None if committed_times is None else committed_times.unsettle,
             wall_clock=self.wall,
             log_devices=True,
         )
-        self.ingest.heard_unchanged = self.presence.heard_unchanged
         if committed_times is not None:
-            self.writer.rows_committed = committed_times.committed
-            self.presence.goes_offline = committed_times.unsettle
+            self.writer.add_listener(committed_times)
+        self.writer.add_listener(self.heard)
+        self.ingest.heard_unchanged = self.heard.heard_unchanged
         self.writer.startService()
         self.presence.startService()
+
+    def table_described(self, description: TableDescription) -> None:
+        self.ingest.table_described(description)
 
     def wall(self) -> float:
         return WALL + self.clock.seconds() + self.wall_step
@@ -219,25 +239,47 @@ class PresenceTests(PresenceTestCase):
         self.assertEqual(self.online(), set())
         self.assertEqual(self.said(log_lines.SWEEP_FAILED), 1)
 
-    def test_a_row_that_cannot_be_set_costs_only_itself(self) -> None:
-        for error in (StoreRefused("a trigger says no"), StoreConflict("locked")):
-
-            class Stubborn(MemoryTable):
-                def _set_offline(
-                    self, ids: Sequence[int], silence: Silence, error: StoreError = error
-                ) -> frozenset[int]:
-                    if 7 in ids:
-                        raise error
-                    return super()._set_offline(ids, silence)
-
-            self.start(Stubborn([f"d{number}" for number in range(20)]), timeout=100, check_interval=10)
-            self.hear(*(f"d{number}" for number in range(20)))
-            self.run_for(110)
-            self.assertEqual(self.online(), {"d6"})
-            self.assertEqual((self.counters.went_silent, self.counters.sweep_failures), (19, 1))
-            self.assertIn(f"d6: {error}", [event.get("reason") for event in self.events])
+    def test_a_window_that_was_full_may_hide_a_backlog(self) -> None:
+        for window in (1, 20):
+            self.subscription.window = window
+            self.start(MemoryTable(["a", "other"]), timeout=100, check_interval=10)
+            self.hear("a")
+            for number in range(3000):  # as much as it takes, each tenth of a second
+                for packet_id in range(1, window + 1):
+                    self.ingest.publish_received(b"devices/other/data", b"%d" % number, packet_id, False)
+                self.ingest.read_finished()
+                self.clock.advance(0.1)
+            self.assertEqual(self.online(), {"a", "other"})
+            self.run_for(111)
+            self.assertEqual(self.online(), set())
             self.presence.stopService()
             self.successResultOf(self.writer.stopService())
+
+    def test_a_small_window_that_is_full_for_moments_hides_none(self) -> None:
+        for window in (1, 2, 20):
+            self.subscription.window = window
+            self.start(MemoryTable(["dead", "alive"]), timeout=100, check_interval=10)
+            self.hear("dead")
+            for second in range(140):
+                for packet_id in range(1, window + 1):
+                    self.ingest.publish_received(b"devices/alive/heartbeat", b"", packet_id, False)
+                self.ingest.read_finished()
+                self.clock.pump([0.1] * 10)
+                self.assertTrue(second < 100 or "alive" in self.online())
+            self.assertEqual(self.online(), {"alive"}, window)
+            self.presence.stopService()
+            self.successResultOf(self.writer.stopService())
+
+    def test_a_load_that_leaves_room_in_the_window_is_no_backlog(self) -> None:
+        self.subscription.window = 20
+        self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
+        self.hear("a")
+        for _ in range(120):
+            for packet_id in range(1, 20):
+                self.ingest.publish_received(b"devices/other/heartbeat", b"", packet_id, False)
+            self.ingest.read_finished()
+            self.run_for(1)
+        self.assertEqual(self.online(), set())
 
     def test_a_lost_session_starts_the_history_anew(self) -> None:
         self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
@@ -253,11 +295,11 @@ class PresenceTests(PresenceTestCase):
         class Faulty(MemoryTable):
             faults = 2
 
-            def _find_silent(self, silence: Silence, after_id: int, most: int) -> list[SilentDevice]:
+            def _find_silent(self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int) -> PieceRead:
                 self.faults -= 1
                 if self.faults >= 0:
                     raise ZeroDivisionError("a bug")
-                return super()._find_silent(silence, after_id, most)
+                return super()._find_silent(silence, after, last, most)
 
         self.start(Faulty(["a"]), timeout=100, check_interval=10)
         self.hear("a")
@@ -265,9 +307,45 @@ class PresenceTests(PresenceTestCase):
         self.assertEqual(self.online(), set())
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
+    def test_a_fault_beside_the_sweep_does_not_end_it_either(self) -> None:
+        self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
+        self.hear("a")
+        with self.subTest("a subscription that raises"):
+            self.run_for(50)
+            del self.subscription.is_listening
+            self.run_for(1)
+            self.subscription.is_listening = True
+            self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+        self.run_for(120)
+        self.assertEqual(self.online(), set())
+
+    def test_a_turn_that_never_comes_does_not_end_it(self) -> None:
+        self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
+        self.hear("a")
+        lost: list[Deferred[None]] = []
+
+        def lose(_job: object) -> Deferred[None]:
+            lost.append(Deferred())
+            return lost[-1]
+
+        patched = self.patch(self.writer, "between_batches", lose)
+        self.run_for(110)
+        self.assertEqual(len(lost), 1)
+        patched.restore()
+        self.run_for(200)
+        self.assertEqual(self.online(), {"a"})
+        self.run_for(110)
+        self.assertEqual(self.online(), set())
+
     def test_no_device_goes_offline_for_time_in_which_nobody_listened(self) -> None:
         def no_subscription() -> None:
-            self.subscribed = False
+            self.subscription.is_listening = False
+
+        def a_full_window() -> None:
+            for packet_id in range(1, 40000):
+                self.pending.owe_acknowledgement(packet_id)
+            table.hold_writes = True
+            self.hear("b", packet_id=40000)
 
         def an_old_message() -> None:
             table.hold_writes = True
@@ -277,8 +355,8 @@ class PresenceTests(PresenceTestCase):
             self.table.failures = [StoreUnavailable("down")] * 1000
             self.hear("b")
 
-        for stop_listening in (no_subscription, an_old_message, a_table_that_refuses):
-            self.subscribed, self.window = True, 65535
+        for stop_listening in (no_subscription, a_full_window, an_old_message, a_table_that_refuses):
+            self.subscription.is_listening = True
             table = SlowTable(["a", "b"])
             self.start(table, timeout=100, check_interval=10)
             self.run_for(150)
@@ -295,9 +373,9 @@ class PresenceTests(PresenceTestCase):
         self.run_for(150)
         self.hear("dead")
         self.run_for(60)
-        self.subscribed = False
+        self.subscription.is_listening = False
         self.run_for(1000)
-        self.subscribed = True
+        self.subscription.is_listening = True
         self.run_for(39)
         self.assertEqual(self.online(), {"dead"})
         self.run_for(20)
@@ -337,7 +415,7 @@ class PresenceTests(PresenceTestCase):
         self.assertEqual(self.counters.went_silent, 2500)
         (event,) = [event for event in self.events if event["log_format"] == log_lines.DEVICES_OFFLINE]
         self.assertEqual((event["log_level"], event["count"]), (LogLevel.info, 2500))
-        self.assertEqual(event["devices"], "d0, d1, d2, d3, d4…")
+        self.assertEqual(event["devices"], "d0, d1, d10, d100, d1000…")
         self.assertEqual(self.said(log_lines.DEVICE_OFFLINE), 2500)
 
     def test_a_status_offline_and_retained_messages(self) -> None:
@@ -406,13 +484,22 @@ class ResolutionTests(PresenceTestCase):
         self.run_for(1)
         self.assertEqual(self.online(), set())
 
+    def test_when_another_program_sets_a_row_back_the_next_heartbeat_is_written(self) -> None:
+        self.start(MemoryTable(["a"]), timeout=100, check_interval=1, resolution=60)
+        self.run_for(200)
+        self.hear("a")
+        self.table.rows["a"] = Row(is_online=True, last_seen="2020-01-01 00:00:00")
+        self.run_for(1)
+        self.assertEqual(self.online(), {"a"})
+        self.hear("a")
+        self.assertGreater(self.table.rows["a"].last_seen or "", "2027")
+        self.assertEqual(self.counters.unchanged, 0)
+
     def test_after_a_sweep_the_next_heartbeat_is_written(self) -> None:
         self.start(MemoryTable(["a"]), timeout=100, check_interval=1, resolution=60)
         self.run_for(200)
         self.hear("a")
-        # Another program puts the row's time back: the sweep believes the row, and we must not believe ourselves.
-        self.table.rows["a"] = Row(is_online=True, last_seen="2020-01-01 00:00:00")
-        self.run_for(1)
+        self.run_for(162)
         self.assertEqual(self.online(), set())
         self.hear("a")
         self.assertEqual(self.online(), {"a"})

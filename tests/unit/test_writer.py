@@ -46,6 +46,9 @@ class Listener:
     def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
         self.told(updates)
 
+    def row_refused(self, update: DeviceUpdate) -> None:
+        """Nothing is told."""
+
 
 class HeldTable(MemoryTable):
     """Writes only when it is let."""
