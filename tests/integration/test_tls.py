@@ -443,6 +443,20 @@ class ServiceTests(ServiceMixin, TlsTestCase):
         self.assertRegex(chinese, r"^❌ 数据库连接失败 - localhost:\d+/aiot_admin: 拒绝数据库的证书")
         self.assertEqual(server.under_tls, b"")
 
+    async def test_a_broker_that_wants_a_client_certificate(self) -> None:
+        files = {"certfile": self.certificate, "keyfile": self.key, "cafile": self.ca, "require_certificate": "true"}
+        self.broker.close()
+        self.broker = Mosquitto(settings=[f"{name} {value}" for name, value in files.items()])
+        self.addCleanup(self.broker.close)
+        self.broker.start()
+        service = self.make_service(mqtt_broker="localhost", mqtt_tls=True, mqtt_ca_file=str(self.ca))
+        service.startService()
+        self.addCleanup(self.stop_service, service)
+        await self.said(log_lines.MQTT_FAILED)
+        chinese, english = self.lines(log_lines.MQTT_FAILED)
+        self.assertIn("the broker wants a client certificate", english)
+        self.assertIn("Broker要求客户端证书", chinese)
+
     async def test_passwords_that_go_over_a_network_in_clear_are_told_at_start(self) -> None:
         for module in (tls_endpoint, address):
             self.patch(module, "is_loopback", lambda _host: False)
