@@ -189,8 +189,10 @@ class Course(World):
     def _swap_folder(self) -> None:
         """Unmount the disk while nobody has a file on it, or mount it again, under a process that runs."""
         files = [name for name in os.listdir(self.mount) if name in ("spool", "spool.2")]
+        if len(self.processes) > 1:  # each of two would have a lock in a folder of its own
+            return
         if self.away.exists():
-            if files or len(self.processes) > 1:  # each of two would have a lock in a folder of its own
+            if files:
                 return
             shutil.rmtree(self.mount)
             os.rename(self.away, self.mount)

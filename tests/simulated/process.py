@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.tap import AiotMqttService
+from aiot_mqtt.writing.data_path import State
 
 from .broker import MAX_PAYLOAD, BrokerEndpoint
 from .clock import ProcessClock
@@ -17,6 +18,8 @@ from .messages import Message, Violation
 
 if TYPE_CHECKING:
     from .world import World
+
+IDLE = (State.STOPPED, State.LOOKING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,11 @@ class Process:
         """Whether it has given up looking at its disk, and writes to the table all the same."""
         saver = self.service.writer._saver
         return saver is not None and saver._is_blind
+
+    @property
+    def is_unlocked(self) -> bool:
+        """Whether it writes to the table, and has nothing to keep another process from doing so."""
+        return self.variant.has_spool and not self.disk.descriptors and self.service.writer.state not in IDLE
 
     @property
     def is_settled(self) -> bool:

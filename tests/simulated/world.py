@@ -203,9 +203,6 @@ class World:
             key = self.database.tables[state.table].key(state.uuid)
             if not is_seen and state.table == process.table and (state.table, key) in self.histories:
                 self.histories[state.table, key].known_limit = "a file that is not seen holds an older state"
-        if is_blind and len(self.processes) > 1:
-            for history in self.histories.values():
-                history.known_limit = "two processes, and nothing that keeps one of them out"
 
     def observe(self, event: Any) -> None:
         """See ``ILogObserver``."""
@@ -290,6 +287,9 @@ class World:
             process.check()
             if process.is_blind:
                 self.note_limits(process)
+        if len(self.processes) > 1 and any(process.is_unlocked for process in self.processes):
+            for history in self.histories.values():
+                history.known_limit = "two processes, and nothing that keeps one of them out"
         if self._is_unchecked:
             self._is_unchecked = False
             self._check_acknowledged()
