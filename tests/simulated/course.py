@@ -332,7 +332,7 @@ class Course(World):
             self._swap_folder()
             self._empty_disk()
         self._only(self.base)
-        self._until(lambda: self.processes[0].is_settled and not self.broker.holds, "all to be in the table")
+        self._settle()
         if self.disk_contents():
             raise Violation(f"left on disk: {self.disk_contents()}")
 
@@ -341,7 +341,10 @@ class Course(World):
         while found := [state for state in self.disk_contents() if state.path.parent == self.mount]:
             state = found[0]
             self._only(replace(self.base, table=state.table, prefix=state.prefix, zone=state.zone, has_spool=True))
-            self._until(lambda: not state.path.exists(), f"{state.path} to be emptied")  # noqa: B023 it is waited for
+            self._settle()
+
+    def _settle(self) -> None:
+        self._until(lambda: self.processes[0].is_settled and not self.broker.holds, "all to be in the table")
 
     def _only(self, variant: Variant) -> None:
         """Have one process run, set in a certain way."""
