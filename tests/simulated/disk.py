@@ -71,6 +71,12 @@ class SimulatedDisk(FaultyDisk):
         self.descriptors.remove(descriptor)
         super().close(descriptor)
 
+    @property
+    def holds_lock(self) -> bool:
+        """Whether it has the lock in the folder that is there now."""
+        path = self._weather.lock_path
+        return path.exists() and any(os.path.samestat(os.fstat(held), os.lstat(path)) for held in self.descriptors)
+
     def connection_to(self, identity: tuple[int, int]) -> sqlite3.Connection | None:
         """The connection to a file that this process has open."""
         for connection, theirs in reversed(self.connections):
@@ -96,6 +102,7 @@ class DiskWeather:
     def __init__(self, world: World, random: Random) -> None:
         self._world = world
         self._random = random
+        self.lock_path = world.spool_path.with_name("spool.lock")
         self.rate = 0.0
         self.is_gone = False
         """Every call fails."""

@@ -101,8 +101,9 @@ class Process:
 
     @property
     def is_unlocked(self) -> bool:
-        """Whether it writes to the table, and has nothing to keep another process from doing so."""
-        return self.variant.has_spool and not self.disk.descriptors and self.service.writer.state not in IDLE
+        """Whether it writes to the table, or has something to write, and nothing keeps another process from doing so."""
+        writer = self.service.writer
+        return not self.disk.holds_lock and (writer.state not in IDLE or writer.deliveries > 0)
 
     @property
     def is_settled(self) -> bool:
@@ -140,6 +141,10 @@ class Process:
         self.clock.callLater(seconds + 0.01, self._too_late)
 
     def _too_late(self) -> None:
+        if self.world.clock.pauses:
+            self.world.effects["end forced"] += 1
+            self.die()
+            return
         raise Violation(f"{self} did not end within SHUTDOWN_TIMEOUT")
 
     def _stopped(self, _result: Any) -> None:
