@@ -164,6 +164,11 @@ class Process:
             return
         self.is_dead = True
         self.world.note("ends", self)
+        counters, effects = self.service.counters, self.world.effects
+        effects["heartbeat not written"] += counters.unchanged
+        effects["older state superseded"] += counters.superseded
+        effects["recovered from a file"] += counters.recovered
+        effects["came back"] += counters.came_back
         self.clock.kill()
         self._kept = [*self.calls]  # as the clock keeps its calls
         for link in list(self.world.broker.links):

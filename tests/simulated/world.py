@@ -127,6 +127,8 @@ class World:
             self.strangers.setdefault(place, RowHistory(*place)).received(message)
         else:
             history.received(message)
+            if history.messages[0].device != message.device:
+                self.effects["another spelling of a device"] += 1
             if message.is_refused:
                 self.effects["payload refused, device heard"] += 1
             if not message.qos:
@@ -235,6 +237,8 @@ class World:
                 for name in ("spool", "spool.2")
                 for state in self._read(folder / name)
             ]
+            if len({state.path.name for state in self._disk_contents}) > 1:
+                self.effects["two files"] += 1
         return self._disk_contents
 
     def _read(self, path: Path) -> list[OnDisk]:
