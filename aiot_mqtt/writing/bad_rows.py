@@ -108,7 +108,7 @@ async def _write_without_refused_value(update: DeviceUpdate, refusal: StoreRefus
     """Write what is taken of an update that was refused as it is."""
     for reduced, column in _reductions(update):
         try:
-            written = await table.write([reduced])
+            written = await _write_reduced(reduced, table)
         except StoreRefused as refused:
             refusal = refused
         else:
@@ -122,6 +122,18 @@ async def _write_without_refused_value(update: DeviceUpdate, refusal: StoreRefus
     refused_again = refusal if refusal.is_certain else await _refusal(update, table)
     if refused_again is not None:
         await table.settle([update], Written(), Refusal(None, str(refused_again), update.deliveries))
+
+
+async def _write_reduced(reduced: DeviceUpdate, table: Table) -> Written:
+    """Write what is left of an update; again where it is not known what the refusal is about, because it may be a
+    server's own trouble, and each value that is left out for it is lost.
+    """
+    try:
+        return await table.write([reduced])
+    except StoreRefused as refused:
+        if refused.is_certain:
+            raise
+        return await table.write([reduced])
 
 
 async def _refusal(update: DeviceUpdate, table: Table) -> StoreRefused | None:

@@ -195,6 +195,8 @@ class Saver:
             try:
                 looked = await self._spooler.look(is_late=self._was_known or self._is_blind)
             except SpoolError as error:
+                if self._path.state is not State.LOOKING:
+                    return  # the process ends
                 waited = self._clock.seconds() - began
                 if not self._was_known and not isinstance(error, SpoolInUse) and waited >= START_PATIENCE:
                     self._is_blind = True

@@ -18,7 +18,7 @@ from aiot_mqtt.spool import disk
 from .course import Course
 from .messages import Violation
 
-COLLECT_EVERY = 20  # courses
+COLLECT_EVERY = 50  # courses
 
 
 @dataclass(slots=True)

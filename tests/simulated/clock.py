@@ -20,19 +20,23 @@ class SimulatedClock(Clock):
         self.pauses = 0.0
         """How likely it is, before a call, that for a while nothing ran at all: a busy machine, SIGSTOP."""
 
+    def _sortCalls(self) -> None:
+        """Nothing here needs an order."""
+
     def step(self) -> bool:
         """Make one call, after time has passed as it must; returns whether there was one."""
         calls: list[Any] = self.calls
         if not calls:
             return False
-        earliest = min([call.getTime() for call in calls])
+        times = [call.time + call.delayed_time for call in calls]
+        earliest = min(times)
         if earliest > self.rightNow:
             self.rightNow = earliest
             if self.pauses and self._random.random() < self.pauses:
                 self.rightNow += self._random.choice([0.01, 0.3, 3.0, 20.0])
-        due = [call for call in calls if call.getTime() <= self.rightNow]
-        call = due[int(self._random.random() * len(due))] if len(due) > 1 else due[0]
-        calls.remove(call)
+        now = self.rightNow
+        due = [place for place, time in enumerate(times) if time <= now]
+        call = calls.pop(due[int(self._random.random() * len(due))] if len(due) > 1 else due[0])
         call.called = 1
         call.func(*call.args, **call.kw)
         return True

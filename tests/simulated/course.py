@@ -6,13 +6,19 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 from twisted.internet.error import ConnectionLost
 
+from aiot_mqtt.mqtt import connection
+from aiot_mqtt.writing import chunk_size
+
 from .database import CERTAIN, DEADLY, FAULTS, UNCERTAIN
+from .disk import CALLS, WRITES
 from .messages import Message, Violation
 from .process import Process, Variant
 from .world import World
@@ -43,7 +49,7 @@ class Course(World):
             self.histories[name, "stone"].is_closed = True
         self.broker.speaks_5 = self.base.protocol == "5" or random.random() < 0.8
         self.broker.keeps_retained_back = random.random() < 0.5
-        self.actions_left = random.randrange(20, 150)
+        self.actions_left = random.randrange(15, 100)
         self.pace = random.choice((0.3, 1.0, 1.0, 3.0))
         self._is_finishing = self._had_trouble = False
         self._deeds = self._draw_deeds(random)
@@ -54,8 +60,9 @@ class Course(World):
     def _draw_deeds(self, random: Random) -> list[Callable[[], None]]:
         """What may happen in this course, the likely more often."""
         deeds = [self._publish] * 12 + [self._burst] * 2
+        self._possible_alone = (self._publish, self._burst, self._swap_folder, self._change_broker, self._step_clock)
         for deed, times in (
-            (self._change_database, 3),
+            (self._change_database, 5),
             (self._freeze_database, 1),
             (self._table_refuses_times, 1),
             (self._change_disk, 3),
@@ -85,7 +92,7 @@ class Course(World):
             return
         self.actions_left -= 1
         if not self.processes:
-            self._publish()
+            self.random.choice([deed for deed in self._deeds if deed in self._possible_alone])()
         else:
             self.random.choice(self._deeds)()
         self.clock.callLater(self.random.choice((0.0, 0.0, 0.0, 0.05, 0.5, 2.0, 6.0)) * self.pace, self.act)
@@ -156,7 +163,7 @@ class Course(World):
         for fault in FAULTS:
             rates[fault] = 0.0
         if self.random.random() < 0.7:
-            rates[self.random.choice(list(FAULTS))] = self.random.choice((0.2, 0.5, 1.0))
+            rates[self.random.choice(list(FAULTS))] = self.random.choice((0.2, 0.5, 1.0, 1.0))
             rates[self.random.choice(list(FAULTS))] = self.random.choice((0.1, 0.3))
         if rates["odd"] == 1.0:
             # Twice, and it would be over just when that is asked, so what it refuses would be taken for bad values.
@@ -174,9 +181,10 @@ class Course(World):
             self.note("takes times", table.takes_times)
 
     def _change_disk(self) -> None:
-        self.disk.rate = self.random.choice((0.0, 0.02, 0.1, 0.3))
+        self.disk.calls = self.random.choice((CALLS, WRITES, ("commit",), (self.random.choice(CALLS),)))
+        self.disk.rate = self.random.choice((0.0, 0.02, 0.1, 0.3, 0.6))
         self.disk.error = self.random.choice((errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS))
-        self.note("disk", self.disk.rate, self.disk.error)
+        self.note("disk", self.disk.rate, self.disk.calls, self.disk.error)
 
     def _lose_disk(self) -> None:
         self.disk.is_gone = not self.disk.is_gone
@@ -189,8 +197,10 @@ class Course(World):
     def _swap_folder(self) -> None:
         """Unmount the disk while nobody has a file on it, or mount it again, under a process that runs."""
         files = [name for name in os.listdir(self.mount) if name in ("spool", "spool.2")]
+        if len(self.processes) > 1:  # each of two would have a lock in a folder of its own
+            return
         if self.away.exists():
-            if files or len(self.processes) > 1:  # each of two would have a lock in a folder of its own
+            if files:
                 return
             shutil.rmtree(self.mount)
             os.rename(self.away, self.mount)
@@ -296,15 +306,22 @@ class Course(World):
         :raises Violation: a promise is broken; the trace says how.
         """
         try:
-            self.start(self.base)
-            self.clock.callLater(0.0, self.act)
-            while self.actions_left:
-                self.step()
-            self._calm()
-            self._converge()
-            self.check_rows()
+            with ExitStack() as patches:
+                for name in ("USUAL", "FEWEST_AT_FIRST", "MAX_ROWS"):
+                    patches.enter_context(patch.object(chunk_size, name, (1, 2, 3, 1000)[self.seed % 4]))
+                patches.enter_context(patch.object(connection, "PING_INTERVAL", 2.5))  # or half of all were pings
+                self._run()
         finally:
             self.end()
+
+    def _run(self) -> None:
+        self.start(self.base)
+        self.clock.callLater(0.0, self.act)
+        while self.actions_left:
+            self.step()
+        self._calm()
+        self._converge()
+        self.check_rows()
 
     def _calm(self) -> None:
         """From now on nothing fails."""
@@ -324,22 +341,36 @@ class Course(World):
 
     def _converge(self) -> None:
         """Start the service for whatever is left on disk, and at last as it was in the beginning."""
-        self._empty_disk()
         if self.away.exists():
+            self._empty_disk()
             self._only(self.base)
             self._swap_folder()
+        for _ in range(5):  # who is stopped may leave something behind
             self._empty_disk()
-        self._only(self.base)
-        self._until(lambda: self.processes[0].is_settled and not self.broker.holds, "all to be in the table")
-        if self.disk_contents():
-            raise Violation(f"left on disk: {self.disk_contents()}")
+            self._only(self.base)
+            self._settle()
+            if not self.disk_contents():
+                return
+        raise Violation(f"left on disk: {self.disk_contents()}")
 
     def _empty_disk(self) -> None:
         """Start the service for what is on disk, whatever it is set to."""
-        while found := [state for state in self.disk_contents() if state.path.parent == self.mount]:
-            state = found[0]
-            self._only(replace(self.base, table=state.table, prefix=state.prefix, zone=state.zone, has_spool=True))
-            self._until(lambda: not state.path.exists(), f"{state.path} to be emptied")  # noqa: B023 it is waited for
+        while owners := self._owners_on_disk():
+            owner = owners[0]
+            self._only(owner)
+            self._until(lambda: owner not in self._owners_on_disk(), f"the files of {owner} to be emptied")  # noqa: B023
+            self._settle()
+
+    def _owners_on_disk(self) -> list[Variant]:
+        """Whose files there are where the service sees them."""
+        return [
+            replace(self.base, table=state.table, prefix=state.prefix, zone=state.zone, has_spool=True)
+            for state in self.disk_contents()
+            if state.path.parent == self.mount
+        ]
+
+    def _settle(self) -> None:
+        self._until(lambda: self.processes[0].is_settled and not self.broker.holds, "all to be in the table")
 
     def _only(self, variant: Variant) -> None:
         """Have one process run, set in a certain way."""

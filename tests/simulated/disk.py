@@ -27,6 +27,7 @@ ERRORS = {
     errno.EACCES: "disk forbids",
     errno.EROFS: "disk read-only",
 }
+CALLS = ("find", "create", "connect", "commit", "remove", "rename", "sync_folder", "lock")
 WRITES = ("create", "commit", "remove", "rename", "sync_folder", "lock")
 
 
@@ -71,6 +72,12 @@ class SimulatedDisk(FaultyDisk):
         self.descriptors.remove(descriptor)
         super().close(descriptor)
 
+    @property
+    def holds_lock(self) -> bool:
+        """Whether it has the lock in the folder that is there now."""
+        path = self._weather.lock_path
+        return path.exists() and any(os.path.samestat(os.fstat(held), os.lstat(path)) for held in self.descriptors)
+
     def connection_to(self, identity: tuple[int, int]) -> sqlite3.Connection | None:
         """The connection to a file that this process has open."""
         for connection, theirs in reversed(self.connections):
@@ -96,7 +103,10 @@ class DiskWeather:
     def __init__(self, world: World, random: Random) -> None:
         self._world = world
         self._random = random
+        self.lock_path = world.spool_path.with_name("spool.lock")
         self.rate = 0.0
+        self.calls: tuple[str, ...] = CALLS
+        """Which of them the rate is about."""
         self.is_gone = False
         """Every call fails."""
         self.is_frozen = False
@@ -105,7 +115,7 @@ class DiskWeather:
 
     def fails(self, name: str) -> tuple[int, bool] | None:
         """See ``FaultyDisk``."""
-        if not self.is_gone and not (self.rate and self._random.random() < self.rate):
+        if not self.is_gone and (name not in self.calls or not (self.rate and self._random.random() < self.rate)):
             return None
         is_done = not self.is_gone and self._random.random() < 0.5
         self._world.effects[ERRORS[self.error]] += 1

@@ -104,16 +104,16 @@ class RowHistory:
 
     def newest(self, column: str, *, acknowledged: bool) -> Message | None:
         """The message published last that brings a value of a column, of those with a PUBACK or of all."""
-        found = None
-        for message in self.messages:
+        for message in reversed(self.messages):
+            if message.number <= self.added_at:
+                break
             if (
                 getattr(message, column) is not None
                 and message.poison != column
-                and message.number > self.added_at
                 and (not acknowledged or self.is_acknowledged(message))
             ):
-                found = message
-        return found
+                return message
+        return None
 
     def is_acknowledged(self, message: Message) -> bool:
         """Whether somebody who serves this table has sent a PUBACK for it that is not known to be lost."""

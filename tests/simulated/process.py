@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.tap import AiotMqttService
+from aiot_mqtt.writing.data_path import State
 
 from .broker import MAX_PAYLOAD, BrokerEndpoint
 from .clock import ProcessClock
@@ -17,6 +18,8 @@ from .messages import Message, Violation
 
 if TYPE_CHECKING:
     from .world import World
+
+IDLE = (State.STOPPED, State.LOOKING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,12 @@ class Process:
         return saver is not None and saver._is_blind
 
     @property
+    def is_unlocked(self) -> bool:
+        """Whether it writes to the table, or has something to write, and nothing keeps another process from doing so."""
+        writer = self.service.writer
+        return not self.disk.holds_lock and (writer.state not in IDLE or writer.deliveries > 0)
+
+    @property
     def is_settled(self) -> bool:
         """Whether all that was received is in the table, and nothing on disk."""
         writer = self.service.writer
@@ -132,6 +141,10 @@ class Process:
         self.clock.callLater(seconds + 0.01, self._too_late)
 
     def _too_late(self) -> None:
+        if self.world.clock.pauses:
+            self.world.effects["end forced"] += 1
+            self.die()
+            return
         raise Violation(f"{self} did not end within SHUTDOWN_TIMEOUT")
 
     def _stopped(self, _result: Any) -> None:
@@ -151,6 +164,11 @@ class Process:
             return
         self.is_dead = True
         self.world.note("ends", self)
+        counters, effects = self.service.counters, self.world.effects
+        effects["heartbeat not written"] += counters.unchanged
+        effects["older state superseded"] += counters.superseded
+        effects["recovered from a file"] += counters.recovered
+        effects["came back"] += counters.came_back
         self.clock.kill()
         self._kept = [*self.calls]  # as the clock keeps its calls
         for link in list(self.world.broker.links):

@@ -111,6 +111,7 @@ class World:
     def received(self, message: Message, process: Process) -> None:
         """A PUBLISH is handed to a process."""
         self.note("received", message, "by", process)
+        self._note_two_writers()
         if message.retain:
             self.effects["retained"] += 1
             return
@@ -127,6 +128,8 @@ class World:
             self.strangers.setdefault(place, RowHistory(*place)).received(message)
         else:
             history.received(message)
+            if history.messages[0].device != message.device:
+                self.effects["another spelling of a device"] += 1
             if message.is_refused:
                 self.effects["payload refused, device heard"] += 1
             if not message.qos:
@@ -147,6 +150,7 @@ class World:
 
     def rows_changed(self, call: Call, before: dict[str, Row]) -> None:
         """A call was done."""
+        self._note_two_writers()
         table = call.process.table
         for key, row in call.table.rows.items():
             if row == (old := before.get(key, INITIAL)):
@@ -203,7 +207,10 @@ class World:
             key = self.database.tables[state.table].key(state.uuid)
             if not is_seen and state.table == process.table and (state.table, key) in self.histories:
                 self.histories[state.table, key].known_limit = "a file that is not seen holds an older state"
-        if is_blind and len(self.processes) > 1:
+
+    def _note_two_writers(self) -> None:
+        """Where no lock can be made, or the folder with the lock was swapped, two processes may write at once."""
+        if len(self.processes) > 1 and any(process.is_unlocked for process in self.processes):
             for history in self.histories.values():
                 history.known_limit = "two processes, and nothing that keeps one of them out"
 
@@ -219,6 +226,10 @@ class World:
             self.effects["foreign file"] += 1
         elif line == log_lines.SPOOL_IN_USE:
             self.effects["spool locked by another process"] += 1
+        elif line == log_lines.SPOOLING:
+            self.effects["spool begun"] += 1
+        elif line == log_lines.SPOOL_EMPTIED:
+            self.effects["spool emptied"] += 1
         elif line == log_lines.SPOOL_FOUND:
             self.effects["file found"] += 1
 
@@ -238,6 +249,8 @@ class World:
                 for name in ("spool", "spool.2")
                 for state in self._read(folder / name)
             ]
+            if len({state.path.name for state in self._disk_contents}) > 1:
+                self.effects["two files"] += 1
         return self._disk_contents
 
     def _read(self, path: Path) -> list[OnDisk]:
@@ -303,10 +316,8 @@ class World:
             for column, value in (("document", row.last_report_data), ("status", row.device_status)):
                 newest = history.newest(column, acknowledged=True)
                 if newest is None or value == getattr(newest, column) or self._number(column, value) > newest.number:
-                    continue
-                if history.is_poisoned_after(column, newest.number) or self._is_on_disk(
-                    table_name, key, column, newest
-                ):
+                    continue  # the row has it, or something newer
+                if history.is_poisoned_after(column, newest.number) or self._is_on_disk(table_name, key, column, newest):
                     continue
                 raise Violation(f"{newest} was acknowledged by {newest.acknowledged_by}, and is nowhere")
 
