@@ -98,14 +98,14 @@ class SweepStatementTests(DatabaseMixin):
         for most in (1, 4, 100):
             found = await self.read_all(table, most)
             self.assertEqual(sorted(row.uuid for row in found), sorted(silent), (message, most))
-        before = self.rows()
+        before = self.all_rows()
         keys = [row.key for row in found]
         self.assertEqual(await table.set_offline(keys, SILENCE), set(keys), message)
         expected = [(uuid, 0 if uuid in silent else online, last_seen) for uuid, online, last_seen in before]
-        self.assertEqual(self.rows(), expected, message)
+        self.assertEqual(self.all_rows(), expected, message)
         self.assertEqual(await self.read_all(table, 100), [], message)
 
-    def rows(self) -> list[tuple[Any, ...]]:
+    def all_rows(self) -> list[tuple[Any, ...]]:
         return self.database.query("SELECT uuid, is_online, last_seen FROM device_main ORDER BY uuid")
 
     async def test_whatever_the_rows_key_is(self) -> None:
@@ -229,7 +229,7 @@ class SweepStatementTests(DatabaseMixin):
         found = await self.store.find_silent(SILENCE, None, None, 10)
         self.assertEqual(found.silent, [SilentDevice(key, "a", None)])
         self.assertEqual(await self.store.set_offline([key], SILENCE), {key})
-        self.assertEqual(self.rows(), [("a", 0, None)])
+        self.assertEqual(self.all_rows(), [("a", 0, None)])
 
     async def test_candidates_are_read_without_locks_and_locked_ones_are_passed_over(self) -> None:
         keys = [self.database.add_device(uuid, is_online=1, last_seen=OLD) for uuid in ("a", "b")]
