@@ -177,7 +177,12 @@ FAULTS = (
         disk.errors,
         layout=Layout(orders=("traceable",)),
     ),
-    Fault("disk-late", "the spool's disk mounted after the service began without it", disk.late),
+    Fault(
+        "disk-late",
+        "the spool's disk mounted after the service began without it; after it each device publishes once more",
+        disk.late,
+        last_words=True,
+    ),
     Fault("spool-foreign", "another table's file, a link and a folder by the spool's name", disk.foreign, rounds=2),
     Fault("spool-shared", "a second process of the service started before the first has ended", disk.two_processes),
     Fault("spool-other-table", "DB_TABLE changed between two runs, and changed back", disk.other_settings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -18,12 +19,13 @@ from tests.spool_files import OWNER, update_of
 from .disk_calls import ERRORS, play_all, spool_paths, strace_argv
 from .process import STARTED, ServiceProcess
 from .rounds import Outcome
-from .world import SPOOLING, Scene, World
+from .world import SPOOLING, VICTIMS, Scene, World
 
 INJECTED = ("pwrite64", "fdatasync", "openat", "unlink", "fcntl", "fsync", "pread64")
 IN_USE = "The spool is in use"
 FOREIGN = "is not the spool of this service"
 OTHER_TABLE = "device_test"
+REPORT, LATER_REPORT = b'{"seq": 0, "n": 1}', b'{"seq": 0, "n": 2}'
 
 
 async def every_call(scene: Scene, seed: int) -> Outcome:
@@ -119,16 +121,24 @@ async def late(world: World) -> None:
 
     await world.thread(world.database.stop)
     await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
-    await world.sleep(3, quick=1)
+    for uuid in VICTIMS:
+        world.load.speak(uuid, "data", REPORT)
+    await world.sleep(3, quick=1.5)
     world.before_restart = lambda: mount(other)
     await world.kill_service()
     await world.thread(world.database.start)
     await world.until(lambda: world.service.count(STARTED), "the service runs without its disk")
     await world.recovered(is_all_kept=False)
+    world.load.speak(VICTIMS[0], "data", LATER_REPORT)
+    await world.until(lambda: world.table.rows[VICTIMS[0]].report, "a victim speaks meanwhile")
     mount(disk)
     world.mended()
     await world.until(lambda: world.service.count("holds the states of"), "the service finds what turned up")
     await world.until(lambda: not world.spool_files, "and writes it")
+    await world.until(lambda: world.table.rows[VICTIMS[-1]].report, "who was not heard since has what it said before")
+    for uuid, report in zip(VICTIMS, (LATER_REPORT, *[REPORT] * (len(VICTIMS) - 1)), strict=True):
+        if (found := world.table.rows[uuid].report) is None or json.loads(found) != json.loads(report):
+            world.findings.append(f"{uuid} should have {report!r}, and has {found!r}")
 
 
 async def two_processes(world: World) -> None:

@@ -58,7 +58,7 @@ async def damaged(world: World) -> None:
     await world.sleep(3, quick=1)
     world.before_restart = lambda: _damage(world)
     await world.kill_service()
-    await world.until(lambda: world.service.count("is damaged and was renamed to"), "the service sets the file aside")
+    await world.until(lambda: world.service.count("and was renamed to"), "the service sets the file aside")
     await world.thread(world.database.start)
 
 
