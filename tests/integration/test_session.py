@@ -180,7 +180,9 @@ class QoS2Tests(ServiceMixin):
             patch = self.patch(PahoClient, "take", take)
             await self.publish(("devices/a/data", '{"n": 1}'), qos=2)
             service = await self.start(version)
-            await eventually(lambda: cut and service.subscriber.is_listening)  # noqa: B023 at once
+            subscriber = service.subscriber
+            await eventually(lambda: subscriber._connections == 2 and subscriber.is_listening)  # noqa: B023 at once
+            self.assertEqual(len(cut), 1)
             await self.settled(service, 1)
             # What we have said PUBREC to does not come again; only its PUBREL does.
             self.assertEqual(service.counters.received, 1)
