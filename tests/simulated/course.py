@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from twisted.internet.error import ConnectionLost
 
+from aiot_mqtt.devices.report import KINDS
 from aiot_mqtt.mqtt import connection
 from aiot_mqtt.writing import chunk_size
 
@@ -40,8 +41,9 @@ class Course(World):
             protocol=random.choice(("auto", "auto", "5", "3.1.1")),
         )
         tells_case = random.random() < 0.3
-        self.known = ["dev-a", "dev-b", "dev-c", "Dev.D"][: random.randrange(2, 5)]
-        self.spellings = [*self.known, *(name.upper() for name in self.known)]
+        self.known = ["dev-a", "dev-b", "dev-c", "Dev.D"][: random.randrange(1, 5)]
+        self.spellings = [*self.known, *(name.upper() for name in self.known[: random.randrange(5)])]
+        self.kinds = random.choice((KINDS, (*KINDS, "data"), (*KINDS, "heartbeat", "heartbeat")))
         rows = [*(self.spellings if tells_case else self.known), "stone", "zero"]
         for name in ("device_main", "device_other"):
             table = self.add_table(name, rows, tells_case=tells_case)
@@ -107,7 +109,7 @@ class Course(World):
     def _message(self) -> Message:
         random = self.random
         self.published = number = self.published + 1
-        kind = random.choice(("data", "data", "status", "heartbeat"))
+        kind = random.choice(self.kinds)
         prefix = (self.processes[0].variant if self.processes else self.base).prefix
         rare = random.random()
         device, qos = random.choice(self.spellings), 1
@@ -285,7 +287,7 @@ class Course(World):
         if self.processes or self._is_finishing:
             return
         variant = self.base
-        if self.random.random() < 0.25:
+        if self.random.random() < (0.6 if self.disk_contents() else 0.2):
             variant = self.random.choice(
                 (
                     replace(variant, table="device_other"),

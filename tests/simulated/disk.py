@@ -43,6 +43,7 @@ class SimulatedDisk(FaultyDisk):
         self._weather = weather
         self.connections: list[tuple[sqlite3.Connection, tuple[int, int]]] = []
         self.descriptors: list[int] = []
+        self.had_lock = False
         self.calls_left: int | None = None
         """After how many calls the process is killed."""
 
@@ -65,6 +66,7 @@ class SimulatedDisk(FaultyDisk):
         """See ``Disk``."""
         descriptor = super().lock(path)
         self.descriptors.append(descriptor)
+        self.had_lock = True
         return descriptor
 
     def close(self, descriptor: int) -> None:

@@ -101,9 +101,8 @@ class Process:
 
     @property
     def is_unlocked(self) -> bool:
-        """Whether it writes to the table, or has something to write, and nothing keeps another process from doing so."""
-        writer = self.service.writer
-        return not self.disk.holds_lock and (writer.state not in IDLE or writer.deliveries > 0)
+        """Whether it writes to the table, or did, and nothing keeps another process from doing so."""
+        return not self.disk.holds_lock and (self.disk.had_lock or self.service.writer.state not in IDLE)
 
     @property
     def is_settled(self) -> bool:

@@ -99,6 +99,8 @@ class World:
         table.rows[key] = INITIAL
         history = self.histories[name, key] = self.strangers.pop((name, key), RowHistory(name, key))
         history.added_at = self.published
+        for process in self.processes:
+            self.note_limits(process)
         self.note("row added", name, uuid)
 
     def publish(self, message: Message) -> None:
