@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NoReturn
 
 import pymysql
 from pymysql.constants import CLIENT, CR
@@ -172,17 +172,25 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
         data: bytes = super()._read_bytes(num_bytes)
         return data
 
+    # Each write passes through these a few times, so there is no context around them, which costs six calls.
+
     def _execute_command(self, command: int, sql: bytes | str) -> None:
-        with self._in_words():
+        try:
             super()._execute_command(command, sql)
+        except Exception as error:
+            self._raise_in_words(error)
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:
-        with self._in_words():
+        try:
             return super()._read_query_result(unbuffered)
+        except Exception as error:
+            self._raise_in_words(error)
 
     def _read_ok_packet(self) -> Any:
-        with self._in_words():
+        try:
             return super()._read_ok_packet()
+        except Exception as error:
+            self._raise_in_words(error)
 
     # Ours.
 
@@ -191,20 +199,23 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
         """Have whatever is raised carry words that are fit to be logged; what is not understood ends the connection."""
         try:
             yield
-        except StoreError:
-            raise
-        except TlsRefused as refused:
-            self._force_close()
-            raise StoreUnavailable(str(refused)) from None
         except Exception as error:
-            number = error.args[0] if error.args else None
-            if isinstance(error, pymysql.err.Error) and isinstance(number, int):
-                error.args = (number, *(self._shown(each) for each in error.args[1:] if isinstance(each, str)))
-                raise
+            self._raise_in_words(error)
+
+    def _raise_in_words(self, error: Exception) -> NoReturn:
+        if isinstance(error, StoreError):
+            raise error
+        if isinstance(error, TlsRefused):
             self._force_close()
-            words = " ".join(map(str, error.args)) or type(error).__name__
-            words = self._shown(f"the database's answer is not understood: {words}")
-            raise pymysql.err.OperationalError(MALFORMED_PACKET, words) from None
+            raise StoreUnavailable(str(error)) from None
+        number = error.args[0] if error.args else None
+        if isinstance(error, pymysql.err.Error) and isinstance(number, int):
+            error.args = (number, *(self._shown(each) for each in error.args[1:] if isinstance(each, str)))
+            raise error
+        self._force_close()
+        words = " ".join(map(str, error.args)) or type(error).__name__
+        words = self._shown(f"the database's answer is not understood: {words}")
+        raise pymysql.err.OperationalError(MALFORMED_PACKET, words) from None
 
     def _shown(self, words: str) -> str:
         """The peer's words, or those of the driver about them: one printable line without the password in it."""

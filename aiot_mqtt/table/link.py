@@ -7,7 +7,7 @@ import io
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from OpenSSL import SSL
 
@@ -21,17 +21,18 @@ class Deadline:
     """When something that takes many reads and writes must be done; a peer that drips meets each read's own timeout."""
 
     def __init__(self) -> None:
-        self._at: float | None = None
+        self.is_set = False
+        self._at = 0.0
         self._seconds = 0.0
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """What is done meanwhile must be done within so many seconds; otherwise its reads and writes time out."""
-        self._at, self._seconds = time.monotonic() + seconds, seconds
+        self._at, self._seconds, self.is_set = time.monotonic() + seconds, seconds, True
         try:
             yield
         finally:
-            self._at = None
+            self.is_set = False
 
     def left(self, timeout: float | None) -> float | None:
         """Seconds that one read or write may take.
@@ -39,7 +40,7 @@ class Deadline:
         :param timeout: what it may take anyway; None: for ever.
         :raises TimeoutError: none are left.
         """
-        if self._at is None:
+        if not self.is_set:
             return timeout
         left = self._at - time.monotonic()
         if left <= 0:
@@ -144,8 +145,11 @@ class Link:
         """Read some; 0: the peer has closed."""
         session = self._session
         if session is None:
-            with self._patience():
+            try:
+                self._be_patient()
                 return self._socket.recv_into(buffer)
+            except TimeoutError as error:
+                self._give_up(error)
         while True:
             try:
                 return session.connection.recv_into(buffer)
@@ -168,21 +172,23 @@ class Link:
 
     # Bytes as they are on the wire.
 
-    @contextlib.contextmanager
-    def _patience(self) -> Iterator[None]:
-        """For one call of the socket, which gets the time that is left."""
-        timeout = self._deadline.left(self._timeout)
+    def _be_patient(self) -> None:
+        """Let the next call of the socket take what time is left."""
+        timeout = self._deadline.left(self._timeout) if self._deadline.is_set else self._timeout
         if timeout != self._socket.gettimeout():  # else spare the system call
             self._socket.settimeout(timeout)
-        try:
-            yield
-        except TimeoutError:
-            self._deadline.left(None)  # which says whose time it was
-            raise
+
+    def _give_up(self, error: TimeoutError) -> NoReturn:
+        """:raises TimeoutError: which says whose time is over."""
+        self._deadline.left(None)
+        raise error
 
     def _send(self, data: bytes) -> None:
-        with self._patience():
+        try:
+            self._be_patient()
             self._socket.sendall(data)
+        except TimeoutError as error:
+            self._give_up(error)
 
     def _flush(self, session: TlsSession) -> None:
         """Send what OpenSSL has ready."""
@@ -209,8 +215,11 @@ class Link:
 
     def _fill(self, session: TlsSession) -> bool:
         """Give OpenSSL what comes next; returns whether anything will come."""
-        with self._patience():
+        try:
+            self._be_patient()
             data = self._socket.recv(PIECE)
+        except TimeoutError as error:
+            self._give_up(error)
         if data:
             session.connection.bio_write(data)
         return bool(data)
