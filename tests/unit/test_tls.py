@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from aiot_mqtt.mqtt.tls_endpoint import sends_password_in_clear
 from aiot_mqtt.settings.settings import Secret, Settings
-from aiot_mqtt.tap import AiotMqttService
+from aiot_mqtt.table.address import logs_in_without_tls
 from aiot_mqtt.telemetry.bilingual import Bilingual
 from aiot_mqtt.tls import refusal
 from aiot_mqtt.tls.client import TlsClient
@@ -17,7 +16,6 @@ from aiot_mqtt.tls.loopback import is_loopback
 from aiot_mqtt.tls.names import is_for, offered
 from aiot_mqtt.tls.refusal import Peer, TlsRefused
 from tests.certificates import Authority, alternatives
-from tests.log_events import collect_events
 
 PEER = Peer("the broker", "Broker", "MQTT", "MQTT_BROKER", "localhost")
 
@@ -136,23 +134,19 @@ class _Shows:
 
 
 class PasswordsInClearTests(SynchronousTestCase):
-    def warnings(self, **settings: Any) -> list[str]:
-        """What is told when a service with passwords starts."""
-        events = collect_events(self)
+    def told(self, **settings: Any) -> tuple[bool, bool]:
+        """Whether the broker's password and the database's leave this host without TLS."""
         passwords = {"mqtt_username": "u", "mqtt_password": Secret("m"), "db_password": Secret("d")}
-        service = AiotMqttService(Settings(**{**passwords, **settings}), MemoryReactorClock())
-        service._warn_of_passwords_in_clear()
-        return [formatEvent(event) for event in events]
+        chosen = Settings(**{**passwords, **settings})
+        return sends_password_in_clear(chosen), logs_in_without_tls(chosen)
 
-    def test_each_that_leaves_this_host_is_told_once(self) -> None:
-        self.assertEqual(self.warnings(), [])
+    def test_each_that_leaves_this_host_is_told(self) -> None:
+        self.assertEqual(self.told(), (False, False))
         elsewhere = {"mqtt_broker": "broker.example", "db_host": "192.0.2.1"}
-        broker, database = self.warnings(**elsewhere)
-        self.assertRegex(broker, "MQTT密码以明文经网络发往 broker.example")
-        self.assertRegex(database, "数据库登录和全部数据未加密经网络发往 192.0.2.1")
-        self.assertEqual(self.warnings(**elsewhere, mqtt_tls=True), [database])
-        self.assertEqual(self.warnings(**elsewhere, db_tls=True), [broker])
-        self.assertEqual(self.warnings(**elsewhere, mqtt_password=Secret(), db_password=Secret()), [])
+        self.assertEqual(self.told(**elsewhere), (True, True))
+        self.assertEqual(self.told(**elsewhere, mqtt_tls=True), (False, True))
+        self.assertEqual(self.told(**elsewhere, db_tls=True), (True, False))
+        self.assertEqual(self.told(**elsewhere, mqtt_password=Secret(), db_password=Secret()), (False, False))
 
 
 class BilingualTests(SynchronousTestCase):
