@@ -339,6 +339,7 @@ class BoundsTests(PeerTestCase):
             while True:
                 client.send(b"".join(framed(row, number) for number in range(client.sequence, client.sequence + 256)))
 
+        self.patch(connection_module, "OPENING_TIMEOUT", 300.0)  # a busy machine must not end it sooner
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for talk in (big, big_answer, rows):
             refused = await self.refusal(self.play(talk))
