@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from math import inf
 from typing import Protocol
 
 from twisted.application.service import Service
@@ -21,7 +20,6 @@ from ..telemetry.counters import Counters
 from ..telemetry.survive import start
 from ..writing.writer import Writer
 from .heard_devices import HeardDevices
-from .held_back import LOOK_INTERVAL, HeldBack
 from .listened_time import ListenedTime
 from .sweep import Sweep, SweepEnded, Sweeper
 
@@ -40,7 +38,7 @@ class Subscription(Protocol):
 
     @property
     def is_listening(self) -> bool:
-        """Whether every topic is granted now, and the broker is heard."""
+        """Whether what a device publishes now comes at once."""
         ...
 
     @property
@@ -88,7 +86,6 @@ class PresenceMonitor(Service):
         self._counters = counters
         self._clock = clock
         self._subscription = subscription
-        self._held_back = HeldBack(writer, counters, lambda: subscription.window)
         self._timeout = timeout
         self._most_silence = timeout + resolution  # by the table: whoever is over it was silent for the timeout
         self._table_zone = table_zone
@@ -96,7 +93,6 @@ class PresenceMonitor(Service):
         self._log_devices = log_devices
         self._listened = ListenedTime(self._most_silence)
         self._was_listening = False
-        self._observed_at = -inf
         self._sweeping: Deferred[None] | None = None
         self._last_failure = ""
         self._told_at: dict[str, float] = {}
@@ -111,7 +107,6 @@ class PresenceMonitor(Service):
             retry_delay=check_interval,
         )
         self._loops = [
-            (LoopingCall(self._guarded, self._held_back.look), LOOK_INTERVAL),
             (LoopingCall(self._guarded, self._observe), OBSERVE_INTERVAL),
             (LoopingCall(self._sweep), check_interval),
             (LoopingCall(self._guarded, self._tell_evidence), DAY),
@@ -160,15 +155,11 @@ class PresenceMonitor(Service):
 
     def _observe(self) -> None:
         now, wall = self._clock.seconds(), self._wall_clock()
-        if now - self._observed_at < LOOK_INTERVAL:
-            return  # in less time nobody can tell whether the broker holds anything back
-        self._observed_at = now
         if self._heard.is_renamed():
             self._listened.forget()
         if self._listened.is_stepped(now, wall):
             self._sweeper.forget()  # the times in it are from before the step
-        is_holding_back = self._held_back.is_likely()
-        listening = self.is_listening() and not is_holding_back
+        listening = self.is_listening()
         self._listened.observe(now, wall, listening)
         if self._was_listening and not listening:
             self._heard.regularity.interrupted()

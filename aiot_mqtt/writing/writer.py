@@ -102,7 +102,6 @@ class Writer(Service):
         self._key: UuidKey = str
         self._is_described = self._was_described = False
         self._is_there = False
-        self._peak = 0
         self._jobs: list[tuple[Callable[[], Deferred[Any]], Deferred[Any]]] = []
         self._work: Deferred[None] | None = None
 
@@ -145,11 +144,6 @@ class Writer(Service):
     async def until_known(self) -> None:
         """Wait until it is known what is on disk, so that what is received can go somewhere."""
         await self._path.until_known()
-
-    def take_peak(self) -> int:
-        """The most PUBLISH packets that were unacknowledged at one time since the last call."""
-        peak, self._peak = self._peak, 0
-        return peak
 
     def startService(self) -> None:
         """Begin, with a look at the disk and at the table: an operator wants to know whether it can be served."""
@@ -199,7 +193,6 @@ class Writer(Service):
         """There may be something to write."""
         self._backlog.came(self._clock.seconds())
         unacknowledged = self._backlog.unacknowledged
-        self._peak = max(self._peak, unacknowledged)
         # With none of this connection pending, nothing would have it read again.
         if unacknowledged > MAX_UNACKNOWLEDGED and self._pending.unacknowledged:
             self._window_exceeded()

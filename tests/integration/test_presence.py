@@ -185,13 +185,6 @@ class Mosquitto20WithMariaDBTests(PresenceTests, SynchronousTestCase):
         (line,) = [line for line in self.service.lines if "held" in line]
         self.assertIn("d001", line)
 
-    def test_with_a_window_that_each_message_fills(self) -> None:
-        self.service.stop()
-        self.fleet.living = set(DEVICES[:5])
-        self.service = self.start_service(MQTT_RECEIVE_MAXIMUM="1")
-        self.assert_goes_offline(set(DEVICES[5:]))
-        self.watch_for(TIMEOUT)
-
     def test_while_the_service_is_stopped_and_killed(self) -> None:
         for end in (Program.stop, Program.close):
             end(self.service)

@@ -239,48 +239,6 @@ class PresenceTests(PresenceTestCase):
         self.assertEqual(self.online(), set())
         self.assertEqual(self.said(log_lines.SWEEP_FAILED), 1)
 
-    def test_a_window_that_was_full_may_hide_a_backlog(self) -> None:
-        for window in (1, 20):
-            self.subscription.window = window
-            self.start(MemoryTable(["a", "other"]), timeout=100, check_interval=10)
-            self.hear("a")
-            for number in range(3000):  # as much as it takes, each tenth of a second
-                for packet_id in range(1, window + 1):
-                    self.ingest.publish_received(b"devices/other/data", b"%d" % number, packet_id, False)
-                self.ingest.read_finished()
-                self.clock.advance(0.1)
-            self.assertEqual(self.online(), {"a", "other"})
-            self.run_for(111)
-            self.assertEqual(self.online(), set())
-            self.presence.stopService()
-            self.successResultOf(self.writer.stopService())
-
-    def test_a_small_window_that_is_full_for_moments_hides_none(self) -> None:
-        for window in (1, 2, 20):
-            self.subscription.window = window
-            self.start(MemoryTable(["dead", "alive"]), timeout=100, check_interval=10)
-            self.hear("dead")
-            for second in range(140):
-                for packet_id in range(1, window + 1):
-                    self.ingest.publish_received(b"devices/alive/heartbeat", b"", packet_id, False)
-                self.ingest.read_finished()
-                self.clock.pump([0.1] * 10)
-                self.assertTrue(second < 100 or "alive" in self.online())
-            self.assertEqual(self.online(), {"alive"}, window)
-            self.presence.stopService()
-            self.successResultOf(self.writer.stopService())
-
-    def test_a_load_that_leaves_room_in_the_window_is_no_backlog(self) -> None:
-        self.subscription.window = 20
-        self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
-        self.hear("a")
-        for _ in range(120):
-            for packet_id in range(1, 20):
-                self.ingest.publish_received(b"devices/other/heartbeat", b"", packet_id, False)
-            self.ingest.read_finished()
-            self.run_for(1)
-        self.assertEqual(self.online(), set())
-
     def test_a_lost_session_starts_the_history_anew(self) -> None:
         self.start(MemoryTable(["a"]), timeout=100, check_interval=10)
         self.hear("a")
