@@ -20,6 +20,7 @@ from tests.servers import ServerFailed, ServersMissing
 from .catalogue import FAULTS
 from .display import Display, ProgressOf, markdown
 from .rounds import Fault, Outcome, play
+from .simulation import simulate
 from .soak import INTERVAL, soak
 from .world import Scene, World
 
@@ -38,6 +39,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[fault.name for fault in FAULTS], default=[])
     parser.add_argument("--soak", type=float, metavar="SECONDS", help="one long run instead, with a fault a minute")
+    parser.add_argument("--simulate", type=int, metavar="N", help="N courses of the seeded simulation instead")
     parser.add_argument("--rounds", type=int, metavar="N", help="of each fault, instead of its own number")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first round; the next is one more (1)")
     parser.add_argument("--quick", action="store_true", help="seconds where it would be a minute, and one round each")
@@ -49,6 +51,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be above 0")
+    if options.simulate is not None and options.simulate < 1:
+        parser.error("--simulate must be above 0")
     if options.soak is not None and options.soak < INTERVAL:
         parser.error(f"--soak must be at least {INTERVAL:.0f} seconds")
     return options
@@ -125,6 +129,8 @@ def main() -> None:
     """Run, with Ctrl-C as an early end."""
     options = _options()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if options.simulate:
+        sys.exit(0 if simulate(options.simulate, options.seed) else EXIT_WRONG)
     can_redraw = sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
     display = Display(sys.stdout, can_redraw=can_redraw)
     if options.list:

@@ -70,13 +70,13 @@ class Course(World):
             (self._change_disk, 3),
             (self._lose_disk, 1),
             (self._freeze_disk, 1),
-            (self._swap_folder, 2),
-            (self._change_broker, 2),
+            (self._swap_folder, 5),
+            (self._change_broker, 4),
             (self._cut, 2),
             (self._silence, 1),
             (self._freeze_broker, 1),
             (self._restart_broker, 1),
-            (self._kill, 2),
+            (self._kill, 3),
             (self._stop, 1),
             (self._second_process, 1),
             (self._step_clock, 1),
@@ -94,7 +94,9 @@ class Course(World):
             return
         self.actions_left -= 1
         if not self.processes:
-            self.random.choice([deed for deed in self._deeds if deed in self._possible_alone])()
+            may_swap = self._swap_folder in self._deeds and self.random.random() < 0.4
+            alone = [deed for deed in self._deeds if deed in self._possible_alone]
+            (self._swap_folder if may_swap else self.random.choice(alone))()
         else:
             self.random.choice(self._deeds)()
         self.clock.callLater(self.random.choice((0.0, 0.0, 0.0, 0.05, 0.5, 2.0, 6.0)) * self.pace, self.act)
@@ -183,7 +185,7 @@ class Course(World):
             self.note("takes times", table.takes_times)
 
     def _change_disk(self) -> None:
-        self.disk.calls = self.random.choice((CALLS, WRITES, ("commit",), (self.random.choice(CALLS),)))
+        self.disk.calls = self.random.choice((CALLS, WRITES, ("commit",), ("create", "sync_folder", "connect")))
         self.disk.rate = self.random.choice((0.0, 0.02, 0.1, 0.3, 0.6))
         self.disk.error = self.random.choice((errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS))
         self.note("disk", self.disk.rate, self.disk.calls, self.disk.error)
@@ -204,10 +206,10 @@ class Course(World):
         if self.away.exists():
             if files:
                 return
+            if self.processes and any(state.path.parent == self.away for state in self.disk_contents()):
+                self.effects["file turned up late"] += 1
             shutil.rmtree(self.mount)
             os.rename(self.away, self.mount)
-            if any(state.path.parent == self.away for state in self.disk_contents()) and self.processes:
-                self.effects["file turned up late"] += 1
             self.note("mounted")
         else:
             if files and self.processes:
@@ -254,7 +256,11 @@ class Course(World):
 
     def _kill(self) -> None:
         self.effects["killed"] += 1
-        self.random.choice(self.processes).die()
+        process = self.random.choice(self.processes)
+        if self.random.random() < 0.6:
+            self.kill_when_busy(process)
+        else:
+            process.die()
 
     def _stop(self) -> None:
         process = self.random.choice(self.processes)
@@ -329,6 +335,7 @@ class Course(World):
         """From now on nothing fails."""
         self.note("calm")
         self._is_finishing = True
+        self._doomed = None
         self.clock.pauses = 0.0
         self.database.rates = dict.fromkeys(FAULTS, 0.0)
         self.database.is_frozen = self.disk.is_frozen = self.disk.is_gone = self.broker.is_frozen = False

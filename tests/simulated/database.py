@@ -290,6 +290,13 @@ class TableOfProcess(Service):
         return succeed(None)
 
 
+def _in_words(result: Any) -> object:
+    """A result for the trace, the same in each run: sets of texts have another order in each process."""
+    if isinstance(result, Failure):
+        return result.value
+    return sorted(result.unknown | result.newer | result.shared) if isinstance(result, Written) else ""
+
+
 def differences(before: Row, after: Row) -> dict[str, str]:
     """The document and the status that a row was given."""
     changed = {}

@@ -137,6 +137,11 @@ class Thread:
         self._jobs: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
         self._is_busy = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is a job that was not begun, or that is under way."""
+        return bool(self._jobs)
+
     def run(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         """See ``RunInThread``."""
         answer: Deferred[Any] = Deferred(lambda _answer: None)

@@ -105,6 +105,11 @@ class Process:
         return not self.disk.holds_lock and (self.disk.had_lock or self.service.writer.state not in IDLE)
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a kill now leaves something half done."""
+        return self.thread.is_busy or any(call.name == "write" for call in self.calls)
+
+    @property
     def is_settled(self) -> bool:
         """Whether all that was received is in the table, and nothing on disk."""
         writer = self.service.writer

@@ -70,6 +70,7 @@ class World:
         self._disk_contents: list[OnDisk] | None = None
         self._is_unchecked = False
         self._fault: str | None = None
+        self._doomed: Process | None = None
 
     def random_for(self, name: str) -> Random:
         """Numbers that nothing else draws from, so that one thing more here changes little there."""
@@ -292,6 +293,10 @@ class World:
 
     # What must hold.
 
+    def kill_when_busy(self, process: Process) -> None:
+        """As soon as its thread is at something, or it waits for a commit."""
+        self._doomed = process
+
     def step(self) -> None:
         """One call, and then a look at everything.
 
@@ -301,6 +306,9 @@ class World:
             raise Violation("nothing is to come any more")
         if self._fault is not None:
             raise Violation(self._fault)
+        if self._doomed is not None and (self._doomed.is_dead or self._doomed.is_busy):
+            self._doomed.die()
+            self._doomed = None
         for process in self.processes:
             process.check()
             if process.is_blind:

@@ -1,0 +1,68 @@
+"""``scripts/faults --simulate N``: the whole service in a seeded simulation, N courses of it.
+
+Beside the rounds on real servers: here thousands of faults meet in every order, and a seed repeats what one has found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from twisted.logger import globalLogBeginner
+
+from tests.simulated.campaign import Failed, run
+from tests.simulated.course import Course
+
+COURSES = 20_000
+MOST_SHOWN = 10  # courses that failed
+PROGRESS = 500  # courses between two lines
+
+
+def simulate(courses: int, seed: int, *, shows_traces: bool = False) -> bool:
+    """Play courses, tell of them, and return whether no promise was broken and every kind of fault took effect.
+
+    :param seed: of the first course; the next one's is one more.
+    """
+    # What the service logs is part of a trace, and of nothing else.
+    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
+    failures = 0
+
+    def played(course: Course, failed: Failed | None) -> None:
+        nonlocal failures
+        if shows_traces:
+            print("\n".join(course.trace))
+        if failed is not None:
+            failures += 1
+            if failures <= MOST_SHOWN:
+                print(f"seed {failed.seed}: {failed.reason}", flush=True)
+        count = course.seed - seed + 1
+        if not count % PROGRESS:
+            print(f"{count} of {courses} courses, {failures} failed", file=sys.stderr, flush=True)
+
+    shared = "/dev/shm"  # noqa: S108 a private folder is made there
+    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
+        campaign = run(range(seed, seed + courses), Path(folder), played)
+    if not shows_traces:
+        for effect, count in sorted(campaign.effects.items()):
+            print(f"{count:9} {effect}")
+        print(f"{courses} courses, {len(campaign.failed)} failed")
+    if campaign.missing and not shows_traces:
+        print(f"never took effect: {', '.join(campaign.missing)}")
+    return not campaign.failed and (shows_traces or not campaign.missing)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m faults.simulation", description=__doc__)
+    parser.add_argument("--courses", type=int, default=COURSES, metavar="N", help=f"how many ({COURSES})")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first one (0)")
+    parser.add_argument("--trace", action="store_true", help="say all that happens, as for one course that failed")
+    options = parser.parse_args()
+    sys.exit(0 if simulate(options.courses, options.seed, shows_traces=options.trace) else 1)
+
+
+if __name__ == "__main__":
+    main()
