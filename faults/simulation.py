@@ -42,7 +42,7 @@ def simulate(courses: int, seed: int, *, shows_traces: bool = False) -> bool:
         if not count % PROGRESS:
             print(f"{count} of {courses} courses, {failures} failed", file=sys.stderr, flush=True)
 
-    shared = "/dev/shm"  # noqa: S108 a private folder is made there
+    shared = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
         campaign = run(range(seed, seed + courses), Path(folder), played)
     if not shows_traces:

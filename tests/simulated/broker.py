@@ -9,7 +9,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost, ConnectionRefusedError
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionRefusedError as Refused  # not the builtin one
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -165,7 +166,7 @@ class BrokerEndpoint:
         """Dial."""
         broker, process = self._broker, self.process
         if not broker.is_up:
-            return fail(ConnectionRefusedError())
+            return fail(Refused())
         connected: Deferred[Any] = Deferred(lambda _connected: None)
         if broker.draws("unreachable"):
             broker.world.effects["broker unreachable"] += 1
@@ -175,7 +176,7 @@ class BrokerEndpoint:
             if connected.called or process.is_dead:
                 return
             if not broker.is_up:
-                connected.errback(ConnectionRefusedError())
+                connected.errback(Refused())
                 return
             protocol = protocolFactory.buildProtocol(None)
             link = Link(broker, process, protocol)

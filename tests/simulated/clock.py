@@ -55,7 +55,13 @@ class ProcessClock:
         """Monotonic."""
         return self._clock.seconds()
 
-    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:
+    def callLater(
+        self,
+        delay: float,
+        callable: Callable[..., object],  # noqa: A002 the interface's name
+        *args: object,
+        **kw: object,
+    ) -> IDelayedCall:
         """See ``IReactorTime``."""
         if self._grave is not None:
             return self._grave.callLater(delay, callable, *args, **kw)

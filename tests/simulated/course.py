@@ -287,6 +287,8 @@ class Course(World):
         """Somebody starts it again, in a while."""
         super().process_ended(process)
         if not self.processes and not self._is_finishing:
+            if self._swap_folder in self._deeds and self.disk_contents() and self.random.random() < 0.5:
+                self._swap_folder()  # the next one starts before the disk is mounted
             self.clock.callLater(self.random.choice((0.0, 0.5, 5.0, 40.0)), self._start_again)
 
     def _start_again(self) -> None:

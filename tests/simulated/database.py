@@ -44,11 +44,11 @@ class PoisonedTable(MemoryTable):
 
     def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         """See ``Store``."""
-        try:
-            self._judge(updates)
-        except StoreError:
-            return execute(self._raise, Failure())
-        return super().write(updates, unless_heard_until)
+        return execute(self._judged, updates, unless_heard_until)
+
+    def _judged(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None) -> Written:
+        self._judge(updates)
+        return self._write(updates, unless_heard_until)
 
     def why_no_times(self, update: DeviceUpdate) -> Deferred[str | None]:
         """See ``Store``."""
@@ -77,9 +77,6 @@ class PoisonedTable(MemoryTable):
             if CERTAIN in values:
                 self._effects["value refused"] += 1
                 raise StoreRefused("bad value (3140)")
-
-    def _raise(self, failure: Failure) -> None:
-        failure.raiseException()
 
 
 @dataclass(eq=False, slots=True)
@@ -165,6 +162,8 @@ class Database:
 
     def _done(self, call: Call) -> None:
         """Do it, and answer in a while."""
+        if call not in call.process.calls:  # its process died meanwhile
+            return
         if self._is_locked(call):
             self.world.effects["rows locked"] += 1
             self._fail(call, StoreConflict("Lock wait timeout exceeded (1205)"))
@@ -176,16 +175,14 @@ class Database:
         """What the table makes of it, at once: a result, or a failure."""
         before = dict(call.table.rows)
         results: list[Any] = []
-        self.world.note(call.process, call.name, call.uuids)
+        self.world.note(call.name, call.process, call.uuids)
         getattr(call.table, call.name)(*call.arguments).addBoth(results.append)
         self.world.rows_changed(call, before)
         return results[0]
 
     def _answer(self, call: Call, result: Any) -> None:
         if call in call.process.calls:
-            self.world.note(
-                call.process, call.name, "gets", result if not isinstance(result, Failure) else result.value
-            )
+            self.world.note(call.name, call.process, "gets", _in_words(result))
             call.process.calls.remove(call)
             if not call.answer.called:
                 call.answer.callback(result)

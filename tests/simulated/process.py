@@ -75,7 +75,7 @@ class Process:
             settings,
             self.clock,
             self._stop_began,
-            table=TableOfProcess(world.database, self),  # type: ignore[arg-type]
+            table=TableOfProcess(world.database, self),
             endpoint=BrokerEndpoint(world.broker, self),
             disk=self.disk,
             run_in_spool_thread=self.thread.run,

@@ -9,10 +9,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
 
 from aiot_mqtt.devices.update import table_time
 from aiot_mqtt.table.memory import Row
@@ -327,7 +327,9 @@ class World:
                 newest = history.newest(column, acknowledged=True)
                 if newest is None or value == getattr(newest, column) or self._number(column, value) > newest.number:
                     continue  # the row has it, or something newer
-                if history.is_poisoned_after(column, newest.number) or self._is_on_disk(table_name, key, column, newest):
+                if history.is_poisoned_after(column, newest.number):
+                    continue
+                if self._is_on_disk(table_name, key, column, newest):
                     continue
                 raise Violation(f"{newest} was acknowledged by {newest.acknowledged_by}, and is nowhere")
 
@@ -418,10 +420,10 @@ class World:
 
     def watch(self) -> None:
         """Listen to the log."""
-        globalLogPublisher.addObserver(self.observe)
+        globalLogPublisher.addObserver(cast(ILogObserver, self.observe))
 
     def end(self) -> None:
         """Let nothing go on."""
-        globalLogPublisher.removeObserver(self.observe)
+        globalLogPublisher.removeObserver(cast(ILogObserver, self.observe))
         for process in list(self.processes):
             process.die()

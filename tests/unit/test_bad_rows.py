@@ -206,6 +206,22 @@ class BadRowTests(SynchronousTestCase):
                 self.successResultOf(written)
             self.assertEqual((table.told, sorted(table.settled)), ([], list("abcdefgh")), troubles)
 
+    def test_a_servers_own_trouble_costs_no_value_beside_one_that_is_refused(self) -> None:
+        for last in (3, 4, 5):  # the statement in which it has trouble again
+            table = Table(refuses_document, is_certain=False)
+            write = table.write
+
+            async def troubled(updates: Sequence[DeviceUpdate], table: Table = table, last: int = last) -> Written:
+                if len(table.statements) == last - 1:
+                    table.troubles.append("out of memory")
+                return await write(updates)  # noqa: B023 it is run before the next one
+
+            table.write = troubled  # type: ignore[method-assign]
+            bad = update("a", STATUS, b"bad", "fine")
+            self.successResultOf(Deferred.fromCoroutine(write_around_refusals([bad], table)))
+            self.assertEqual([(told[1], told[3]) for told in table.told], [("last_report_data", 1)], last)
+            self.assertEqual([stored.status for stored in table.stored], ["fine"])
+
     def test_every_delivery_is_either_stored_or_refused(self) -> None:
         random = Random(3)
         for _ in range(200):

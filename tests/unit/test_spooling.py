@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -17,7 +15,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
 from aiot_mqtt.devices.update import DeviceUpdate
-from aiot_mqtt.ingest.committed_times import CommittedTimes
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.spool import disk as disk_module
 from aiot_mqtt.spool.disk import Disk, SpoolError
@@ -29,10 +26,11 @@ from aiot_mqtt.table.memory import MemoryTable
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
-from aiot_mqtt.writing import chunk_size, saver
+from aiot_mqtt.writing import chunk_size
+from aiot_mqtt.writing.data_path import State
 from aiot_mqtt.writing.saver import MAX_IN_MEMORY
 from aiot_mqtt.writing.writer import Writer
-from tests.faulty_disk import BROKEN, FORBIDDEN, FULL, READ_ONLY, FaultyDisk
+from tests.faulty_disk import BROKEN, READ_ONLY, FaultyDisk
 from tests.spool_files import update_of
 
 NOW = "2026-11-23 10:00:00"
@@ -90,9 +88,7 @@ class Connection:
 class Process:
     """One life of the service's data path."""
 
-    def __init__(
-        self, table: HeldTable, path: Path, clock: Clock, resolution: int = 0, disk: Disk | None = None
-    ) -> None:
+    def __init__(self, table: HeldTable, path: Path, clock: Clock, disk: Disk | None = None) -> None:
         self.table = table
         self.disk = Held()
         self.clock = clock
@@ -115,50 +111,25 @@ class Process:
             window=lambda: self.window,
             jitter=lambda: 0.0,
         )
-        self.committed_times: CommittedTimes | None = None
-        if resolution:
-            self.committed_times = CommittedTimes(resolution, self.pending.__contains__)
-            self.writer.add_listener(self.committed_times)
         self.packet_id = 0
         self.window = 65535
 
     def call_disk(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         return self.disk.call(function, *arguments)
 
-    def reconnect(self) -> None:
-        self.connection = Connection()
-        self.pending.start_connection(self.connection)
-        self.packet_id = 0
-
-    def receive(
-        self,
-        device: str,
-        kind: int,
-        document: bytes | None,
-        status: str | None = None,
-        is_online: bool = True,
-        *,
-        now: str = NOW,
-    ) -> None:
+    def receive(self, device: str, kind: int, document: bytes | None, status: str | None = None) -> None:
         """As ingest does it."""
-        self.now = now
         self.packet_id += 1
         self.counters.received += 1
         self.connection.received.append(self.packet_id)
         self.pending.owe_acknowledgement(self.packet_id)
-        times = self.committed_times
-        if times is not None and kind == HEARTBEAT and times.are_recent(device):
-            self.counters.unchanged += 1
-        else:
-            if times is not None:
-                times.unsettle(device)
-            self.counters.superseded += self.pending.merge(DeviceReport(device, kind, document, status, is_online), now)
+        self.counters.superseded += self.pending.merge(DeviceReport(device, kind, document, status), self.now)
         self.writer.wake()
 
     @property
     def imbalance(self) -> int:
         counters = self.counters
-        accounted = counters.stored + counters.superseded + counters.unchanged + counters.refused.total()
+        accounted = counters.stored + counters.superseded + counters.refused.total()
         accounted += self.writer.deliveries
         return counters.received + counters.recovered - accounted
 
@@ -167,28 +138,12 @@ class Process:
         self.spool.close()
 
 
-class UnsyncedTestCase(SynchronousTestCase):
-    """Without waiting for the disk, which nothing here depends on."""
-
+class SpoolingMixin(SynchronousTestCase):
     def setUp(self) -> None:
+        # Nothing here depends on waiting for the disk.
         self.patch(disk_module, "SYNCHRONOUS", "OFF")
         self.patch(os, "fsync", lambda _descriptor: None)
         self.addCleanup(self.collect)
-
-    def collect(self) -> None:
-        """Throw processes that were killed away now: a coroutine that is collected runs its finally clauses, which one
-        that is killed does not, and what comes of that must not be heard in another test.
-        """
-        self.assertEqual(self.flushLoggedErrors(), [])
-        self.__dict__.pop("process", None)
-        self.courses: list[Course] = []
-        gc.collect()
-        self.flushLoggedErrors(RuntimeError)
-
-
-class SpoolingMixin(UnsyncedTestCase):
-    def setUp(self) -> None:
-        super().setUp()
         folder = Path(self.mktemp())
         folder.mkdir()
         self.path = folder / "spool"
@@ -196,6 +151,15 @@ class SpoolingMixin(UnsyncedTestCase):
         self.table = HeldTable(["a", "b", "c"], self.database)
         self.count = 0
         self.start()
+
+    def collect(self) -> None:
+        """Throw processes that were killed away now: a coroutine that is collected runs its finally clauses, which one
+        that is killed does not, and what comes of that must not be heard in another test.
+        """
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.__dict__.pop("process", None)
+        gc.collect()
+        self.flushLoggedErrors(RuntimeError)
 
     def start(self) -> None:
         self.clock = Clock()  # so that nothing of a process that was killed goes on
@@ -602,6 +566,47 @@ class StoppingTests(SpoolingMixin):
         self.successResultOf(stopped)
         self.assertEqual((self.process.connection.acknowledged, self.process.imbalance), (0, 0))
 
+    def test_a_save_that_has_begun_is_waited_for(self) -> None:
+        self.freeze()
+        self.process.disk.is_holding = True
+        self.receive("a")
+        stopped = self.process.writer.stopService()
+        self.advance(3)
+        self.assertNoResult(stopped)
+        self.process.disk.is_holding = False
+        self.process.disk.release()
+        self.successResultOf(stopped)
+        self.assertEqual((self.process.connection.acknowledged, self.process.writer.spooled), (1, 1))
+
+    def test_a_disk_that_answers_after_the_end_begins_nothing(self) -> None:
+        for error in (None, SpoolError("disk I/O error")):
+            self.process.kill()
+            self.process = Process(self.table, self.path, self.clock)
+            self.process.disk.is_holding = True
+            self.process.writer.startService()
+            stopped = self.process.writer.stopService()
+            self.advance(15)
+            self.successResultOf(stopped)
+            self.process.disk.release(error)
+            self.advance(15)
+            self.assertEqual(self.process.writer.state, State.STOPPED)
+
+    def test_what_is_written_is_counted_though_nobody_waits_for_the_disk(self) -> None:
+        self.freeze()
+        self.receive("a")
+        self.advance(6)
+        self.database.is_holding = False
+        self.process.disk.is_holding = True
+        self.database.release()
+        while self.process.counters.stored == 0 and len(self.process.disk.calls) == 1 and self.documents()[0] is None:
+            self.process.disk.release()
+        stopped = self.process.writer.stopService()
+        stopped.addErrback(lambda _failure: None)
+        stopped.cancel()
+        while self.process.disk.calls:
+            self.process.disk.release()
+        self.assertEqual((self.process.counters.stored, self.process.imbalance), (1, 0))
+
     def test_the_next_start_writes_it(self) -> None:
         self.freeze()
         self.receive("a")
@@ -614,203 +619,3 @@ class StoppingTests(SpoolingMixin):
         self.start()
         self.assertEqual(self.documents()[0], '{"n": 1}')
         self.assert_settled()
-
-
-class AnyOrderTests(UnsyncedTestCase):
-    """Whatever happens in whatever order, what was acknowledged gets into the table, and nothing older after it."""
-
-    def test_random_courses_of_events(self) -> None:
-        self.run_courses(0)
-
-    def test_random_courses_in_which_not_every_heartbeat_is_written(self) -> None:
-        for resolution in (3, 60):
-            self.assertGreater(self.run_courses(resolution), 100)
-
-    def run_courses(self, resolution: int) -> int:
-        """Run some; returns how many heartbeats were not written."""
-        self.courses = []
-        for seed in range(300):
-            self.patch(saver, "START_PATIENCE", 1e9)  # a disk that nobody could look at is another subject
-            for name in ("USUAL", "FEWEST_AT_FIRST", "MAX_ROWS"):
-                self.patch(chunk_size, name, (1, 2, 3, 1000)[seed % 4])
-            self.courses.append(course := Course(seed, Path(self.mktemp()), resolution))
-            try:
-                course.run()
-            except Exception as error:
-                raise AssertionError(f"seed {seed}: {error!r}") from error
-        return sum(course.unchanged for course in self.courses)
-
-
-class Course:
-    """One random course of events, repeated by its seed."""
-
-    def __init__(self, seed: int, folder: Path, resolution: int) -> None:
-        folder.mkdir()
-        self.resolution = resolution
-        self.unchanged = 0
-        self.wall = datetime(2026, 11, 23, 10)
-        self.random = Random(seed)
-        self.path = folder / "spool"
-        self.database = Held()
-        self.database.is_holding = True
-        self.devices = "abcde"[: self.random.randrange(1, 6)]
-        self.table = HeldTable(self.devices, self.database)
-        self.unacknowledged: list[tuple[str, int, bytes | None, str | None, bool]] = []
-        self.expected: dict[str, dict[str, object]] = {device: {} for device in self.devices}
-        self.heard_at: dict[str, datetime] = {}
-        self.heartbeat_at: dict[str, datetime] = {}
-        self.number = 0
-        self.order: dict[str, int] = {}
-        self.dead: list[object] = []
-        self.is_disk_faulty = False
-        self.fault_rate = self.random.choice([0.0, 0.02, 0.1, 0.3])
-        self.start()
-
-    def start(self) -> None:
-        self.clock = Clock()  # so that nothing of a process that was killed goes on
-        disk = FaultyDisk(self.fault)
-        self.process = Process(self.table, self.path, self.clock, self.resolution, disk)
-        self.process.disk.is_holding = True
-        self.process.writer.startService()
-        self.deliver_again()
-
-    def deliver_again(self) -> None:
-        """A broker sends what is unacknowledged again, in its order; meanwhile a row may show an earlier report."""
-        self.newest = dict.fromkeys(self.devices, 0)
-        self.seen = {device: self.table.rows[device].last_report_data for device in self.devices}
-        for message in self.unacknowledged:
-            self.deliver(message)
-
-    def deliver(self, message: tuple[str, int, bytes | None, str | None, bool]) -> None:
-        self.number += 1
-        if message[2]:
-            self.order[message[2].decode()] = self.number
-        self.heard_at[message[0]] = self.wall
-        if message[1] == HEARTBEAT:
-            self.heartbeat_at[message[0]] = self.wall
-        if self.process.committed_times is not None:
-            too_old = self.wall - timedelta(seconds=self.resolution)
-            self.process.committed_times.time_is(self.wall.isoformat(" "), too_old.isoformat(" "))
-        self.process.receive(*message, now=self.wall.isoformat(" "))
-
-    def publish(self) -> None:
-        device, kind = self.random.choice(self.devices), self.random.choice([DATA, STATUS, HEARTBEAT])
-        self.number += 1
-        document = None if kind == HEARTBEAT else b'{"n": %d}' % self.number
-        status = self.random.choice([None, f"s{self.number}"]) if kind == STATUS else None
-        if document:
-            self.expected[device]["last_report_data"] = document.decode()
-        if status:
-            self.expected[device]["device_status"] = status
-        is_online = kind != STATUS or self.random.random() < 0.5
-        self.expected[device]["is_online"] = is_online
-        message = (device, kind, document, status, is_online)
-        self.unacknowledged.append(message)
-        self.deliver(message)
-
-    def note_acknowledged(self) -> None:
-        connection = self.process.connection
-        del self.unacknowledged[: connection.acknowledged]
-        del connection.received[: connection.acknowledged]
-        connection.acknowledged = 0
-
-    def answer_database(self) -> None:
-        if self.database.calls:
-            fails = self.random.random() < 0.4
-            is_late = self.random.random() < 0.3  # the answer to the COMMIT is lost, or it is committed late
-            if fails and is_late:
-                maybeDeferred(self.database.calls[0][1]).addErrback(lambda _failure: None)
-            self.database.release(self.random.choice([DOWN, StoreConflict("locked")]) if fails else None)
-        self.check_order()
-
-    def check_order(self) -> None:
-        """No row may go back to what was delivered before what it held."""
-        for device in self.devices:
-            document = self.table.rows[device].last_report_data
-            if document is not None and document != self.seen[device]:
-                assert self.order[document] >= self.newest[device], f"{device} moved back to {document}"
-                self.newest[device] = self.order[document]
-            self.seen[device] = document
-
-    def answer_all(self) -> None:
-        while self.database.calls or self.process.disk.calls:
-            held = self.database if self.database.calls else self.process.disk
-            held.release()
-        self.check_order()
-        self.note_acknowledged()
-        if not self.unacknowledged and not self.process.writer.deliveries:
-            self.check_rows()
-
-    def check_rows(self) -> None:
-        """Every row holds what was published last."""
-        for device, columns in self.expected.items():
-            row = self.table.rows[device]
-            for name, value in columns.items():
-                assert getattr(row, name) == value, f"{device}.{name} is {getattr(row, name)}, not {value}"
-            for name, times in (("last_seen", self.heard_at), ("last_heartbeat", self.heartbeat_at)):
-                if device in times:
-                    lag = (times[device] - datetime.fromisoformat(getattr(row, name))).total_seconds()
-                    assert 0 <= lag < max(1, self.resolution), f"{device}.{name} lags by {lag} s"
-
-    def answer_disk(self) -> None:
-        if self.process.disk.calls:
-            self.is_disk_faulty = True
-            self.process.disk.release()
-            self.is_disk_faulty = False
-
-    def fault(self, _call: str) -> tuple[int, bool] | None:
-        if not self.is_disk_faulty or self.random.random() >= self.fault_rate:
-            return None
-        return self.random.choice([FULL, BROKEN, FORBIDDEN]), self.random.random() < 0.5
-
-    def kill(self) -> None:
-        self.note_acknowledged()
-        # Kept, because a coroutine that is collected runs its finally clauses, and one that is killed does not.
-        self.dead.append((self.process, *self.database.calls, *self.process.disk.calls))
-        for held in (self.database, self.process.disk):
-            while held.calls:  # what a thread was doing is done, or not
-                if self.random.random() < 0.5:
-                    held.release(is_answered=False)
-                else:
-                    held.calls.pop(0)
-        self.process.kill()
-        self.unchanged += self.process.counters.unchanged
-        self.start()
-
-    def reconnect(self) -> None:
-        self.note_acknowledged()
-        self.process.reconnect()
-        self.deliver_again()
-
-    def pass_time(self) -> None:
-        seconds = self.random.choice([0.1, 0.6, 2.0, 6.0])
-        self.clock.advance(seconds)
-        step = self.random.choice([-100, -2, 2, 100]) if self.random.random() < 0.1 else 0
-        self.wall += timedelta(seconds=round(seconds) + step)
-
-    def run(self) -> None:
-        steps: list[Callable[[], None]] = [
-            *[self.publish] * 6,
-            *[self.answer_database] * 4,
-            *[self.answer_disk] * 6,
-            *[self.pass_time] * 5,
-        ]
-        if self.random.random() < 0.7:
-            steps += [self.kill, self.reconnect]
-        if self.resolution:  # else there is hardly ever a row of which nothing is on its way
-            steps += [self.answer_all] * 3
-        for _ in range(self.random.randrange(20, 120)):
-            self.random.choice(steps)()
-            self.note_acknowledged()
-            assert not self.process.imbalance, self.process.counters.as_dict()
-        self.database.is_holding = self.process.disk.is_holding = False
-        for _ in range(400):
-            self.answer_all()
-            self.clock.advance(0.5)
-        self.note_acknowledged()
-        assert not self.unacknowledged, f"never acknowledged: {self.unacknowledged}"
-        assert not self.process.writer.deliveries and not self.process.imbalance, self.process.counters.as_dict()
-        self.check_rows()
-        assert not self.path.exists()
-        self.process.kill()
-        self.unchanged += self.process.counters.unchanged
