@@ -156,11 +156,11 @@ FAULTS = (
     ),
     Fault(
         "faults-rooms",
-        "writer, settlement, saver, spool, table, subscriber and sweep raise what nobody foresaw",
+        "writer, saver, spool, table, subscriber, sweep and a listener raise what nobody foresaw",
         own.in_every_room,
         layout=Layout(
             relayed=frozenset({"broker"}),
-            settings={"HEARTBEAT_TIMEOUT": "5", "HEARTBEAT_CHECK_INTERVAL": "1"},
+            settings={"HEARTBEAT_TIMEOUT": "5", "HEARTBEAT_CHECK_INTERVAL": "1", "LAST_SEEN_RESOLUTION": "1"},
             orders=own.ORDERS,
         ),
     ),

@@ -83,7 +83,7 @@ async def in_another_mood(world: World) -> None:
     """What an administrator may have set for everybody, behind a proxy that loses what a session sets."""
     for setting in (
         "sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'",
-        *("sql_safe_updates = 1", "binlog_format = 'STATEMENT'", "sql_select_limit = 100"),
+        *("sql_safe_updates = 1", "binlog_format = 'STATEMENT'"),
     ):
         await world.thread(world.database.query, f"SET GLOBAL {setting}")
     await world.thread(kill_connections, world.database)

@@ -9,7 +9,7 @@ Each is confirmed by a line ``faults: COMMAND``. Where standard input is a pipe 
     raise decode      a RuntimeError for each message of a device whose name begins with ``victim``
     raise counter     now and then, from the counter of superseded messages
     raise observer    from a log observer, for every event
-    raise PART N      at each N-th call of a part in which nobody foresees it: see ``PARTS``
+    raise PART N      at each N-th call of a part in which nobody foresees it, a few times: see ``PARTS``
     unset             leave each database session's settings as the server has them, as behind a proxy that loses ours
     traceable         let a process trace this one that did not start it, where the kernel's Yama would not
     lie               acknowledge on receipt; to see that the campaign finds it
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import inspect
 import itertools
 import os
 import signal
@@ -40,7 +41,7 @@ STEPS = (
 )
 PARTS = {
     "writer": ("writing.writer", "Writer", "_write_chunk"),
-    "settlement": ("writing.settlement", "Settlement", "_count"),
+    "listener": ("ingest.committed_times", "CommittedTimes", "rows_committed"),
     "saver": ("writing.saver", "Saver", "_save"),
     "spool-save": ("spool.spool", "Spool", "save"),
     "spool-read": ("spool.spool", "Spool", "read"),
@@ -51,6 +52,7 @@ PARTS = {
 }
 """Rooms in which a fault of ours may be, and the function that has it then."""
 COUNTER_RAISES_EACH = 50
+MOST_RAISED = 3
 PR_SET_PTRACER = 0x59616D61
 ON_PURPOSE = "a fault that somebody made on purpose"
 
@@ -173,20 +175,32 @@ def _raise_in(part: str) -> None:
 
 
 def _raise_each(part: str, each: int) -> None:
-    """A RuntimeError at each ``each``-th call, and a line for each, so that nobody takes silence for survival."""
+    """A RuntimeError at each ``each``-th call, and a line for each, so that nobody takes silence for survival.
+
+    A few times only: with all parts at it without end nothing would ever be finished.
+    """
     room, owner_name, name = PARTS[part]
     owner = getattr(_room(room), owner_name)
     method = getattr(owner, name)
     calls = itertools.count(1)
 
-    @wraps(method)
-    def unreliable(*arguments: Any, **named: Any) -> Any:
-        if next(calls) % each == 0:
+    def called() -> None:
+        call = next(calls)
+        if call % each == 0 and call <= each * MOST_RAISED:
             os.write(1, f"faults: raised in {part}\n".encode())
             raise RuntimeError(f"{ON_PURPOSE}, in {part}")
+
+    @wraps(method)
+    def unreliable(*arguments: Any, **named: Any) -> Any:
+        called()
         return method(*arguments, **named)
 
-    setattr(owner, name, unreliable)
+    @wraps(method)
+    async def unreliable_later(*arguments: Any, **named: Any) -> Any:
+        called()
+        return await method(*arguments, **named)
+
+    setattr(owner, name, unreliable_later if inspect.iscoroutinefunction(method) else unreliable)
 
 
 def _unset() -> None:
