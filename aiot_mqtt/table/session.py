@@ -64,7 +64,7 @@ def try_harmless(cursor: Any, table: str) -> pymysql.err.Error | None:
     assignments = ", ".join(f"d.{column} = d.{column}" for column in columns)
     refused = None
     try:
-        cursor.execute(f"UPDATE `{table}` d SET {assignments} WHERE d.uuid = '' AND d.id IS NULL AND FALSE")  # noqa: S608
+        cursor.execute(f"UPDATE `{table}` d SET {assignments} WHERE d.uuid = '' AND FALSE")  # noqa: S608
     except pymysql.err.Error as error:
         if not cursor.connection.open:
             raise

@@ -177,10 +177,10 @@ def find_silent(
         return PieceRead([], earliest, reached)
     rows = order.rows_between(after, last if reached is None else reached, with_after=not order.is_unique)
     cursor.execute(
-        f"SELECT {order.key}, COALESCE(uuid, ''), CAST(last_seen AS CHAR) FROM {order.source}"  # noqa: S608
+        f"SELECT {order.key}, uuid, CAST(last_seen AS CHAR) FROM {order.source}"  # noqa: S608
         f" WHERE {rows} AND {_silent_in(silence)} ORDER BY {order.key} LIMIT {most}"
     )
-    silent = [SilentDevice(*row) for row in cursor.fetchall()]
+    silent = [SilentDevice(key, _text(uuid), last_seen) for key, uuid, last_seen in cursor.fetchall()]
     cursor.execute(
         f"SELECT CAST(MIN(last_seen) AS CHAR) FROM {order.source} WHERE {rows} AND is_online = 1"  # noqa: S608
         f" AND last_seen >= '{silence.cutoff}' AND last_seen <= '{silence.future}'"
@@ -224,6 +224,11 @@ def _in_parts(literals: Sequence[str]) -> Iterator[list[str]]:
         size += len(literal) + 2
     if part:
         yield part
+
+
+def _text(uuid: str | bytes | None) -> str:
+    """A ``uuid`` of any type of column as devices spell it."""
+    return uuid.rstrip(b"\0").decode("utf-8", "replace") if isinstance(uuid, bytes) else uuid or ""
 
 
 def _quoted(name: str) -> str:

@@ -13,7 +13,7 @@ from aiot_mqtt.table.contract import RowKey, SilentDevice, StoreConflict, StoreE
 from aiot_mqtt.table.mysql import DeviceTable
 from tests import servers
 from tests.integration.device_tables import DatabaseMixin
-from tests.store_contract import SILENCE
+from tests.store_contract import SILENCE, make_update
 
 OLD, ALIVE = "2020-01-01 00:00:00", "2026-11-23 10:05:00"
 COLUMNS = "id, uuid, device_id, name, device_secret, is_online, last_seen"
@@ -154,6 +154,33 @@ class SweepStatementTests(DatabaseMixin):
         keys = [row.key for row in found]
         self.assertEqual(await table.set_offline(keys, SILENCE), set(keys))
         self.assertEqual(await self.read_all(table, 2), [])
+
+    async def test_a_uuid_of_any_type(self) -> None:
+        for kind in ("BINARY(36)", "VARBINARY(36)", *(["UUID"] if self.flavour == "mariadb" else [])):
+            for change in ("", ", MODIFY id INT NOT NULL, DROP PRIMARY KEY"):
+                self.database.create_device_table()
+                self.database.query(f"ALTER TABLE device_main MODIFY uuid {kind} NOT NULL{change}")
+                uuids = {f"1234567{letter}-aaaa-bbbb-cccc-1234567890ab" for letter in "abcdef"}
+                sql = f"INSERT INTO device_main ({COLUMNS}) VALUES (%s, %s, %s, 'x', 'x', 1, %s)"
+                for number, uuid in enumerate(uuids, 1):
+                    self.database.query(sql, (number, uuid, uuid, OLD))
+                table = self.make_table(pool_size=1)
+                await table.describe()
+                found = await self.read_all(table, 4)
+                self.assertEqual({row.uuid for row in found}, uuids, (kind, change))
+                keys = [row.key for row in found]
+                self.assertEqual(await table.set_offline(keys, SILENCE), set(keys))
+
+    async def test_a_table_without_id(self) -> None:
+        self.fill(lambda number: number + 1)
+        self.database.query("ALTER TABLE device_main DROP COLUMN id")
+        table = self.make_table(pool_size=1)
+        await table.describe()
+        await table.write([make_update("d000", last_seen=ALIVE)])
+        found = await self.read_all(table, 4)
+        self.assertEqual(len(found), 7)
+        keys = [row.key for row in found]
+        self.assertEqual(await table.set_offline(keys, SILENCE), set(keys))
 
     async def test_an_index_that_is_not_for_use(self) -> None:
         self.database.query("ALTER TABLE device_main MODIFY id INT NOT NULL, DROP PRIMARY KEY, ADD KEY (id)")
