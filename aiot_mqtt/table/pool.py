@@ -64,6 +64,7 @@ class ConnectionPool(adbapi.ConnectionPool):
         self._changed = threading.Condition()
         self._waiting = 0
         self._limit = (self.max, 0.0)  # connections, and until when that holds
+        self._untold_limit = ""  # the server's words
         self._told_limit = False
         self._distrusted_before = 0.0
         self._aborted = False
@@ -241,20 +242,29 @@ class ConnectionPool(adbapi.ConnectionPool):
             self._log_in(connection)
         except BaseException as error:
             self.disconnect(connection)
-            if not isinstance(error, pymysql.err.Error | OSError):
+            if not isinstance(error, pymysql.err.Error | OSError | StoreError):
                 raise
-            meaning = self._meaning(error, None)
+            meaning = error if isinstance(error, StoreError) else self._meaning(error, None)
             if not self._opened:
-                raise meaning from error
+                raise meaning from (None if meaning is error else error)
             is_limit = isinstance(meaning, Busy)
             self._limit = (len(self.connections), time.monotonic() + (LIMIT_HOLDS if is_limit else 1))
-            # While others are being opened too, nobody knows yet how many it will be.
-            if is_limit and not self._told_limit and len(self.connections) == len(self._opened):
-                self._told_limit = True
-                self._reactor.callFromThread(self._limited, len(self.connections), self.max, str(meaning))
-            return None
-        self._opened[id(connection)] = time.monotonic()
+            if is_limit and not self._told_limit:
+                self._untold_limit = str(meaning)
+            connection = None
+        else:
+            self._opened[id(connection)] = time.monotonic()
+        if self._untold_limit:
+            self._tell_limit()
         return connection
+
+    def _tell_limit(self) -> None:
+        with self._changed:
+            # While others are being opened too, nobody knows yet how many it will be.
+            if self._told_limit or len(self.connections) > len(self._opened):
+                return
+            self._told_limit = True
+        self._reactor.callFromThread(self._limited, len(self._opened), self.max, self._untold_limit)
 
     def _log_in(self, connection: Any) -> None:
         for attempt in range(1, CLOSING_ATTEMPTS + 1):
