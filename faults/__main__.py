@@ -8,17 +8,20 @@ import os
 import signal
 import sys
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, gatherResults
 from twisted.internet.task import LoopingCall, react
 
 from tests.servers import ServerFailed, ServersMissing
 
 from .catalogue import FAULTS
 from .display import Display, ProgressOf, markdown
+from .document import DOCUMENT, campaign_in_words, write_between_marks
 from .rounds import Fault, Outcome, play
 from .simulation import simulate
 from .soak import INTERVAL, soak
@@ -45,21 +48,29 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="seconds where it would be a minute, and one round each")
     parser.add_argument("--mysql", action="store_true", help="with MySQL instead of MariaDB")
     parser.add_argument("--mosquitto", choices=("2.0", "2.1"), default="2.0", help="version of the broker (2.0)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="rounds at a time, but for heavy ones (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what came of each round")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table for the documents")
+    parser.add_argument(
+        "--document", action="store_true", help="put the table, the versions and the commit into docs/guarantees.md"
+    )
     parser.add_argument("--list", action="store_true", help="name the faults, and do nothing")
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be above 0")
     if options.simulate is not None and options.simulate < 1:
         parser.error("--simulate must be above 0")
+    if options.jobs < 1:
+        parser.error("--jobs must be above 0")
+    if options.document and (options.only or options.quick or options.soak or options.rounds):
+        parser.error("--document is for a whole campaign")
     if options.soak is not None and options.soak < INTERVAL:
         parser.error(f"--soak must be at least {INTERVAL:.0f} seconds")
     return options
 
 
 class Campaign:
-    """Plays the rounds one after the other."""
+    """Plays the rounds, one after the other or a few at a time."""
 
     def __init__(self, options: argparse.Namespace, display: Display, reactor: Any) -> None:
         self._options = options
@@ -75,11 +86,11 @@ class Campaign:
 
     async def run(self) -> int:
         """Returns the exit code."""
+        began = self._reactor.seconds()
         try:
-            for fault in self._faults:
-                rounds = self._options.rounds or (1 if self._options.quick else fault.rounds)
-                for number in range(1, rounds + 1):
-                    await self._play_until_it_tells(fault, number, rounds)
+            for is_heavy in (False, True):  # what is heavy comes last, when nothing else is on the way
+                faults = [fault for fault in self._faults if fault.is_heavy is is_heavy]
+                await self._play(faults, 1 if is_heavy else self._options.jobs)
         except (ServerFailed, ServersMissing) as error:
             self._display.say(f"faults: FAILED: {error}")
             return EXIT_WRONG
@@ -87,9 +98,30 @@ class Campaign:
             self._display.say("faults: interrupted")
             return EXIT_INTERRUPTED
         finally:
-            self._tell()
+            self._tell(self._reactor.seconds() - began)
         is_right = all(outcome.is_right for outcome in self.outcomes if not outcome.void)
         return 0 if is_right else EXIT_WRONG
+
+    async def _play(self, faults: Sequence[Fault], jobs: int) -> None:
+        """Play all rounds of these, so many at a time."""
+        waiting: deque[tuple[Fault, int, int]] = deque()
+        for fault in faults:
+            rounds = self._options.rounds or (1 if self._options.quick else fault.rounds)
+            waiting += [(fault, number, rounds) for number in range(1, rounds + 1)]
+
+        async def work() -> None:
+            while waiting:
+                await self._play_until_it_tells(*waiting.popleft())
+
+        workers = [Deferred.fromCoroutine(work()) for _ in range(jobs)]
+        try:
+            await gatherResults(workers, consumeErrors=True)
+        except FirstError as error:
+            waiting.clear()
+            for worker in workers:
+                worker.cancel()
+            await DeferredList(workers, consumeErrors=True)
+            error.subFailure.raiseException()
 
     async def _play_until_it_tells(self, fault: Fault, number: int, rounds: int) -> None:
         """Play a round, again where the broker itself made it void."""
@@ -114,7 +146,7 @@ class Campaign:
             if not outcome.void:
                 return
 
-    def _tell(self) -> None:
+    def _tell(self, seconds: float) -> None:
         played = [fault for fault in self._faults if any(outcome.fault == fault.name for outcome in self.outcomes)]
         self._display.finish(played, self.outcomes)
         if self._options.json:
@@ -123,6 +155,9 @@ class Campaign:
             self._options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
         if self._options.markdown:
             self._options.markdown.write_text(markdown(played, self.outcomes), "utf-8")
+        if self._options.document and len(played) == len(FAULTS):
+            text = campaign_in_words(self._scene, played, self.outcomes, seconds) + markdown(played, self.outcomes)
+            write_between_marks(DOCUMENT, text)
 
 
 def main() -> None:

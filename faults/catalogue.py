@@ -105,6 +105,7 @@ FAULTS = (
         layout=Layout(queue=None),
         rounds=1,
         may_drop=True,
+        is_heavy=True,
     ),
     Fault(
         "long-outage-311",
@@ -114,6 +115,7 @@ FAULTS = (
         rounds=1,
         last_words=True,
         may_drop=True,
+        is_heavy=True,
     ),
     Fault("bad-rows", "payloads and statuses that the table refuses, inside batches of 1,000", data.bad_rows),
     Fault("poison", "values that a trigger, a generated column or a SIGNAL refuse with any number", data.poison),
@@ -126,6 +128,7 @@ FAULTS = (
         data.flood,
         rounds=1,
         recovery_limit=300,
+        is_heavy=True,
     ),
     Fault(
         "clock",
@@ -140,6 +143,7 @@ FAULTS = (
         None,
         rounds=1,
         alone=hostile.hostile_broker,
+        is_heavy=True,
     ),
     Fault(
         "hostile-device",
@@ -147,6 +151,7 @@ FAULTS = (
         None,
         rounds=1,
         alone=hostile.hostile_device,
+        is_heavy=True,
     ),
     Fault(
         "faults-inside",
@@ -170,6 +175,7 @@ FAULTS = (
         None,
         rounds=1,
         alone=disk.every_call,
+        is_heavy=True,
     ),
     Fault(
         "disk-errors",

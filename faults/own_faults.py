@@ -5,7 +5,7 @@ from __future__ import annotations
 from .service import PARTS
 from .world import SPOOLING, World
 
-OFTEN = {"writer": 7, "listener": 11, "table": 9, "saver": 3, "spool-save": 3, "spool-read": 2, "spool-written": 2}
+OFTEN = {"writer": 5, "listener": 5, "table": 5, "sweep": 1, "subscriber": 1}
 ORDERS = tuple(f"raise {part} {OFTEN.get(part, 2)}" for part in PARTS)
 RAISED = "faults: raised in "
 

@@ -35,6 +35,8 @@ class Fault:
     """Seconds until the table has caught up."""
     alone: Callable[[Scene, int], Awaitable[Outcome]] | None = None
     """Plays a round without a world, from its seed."""
+    is_heavy: bool = False
+    """Whether it takes the whole machine, so that nothing else is played beside it."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -52,7 +52,7 @@ PARTS = {
 }
 """Rooms in which a fault of ours may be, and the function that has it then."""
 COUNTER_RAISES_EACH = 50
-MOST_RAISED = 3
+MOST_RAISED = 2
 PR_SET_PTRACER = 0x59616D61
 ON_PURPOSE = "a fault that somebody made on purpose"
 

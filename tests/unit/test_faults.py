@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.simulate.fleet import ORDINARY, Message
 from faults.check import Row, wrong_sum, wrong_values
+from faults.document import BEGIN, DOCUMENT, END, campaign_in_words, write_between_marks
 from faults.load import Acknowledged
+from faults.rounds import Fault, Outcome
+from faults.world import Scene
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = 1_800_000_000.9
@@ -62,3 +66,21 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("received", wrong_sum({**figures, "pending": 0}) or "")
         self.assertIn("pending", wrong_sum({**figures, "refused_bad_json": 1, "pending": 1}) or "")
         self.assertIsNotNone(wrong_sum({}))
+
+
+class DocumentTests(SynchronousTestCase):
+    def test_only_what_is_between_the_marks_is_written_anew(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", "utf-8")
+        outcomes = [Outcome(fault="a", seed=1, messages=7), Outcome(fault="a", seed=2, lost=1)]
+        fault = Fault("a", "something", None)
+        write_between_marks(path, campaign_in_words(Scene(), [fault], outcomes, 120.0))
+        text = path.read_text("utf-8")
+        self.assertTrue(text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n"))
+        self.assertIn("1 rounds were wrong**: a.", text)
+        self.assertNotIn("old", text)
+        path.write_text("no marks")
+        self.assertRaises(ValueError, write_between_marks, path, "")
+
+    def test_the_document_has_the_marks(self) -> None:
+        self.assertIn(BEGIN, DOCUMENT.read_text("utf-8").partition(END)[0])
