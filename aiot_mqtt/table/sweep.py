@@ -80,7 +80,8 @@ class SweepStatements:
                     raise StoreConflict(_OTHER_KEYS)
                 return find_silent(cursor, order, silence, after, last, most=most)
             except pymysql.err.MySQLError:
-                self._order = None  # the table may be another one by now
+                if connection.open:
+                    self._order = None  # the table may be another one by now
                 raise
 
     def set_offline(self, connection: Any, keys: Sequence[RowKey], silence: Silence) -> frozenset[RowKey]:

@@ -9,7 +9,7 @@ import pymysql
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from aiot_mqtt.table.contract import RowKey, SilentDevice, StoreConflict, StoreError
+from aiot_mqtt.table.contract import RowKey, SilentDevice, StoreConflict, StoreError, StoreUnavailable
 from aiot_mqtt.table.mysql import DeviceTable
 from tests import servers
 from tests.integration.device_tables import DatabaseMixin
@@ -207,6 +207,19 @@ class SweepStatementTests(DatabaseMixin):
         with self.assertRaises(StoreConflict):
             await table.find_silent(SILENCE, None, None, 10)
         self.assertEqual(len(await self.read_all(table, 4)), 10)
+
+    async def test_a_connection_that_is_lost_changes_no_keys(self) -> None:
+        silent = self.fill(lambda number: number + 1)
+        table = self.make_table(pool_size=1, max_overflow=0)
+        first = await table.find_silent(SILENCE, None, None, 10)
+        for connection in self.connections():
+            self.database.query(f"KILL {connection}")
+        with self.assertRaises(StoreUnavailable):
+            await table.find_silent(SILENCE, first.reached, None, 10)
+        rest = await table.find_silent(SILENCE, first.reached, None, 100)
+        keys = [row.key for row in (*first.silent, *rest.silent)]
+        self.assertEqual(await table.set_offline(keys, SILENCE), set(keys))
+        self.assertEqual(len(keys), len(silent))
 
     async def test_keys_that_are_long_fit_any_packet(self) -> None:
         self.database.query("ALTER TABLE device_main MODIFY id VARCHAR(250) NOT NULL")
