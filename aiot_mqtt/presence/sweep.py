@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.interfaces import IReactorTime
 
-from ..table.contract import PresenceStore, RowKey, Silence, SilentDevice, StoreConflict, StoreError
+from ..table.contract import PresenceStore, RowKey, Silence, SilentDevice, StoreConflict, StoreError, StoreUnavailable
 from ..writing.writer import Writer
 from .heard_devices import HeardDevices
 from .pieces import NOT_READ, Piece, Pieces
@@ -116,8 +116,9 @@ class Sweeper:
         try:
             for piece in self._pieces.due(sweep.silence.cutoff, sweep.heard_cutoff):
                 await self._sweep_piece(piece, sweep)
-        except StoreError:
-            self._pieces.forget()  # it may be another table by now, with rows in another order
+        except StoreError as error:
+            if not isinstance(error, StoreUnavailable):
+                self._pieces.forget()  # it may be another table by now, with rows in another order
             raise
 
     async def _sweep_piece(self, piece: Piece, sweep: Sweep) -> None:
@@ -223,7 +224,7 @@ class Sweeper:
         else:
             sweep.first_refused = sweep.first_refused or (row.uuid, str(error))
             if sweep.refused >= MOST_REFUSED:
-                raise SweepEnded(f"{row.uuid}: {error}")
+                raise SweepEnded
 
     def _check(self, sweep: Sweep) -> None:
         """:raises SweepEnded: it must not go on."""

@@ -48,6 +48,7 @@ class SilentDevice(NamedTuple):
 
     key: RowKey
     uuid: str
+    """As the row has it, or, where no topic level is written so, as a device spells it that equals it."""
     last_seen: str | None
     """As in ``DeviceUpdate``; None: never."""
 

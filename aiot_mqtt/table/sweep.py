@@ -7,10 +7,11 @@ apart by it; where it is not one column of a plain type, by ``uuid``, at some th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from unicodedata import normalize
 
 import pymysql
 
@@ -80,7 +81,8 @@ class SweepStatements:
                     raise StoreConflict(_OTHER_KEYS)
                 return find_silent(cursor, order, silence, after, last, most=most)
             except pymysql.err.MySQLError:
-                self._order = None  # the table may be another one by now
+                if connection.open:
+                    self._order = None  # the table may be another one by now
                 raise
 
     def set_offline(self, connection: Any, keys: Sequence[RowKey], silence: Silence) -> frozenset[RowKey]:
@@ -180,13 +182,34 @@ def find_silent(
         f"SELECT {order.key}, uuid, CAST(last_seen AS CHAR) FROM {order.source}"  # noqa: S608
         f" WHERE {rows} AND {_silent_in(silence)} ORDER BY {order.key} LIMIT {most}"
     )
-    silent = [SilentDevice(key, _text(uuid), last_seen) for key, uuid, last_seen in cursor.fetchall()]
+    found = [(key, _text(uuid), last_seen) for key, uuid, last_seen in cursor.fetchall()]
+    spellings = spellings_of_devices(cursor, order, {key: uuid for key, uuid, _ in found})
+    silent = [SilentDevice(key, spellings.get(key, uuid), last_seen) for key, uuid, last_seen in found]
     cursor.execute(
         f"SELECT CAST(MIN(last_seen) AS CHAR) FROM {order.source} WHERE {rows} AND is_online = 1"  # noqa: S608
         f" AND last_seen >= '{silence.cutoff}' AND last_seen <= '{silence.future}'"
     )
     (earliest,) = cursor.fetchone()
     return PieceRead(silent, earliest, reached)
+
+
+def spellings_of_devices(cursor: Any, order: RowOrder, uuids: Mapping[RowKey, str]) -> dict[RowKey, str]:
+    """How devices spell the uuids of these rows that no topic level can equal letter by letter.
+
+    Most collations hold far more texts equal: accents, full width, blanks at the end, signs without width. What is
+    left without these is a guess, and the server says whether it is the row's uuid.
+    """
+    guesses = {}
+    for key, uuid in uuids.items():
+        if not _PLAIN_TEXT.fullmatch(uuid):
+            plain = "".join(_PLAIN_TEXT.findall(normalize("NFKD", uuid)))
+            if plain:
+                guesses[key] = plain
+    spellings: dict[RowKey, str] = {}
+    for part in _in_parts([f"{order.key} = {_literal(key)} AND uuid = '{plain}'" for key, plain in guesses.items()]):
+        cursor.execute(f"SELECT {order.key} FROM {order.source} WHERE ({') OR ('.join(part)})")  # noqa: S608
+        spellings |= {key: guesses[key] for (key,) in cursor.fetchall() if key in guesses}
+    return spellings
 
 
 def lock_rows(cursor: Any, order: RowOrder, rows: str, skip_locked: str) -> list[RowKey]:

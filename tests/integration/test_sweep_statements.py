@@ -9,7 +9,7 @@ import pymysql
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from aiot_mqtt.table.contract import RowKey, SilentDevice, StoreConflict, StoreError
+from aiot_mqtt.table.contract import RowKey, SilentDevice, StoreConflict, StoreError, StoreUnavailable
 from aiot_mqtt.table.mysql import DeviceTable
 from tests import servers
 from tests.integration.device_tables import DatabaseMixin
@@ -150,10 +150,25 @@ class SweepStatementTests(DatabaseMixin):
         table = self.make_table(pool_size=1)
         await self.set_session(table, "sql_mode='NO_BACKSLASH_ESCAPES,ANSI_QUOTES', sql_safe_updates=1")
         found = await self.read_all(table, 2)
-        self.assertEqual(sorted(row.uuid for row in found), sorted(uuid for uuid in uuids if uuid is not None))
+        expected = [(uuid or "").rstrip(" ") for uuid in uuids if uuid is not None]
+        self.assertEqual(sorted(row.uuid for row in found), sorted(expected))
         keys = [row.key for row in found]
         self.assertEqual(await table.set_offline(keys, SILENCE), set(keys))
         self.assertEqual(await self.read_all(table, 2), [])
+
+    async def test_a_uuid_that_no_topic_level_is_written_as_is_told_as_a_device_spells_it(self) -> None:
+        rows = {"dev-1 ": "dev-1", "Dév-2": "Dev-2", "dev\u200b-3": "dev-3", "ｄev-4": "dev-4", "dev-5": "dev-5"}
+        for order in ("", "MODIFY id INT NOT NULL, DROP PRIMARY KEY"):
+            for collation in ("utf8mb4_unicode_ci", "utf8mb4_bin"):
+                self.database.create_device_table(collation=collation)
+                if order:
+                    self.database.query(f"ALTER TABLE device_main {order}")
+                for number, uuid in enumerate([*rows, "温"], 1):
+                    sql = f"INSERT INTO device_main ({COLUMNS}) VALUES (%s, %s, %s, 'x', 'x', 1, %s)"
+                    self.database.query(sql, (number, uuid, f"{number}", OLD))
+                found = await self.read_all(self.make_table(pool_size=1), 100)
+                expected = {*rows.values(), "温"} if collation.endswith("ci") else {"dev-1", *[*rows][1:], "温"}
+                self.assertEqual({row.uuid for row in found}, expected, (order, collation))
 
     async def test_a_uuid_of_any_type(self) -> None:
         for kind in ("BINARY(36)", "VARBINARY(36)", *(["UUID"] if self.flavour == "mariadb" else [])):
@@ -207,6 +222,19 @@ class SweepStatementTests(DatabaseMixin):
         with self.assertRaises(StoreConflict):
             await table.find_silent(SILENCE, None, None, 10)
         self.assertEqual(len(await self.read_all(table, 4)), 10)
+
+    async def test_a_connection_that_is_lost_changes_no_keys(self) -> None:
+        silent = self.fill(lambda number: number + 1)
+        table = self.make_table(pool_size=1, max_overflow=0)
+        first = await table.find_silent(SILENCE, None, None, 10)
+        for connection in self.connections():
+            self.database.query(f"KILL {connection}")
+        with self.assertRaises(StoreUnavailable):
+            await table.find_silent(SILENCE, first.reached, None, 10)
+        rest = await table.find_silent(SILENCE, first.reached, None, 100)
+        keys = [row.key for row in (*first.silent, *rest.silent)]
+        self.assertEqual(await table.set_offline(keys, SILENCE), set(keys))
+        self.assertEqual(len(keys), len(silent))
 
     async def test_keys_that_are_long_fit_any_packet(self) -> None:
         self.database.query("ALTER TABLE device_main MODIFY id VARCHAR(250) NOT NULL")

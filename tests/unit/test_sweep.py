@@ -22,6 +22,7 @@ from aiot_mqtt.table.contract import (
     StoreError,
     StoreMisconfigured,
     StoreRefused,
+    StoreUnavailable,
 )
 from aiot_mqtt.table.memory import MemoryTable, Row
 from aiot_mqtt.telemetry import log_lines
@@ -281,6 +282,7 @@ class RefusingRowTests(SweepTestCase):
         uuids = self.all_silent(1500, {number: StoreRefused(f"no {number}") for number in range(1500)})
         self.assertEqual(self.online(), set(uuids))
         self.assertLess(len(self.table.tried), 1.1 * sweep.MOST_REFUSED)
+        self.assertEqual(self.told(log_lines.SWEEP_FAILED), [])
         self.run_for(10)
         self.assertLess(len(self.table.tried), 1.1 * 1500 + 2 * sweep.MOST_SPENT)
         self.assertEqual(len(self.told(log_lines.ROWS_NOT_SET)), 1)
@@ -448,6 +450,24 @@ class EconomyTests(SweepTestCase):
             self.table.rows[uuid] = Row(is_online=True, last_seen=LONG_AGO)
         self.dead = set(self.uuids[::7])  # last heard up to 100 s ago
         self.live(331)
+        self.assertEqual(self.online(), set(self.uuids) - self.dead)
+
+    def test_a_server_that_is_lost_now_and_then_has_the_rest_read_the_next_time(self) -> None:
+        self.start_fleet(heard_every=100)
+        self.live(299)
+        find_silent = self.table._find_silent
+        reads = 0
+
+        def lost(*arguments: Any) -> PieceRead:
+            nonlocal reads
+            reads += 1
+            if reads % 5 == 0:
+                raise StoreUnavailable("read timeout")
+            return find_silent(*arguments)
+
+        self.patch(self.table, "_find_silent", lost)
+        self.dead = {self.uuids[-1]}
+        self.live(320)
         self.assertEqual(self.online(), set(self.uuids) - self.dead)
 
     def test_a_row_that_is_locked_is_tried_by_each_sweep(self) -> None:
