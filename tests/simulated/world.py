@@ -317,7 +317,9 @@ class World:
                 newest = history.newest(column, acknowledged=True)
                 if newest is None or value == getattr(newest, column) or self._number(column, value) > newest.number:
                     continue  # the row has it, or something newer
-                if history.is_poisoned_after(column, newest.number) or self._is_on_disk(table_name, key, column, newest):
+                if history.is_poisoned_after(column, newest.number) or self._is_on_disk(
+                    table_name, key, column, newest
+                ):
                     continue
                 raise Violation(f"{newest} was acknowledged by {newest.acknowledged_by}, and is nowhere")
 
