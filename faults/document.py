@@ -1,4 +1,4 @@
-"""The table of the last campaign in ``docs/guarantees.md``, between two marks; the text around it is written by hand."""
+"""The table of the last campaign in ``docs/guarantees.md``, between two marks; the text around it is by hand."""
 
 from __future__ import annotations
 

@@ -517,7 +517,7 @@ class Database(Server):
         """Insert many rows in one transaction."""
         rows = [tuple(_plausible(uuid).values()) for uuid in uuids]
         with self._connect() as connection, connection.cursor() as cursor:
-            connection.begin()
+            connection.autocommit(False)
             cursor.executemany(
                 f"INSERT INTO {DEVICE_TABLE} ({', '.join(_plausible(''))}) VALUES (%s, %s, %s, %s)", rows
             )

@@ -72,7 +72,8 @@ _MEANINGS: tuple[tuple[frozenset[int], type[StoreError]], ...] = (
 # what can be parsed, charsets and collations, safe updates.
 ABOUT_THE_SHAPE = frozenset({1054, 1064, 1142, 1143, 1146, 1175, 1176, 1253, 1267, 1270, 1271, 1273, 1305})
 _FILES = range(1, 1000)  # the numbers of mysys, which are about the server's own files: a full disk, for instance
-_CLIENTS = range(2000, 3000)  # the numbers that a client gives itself
+_CLIENTS = range(2000, 3000)  # the numbers that a client gives itself, and that a proxy passes on
+_PROXYS = range(9000, 10000)  # ProxySQL's own, which say that it reaches no server
 
 
 def meaning(error: Exception, is_harmless_refused: Callable[[], Exception | None] | None) -> StoreError:
@@ -97,9 +98,8 @@ def meaning(error: Exception, is_harmless_refused: Callable[[], Exception | None
     known = known_meaning(other)
     if known is not None and known is not StoreRefused:
         return known(error_words(other))
-    if error_number(other) in _MISCONFIGURED:
-        return StoreMisconfigured(error_words(other))
-    return StoreUnavailable(words)
+    is_away = not _is_answer(other) or error_number(other) in _CLIENTS or error_number(other) in _PROXYS
+    return (StoreUnavailable if is_away else StoreMisconfigured)(error_words(other))
 
 
 def known_meaning(error: Exception) -> type[StoreError] | None:

@@ -41,6 +41,8 @@ class _Column(NamedTuple):
     collation: str | None
     length: int | None
     """Characters, or bytes."""
+    expression: str
+    """What the server makes its values of; empty: whoever writes gives them."""
 
 
 def read_shape(cursor: Any, database: str, table: str, user: str) -> TableShape:
@@ -78,8 +80,8 @@ def read_definition(cursor: Any, database: str, table: str) -> tuple[tuple[tuple
     """What the server says of the table's columns and of its indexes."""
     cursor.execute(
         "SELECT LOWER(column_name), LOWER(data_type), column_type, character_set_name, collation_name,"  # noqa: S608
-        " character_maximum_length FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
-        " ORDER BY ordinal_position" + ALL_ROWS,
+        " character_maximum_length, COALESCE(generation_expression, '') FROM information_schema.columns"
+        " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position" + ALL_ROWS,
         (database, table),
     )
     columns = tuple(cursor.fetchall())
@@ -135,7 +137,9 @@ def _unfit(columns: Mapping[str, _Column]) -> Iterator[tuple[str, str]]:
         "is_online": (lambda column: column.kind in _NUMBERS, "which holds no number"),
     }
     for name, (is_fit, why) in fits.items():
-        if not is_fit(columns[name]):
+        if columns[name].expression and name != "uuid":
+            yield name, "generated, so nothing can be written to it"
+        elif not is_fit(columns[name]):
             yield name, why
 
 

@@ -71,7 +71,7 @@ class CampaignTests(FaultsCase):
     """A campaign that finds nothing wrong says something only if it can."""
 
     async def play_with(self, *orders: str) -> Outcome:
-        fault = Fault("", "", _killed_during_an_outage, layout=Layout(orders=orders), recovery_limit=3.0)
+        fault = Fault("", "", _killed_during_an_outage, layout=Layout(orders=orders), recovery_limit=15.0)
         return await self.play(fault, Scene(quick=True))
 
     async def test_a_service_that_acknowledges_too_early_is_found_out(self) -> None:

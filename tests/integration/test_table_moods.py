@@ -42,6 +42,7 @@ TEXTS = (
 class MoodTests(DatabaseMixin):
     ignored: ClassVar[str]
     used: ClassVar[str]
+    dialects: ClassVar[tuple[str, ...]]
 
     def setUp(self) -> None:
         super().setUp()
@@ -82,6 +83,11 @@ class MoodTests(DatabaseMixin):
         ):
             self.set_global(setting, value)
             await self.stores_all(self.make_table(), setting)
+
+    async def test_a_dialect_that_our_setting_does_not_reach(self) -> None:
+        for mode in self.dialects:
+            self.set_global("sql_mode", f"'{mode}'")
+            await self.stores_all(self.behind_a_proxy(), mode)
 
     async def test_a_most_of_rows_that_a_select_may_look_at(self) -> None:
         self.set_global("max_join_size", "1")
@@ -258,6 +264,18 @@ class TypeTests(DatabaseMixin):
             await self.alter(f"MODIFY {name} {before} NULL")
         await self.store.describe()
 
+    async def test_a_column_that_the_server_makes_itself_is_named(self) -> None:
+        for stored in ("STORED", "VIRTUAL"):
+            await self.alter(f"DROP COLUMN is_online, ADD COLUMN is_online BOOL AS (last_seen IS NOT NULL) {stored}")
+            with self.assertRaises(StoreMisconfigured) as caught:
+                await self.store.describe()
+            self.assertIn("device_main: is_online is tinyint(1), generated", str(caught.exception))
+        await self.alter("DROP COLUMN uuid, ADD COLUMN uuid VARCHAR(36) AS (CONCAT('dev-', name)) STORED UNIQUE")
+        await self.alter("DROP COLUMN is_online, ADD COLUMN is_online BOOL NOT NULL DEFAULT 0")
+        await self.store.describe()
+        self.database.query("INSERT INTO device_main (device_id, name, device_secret) VALUES ('7', '7', '')")
+        self.assertEqual(await self.store.write([make_update("DEV-7"), make_update("x")]), unknown("x"))
+
     async def test_types_that_can_are_served(self) -> None:
         fits = {
             "last_seen": ("datetime", "timestamp", "varchar(19)", "char(30)", "text"),
@@ -321,11 +339,13 @@ class TypeTests(DatabaseMixin):
 class MariaDBMixin(Mixin):
     flavour = "mariadb"
     ignored, used = "IGNORED", "NOT IGNORED"
+    dialects: ClassVar[tuple[str, ...]] = ("ORACLE", "MSSQL", "EMPTY_STRING_IS_NULL,SIMULTANEOUS_ASSIGNMENT,ANSI", "")
 
 
 class MySQLMixin(Mixin):
     flavour = "mysql"
     ignored, used = "INVISIBLE", "VISIBLE"
+    dialects: ClassVar[tuple[str, ...]] = ("ANSI,PAD_CHAR_TO_FULL_LENGTH,NO_ZERO_DATE", "REAL_AS_FLOAT,TRADITIONAL", "")
     skip = servers.unavailable("mysql")
 
 

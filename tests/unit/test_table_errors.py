@@ -80,8 +80,15 @@ class MeaningTests(SynchronousTestCase):
             (said(1205, "HY000", "denied"), StoreConflict),
         ):
             self.assert_means(kind, said(31000, "HY000"), harmless, f"denied ({error_number(harmless)})")
-        for unknown in (said(9001, "HY000"), said(1406, "22001"), *LOST):
-            self.assert_means(StoreUnavailable, said(31000, "HY000"), unknown, "words (31000)")
+        for unknown in (1105, 1348, 1906, 3105, 31000):
+            self.assert_means(
+                StoreMisconfigured, said(31000, "HY000"), said(unknown, "HY000", "never"), f"never ({unknown})"
+            )
+
+    def test_a_proxy_that_reaches_no_server_is_an_outage(self) -> None:
+        for unknown in (said(9001, "HY000"), said(2003, "HY000"), said(2013, "08S01"), *LOST):
+            self.assert_means(StoreUnavailable, said(9001, "HY000"), unknown)
+        self.assert_means(StoreRefused, said(2013, "HY000"))  # it has another one now
 
     def test_the_number_of_an_owners_signal_says_nothing(self) -> None:
         for state in ("45000", "45999", "50000", "99123", "ZZ001", "IA000"):
