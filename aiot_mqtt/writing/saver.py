@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
@@ -101,7 +101,9 @@ class Saver:
             while self._work is not None or self._path.state is State.SAVING:
                 if self._path.state is State.STOPPED:
                     break
-                await (self._work or self._path.changed())
+                # Or the state, because a disk that hangs would never let the work end.
+                waited_for = [self._path.changed(), *([] if self._work is None else [self._work])]
+                await DeferredList(waited_for, fireOnOneCallback=True)
             if self._can_save and self._backlog.needs_saving:
                 await self._save()
         finally:

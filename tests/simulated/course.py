@@ -352,15 +352,13 @@ class Course(World):
 
     def _converge(self) -> None:
         """Start the service for whatever is left on disk, and at last as it was in the beginning."""
-        if self.away.exists():
-            self._empty_disk()
-            self._only(self.base)
-            self._swap_folder()
-        for _ in range(5):  # who is stopped may leave something behind
+        for _ in range(6):  # who is stopped may leave something behind
             self._empty_disk()
             self._only(self.base)
             self._settle()
-            if not self.disk_contents():
+            if self.away.exists():
+                self._swap_folder()
+            elif not self.disk_contents():
                 return
         raise Violation(f"left on disk: {self.disk_contents()}")
 

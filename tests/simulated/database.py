@@ -124,13 +124,13 @@ class Database:
         """The process that waits for it is gone: it was done, or not, or it will be."""
         process = call.process
         process.calls.remove(call)
-        if call.name != "write":
+        if call.name != "write" or self._is_locked(call):
             return
         fate = self.random.random()
         if fate < 0.4:
             self.world.effects["killed after a commit"] += 1
             self._do(call)
-        elif fate < 0.6 and not self._is_locked(call):
+        elif fate < 0.6:
             self._put_in_limbo(call)
         else:
             self.world.effects["killed before a commit"] += 1

@@ -28,7 +28,7 @@ from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
 from aiot_mqtt.writing import chunk_size
 from aiot_mqtt.writing.data_path import State
-from aiot_mqtt.writing.saver import MAX_IN_MEMORY
+from aiot_mqtt.writing.saver import MAX_IN_MEMORY, START_PATIENCE
 from aiot_mqtt.writing.writer import Writer
 from tests.faulty_disk import BROKEN, READ_ONLY, FaultyDisk
 from tests.spool_files import update_of
@@ -157,9 +157,10 @@ class SpoolingMixin(SynchronousTestCase):
         that is killed does not, and what comes of that must not be heard in another test.
         """
         self.assertEqual(self.flushLoggedErrors(), [])
-        self.__dict__.pop("process", None)
+        for name in ("process", "clock"):
+            self.__dict__.pop(name, None)
         gc.collect()
-        self.flushLoggedErrors(RuntimeError)
+        self.flushLoggedErrors(RuntimeError, ValueError)
 
     def start(self) -> None:
         self.clock = Clock()  # so that nothing of a process that was killed goes on
@@ -566,9 +567,17 @@ class StoppingTests(SpoolingMixin):
         self.successResultOf(stopped)
         self.assertEqual((self.process.connection.acknowledged, self.process.imbalance), (0, 0))
 
-    def test_a_save_that_has_begun_is_waited_for(self) -> None:
-        self.freeze()
+    def start_without_an_answer(self) -> None:
+        """Of the database, and of the disk."""
+        self.process.kill()
+        self.patch(self.table, "describe", Deferred)
+        self.process = Process(self.table, self.path, self.clock)
         self.process.disk.is_holding = True
+        self.process.writer.startService()
+
+    def test_a_save_that_has_begun_is_waited_for(self) -> None:
+        self.start_without_an_answer()
+        self.process.disk.release()
         self.receive("a")
         stopped = self.process.writer.stopService()
         self.advance(3)
@@ -578,18 +587,22 @@ class StoppingTests(SpoolingMixin):
         self.successResultOf(stopped)
         self.assertEqual((self.process.connection.acknowledged, self.process.writer.spooled), (1, 1))
 
-    def test_a_disk_that_answers_after_the_end_begins_nothing(self) -> None:
+    def test_a_disk_that_does_not_answer_is_not_waited_for(self) -> None:
+        self.start_without_an_answer()
+        stopped = self.process.writer.stopService()
+        self.advance(3)
+        self.successResultOf(stopped)
+
+    def test_a_disk_that_answers_when_it_is_not_waited_for_any_more_begins_nothing(self) -> None:
         for error in (None, SpoolError("disk I/O error")):
-            self.process.kill()
-            self.process = Process(self.table, self.path, self.clock)
-            self.process.disk.is_holding = True
-            self.process.writer.startService()
-            stopped = self.process.writer.stopService()
-            self.advance(15)
-            self.successResultOf(stopped)
+            self.start_without_an_answer()
+            self.receive("a")
+            self.advance(START_PATIENCE)
+            self.process.writer.stopService()
+            self.advance(3)
             self.process.disk.release(error)
-            self.advance(15)
             self.assertEqual(self.process.writer.state, State.STOPPED)
+            self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_what_is_written_is_counted_though_nobody_waits_for_the_disk(self) -> None:
         self.freeze()
@@ -598,13 +611,10 @@ class StoppingTests(SpoolingMixin):
         self.database.is_holding = False
         self.process.disk.is_holding = True
         self.database.release()
-        while self.process.counters.stored == 0 and len(self.process.disk.calls) == 1 and self.documents()[0] is None:
-            self.process.disk.release()
-        stopped = self.process.writer.stopService()
-        stopped.addErrback(lambda _failure: None)
-        stopped.cancel()
-        while self.process.disk.calls:
-            self.process.disk.release()
+        self.process.disk.release()  # what is read is written at once, and then the spool is told of it
+        self.assertEqual((len(self.process.disk.calls), self.process.counters.stored), (1, 0))
+        self.process.writer.stopService().cancel()
+        self.process.disk.release()
         self.assertEqual((self.process.counters.stored, self.process.imbalance), (1, 0))
 
     def test_the_next_start_writes_it(self) -> None:
