@@ -1,4 +1,10 @@
-"""Everything around the service: what a seed lets happen, and what must hold after every step."""
+"""Everything around the service: what a seed lets happen, and what must hold after every step.
+
+What is excepted, and no more than that: rows of which a file of the spool held a state while a process that could not
+see that file wrote to their table (it started blind, the folder was swapped, other settings were in force), because
+the file's states are later told from newer ones by ``last_seen`` alone; and rows of two processes of which one has no
+lock. A broker that is restored from an older snapshot is not simulated, nor is a power cut of the machine.
+"""
 
 from __future__ import annotations
 
