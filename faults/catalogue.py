@@ -24,7 +24,7 @@ FAULTS = (
         "kill-steps",
         "the service killed before and after receipt, merge, commit and acknowledgement",
         service.kill_steps,
-        rounds=5,
+        rounds=4,
     ),
     Fault(
         "kill-spool-steps",
@@ -181,6 +181,7 @@ FAULTS = (
         "disk-errors",
         "system calls of the running service's spool fail, three in a row",
         disk.errors,
+        rounds=2,
         layout=Layout(orders=("traceable",)),
     ),
     Fault(

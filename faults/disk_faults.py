@@ -43,7 +43,7 @@ async def every_call(scene: Scene, seed: int) -> Outcome:
 async def errors(world: World) -> None:
     """Calls of the running service's spool fail, some in a row, through outages of the database."""
     injected = 0
-    for call in world.random.sample(INJECTED, 2 if world.scene.quick else len(INJECTED)):
+    for call in world.random.sample(INJECTED, 1 if world.scene.quick else len(INJECTED)):
         error, first = world.random.choice(ERRORS), 1 + world.random.randrange(4)
         log = world.folder / "strace"
         options = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={first}..{first + 2}"]

@@ -204,7 +204,8 @@ def _raise_each(part: str, each: int) -> None:
 
 
 def _unset() -> None:
-    _room("table.session")._SETTINGS = "SELECT 1"
+    session = _room("table.session")
+    session._SETTINGS, session._MOODS = "wait_timeout=60", ("wait_timeout=60",)
 
 
 def _unreliable(counters: Any) -> Any:
