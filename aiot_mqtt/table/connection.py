@@ -112,6 +112,10 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
             super().connect(self._link)
         self._is_logged_in = True
 
+    def is_quiet(self) -> bool:
+        """Whether an idle connection has not been closed from the other side, as far as that can be seen from here."""
+        return self._link is not None and self._link.is_quiet()
+
     # PyMySQL's.
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -161,6 +162,12 @@ class Link:
                 return 0
             except SSL.Error as error:
                 raise session.refused(error) from None
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come: from a peer that was asked nothing, that is the end of the connection."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
 
     def shutdown(self, how: int) -> None:
         """End it at once for a thread that waits in a read or write."""

@@ -19,14 +19,15 @@ from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred
 
 from .connection import DatabaseConnection
+from .connection_limit import ConnectionLimit
 from .contract import StoreError, StoreUnavailable
 from .errors import Busy, ReadOnly, known_meaning
 from .threads import Threads
 
 # An idle connection is replaced before the server may have dropped it.
 MOST_IDLE = 45  # s
-# So long a server that would open no more connections is believed.
-LIMIT_HOLDS = 60  # s
+# One that was idle for longer than this is looked at before it is used: a server or a proxy may have closed it.
+LITTLE_IDLE = 1  # s
 # A server counts a connection for a moment after it was closed.
 CLOSING = 0.1  # s
 CLOSING_ATTEMPTS = 5
@@ -56,16 +57,13 @@ class ConnectionPool(adbapi.ConnectionPool):
         self._recycle = recycle
         self._open_session = open_session
         self._meaning = meaning
-        self._limited = limited
+        self._limit = ConnectionLimit(self.max, lambda *told: self._reactor.callFromThread(limited, *told))
         # Open or opening, by id.
         self.connections: dict[int, Any] = {}
         self._opened: dict[int, float] = {}  # those that are open, with since when
         self._idle: deque[tuple[Any, float]] = deque()  # with when they were used, which is their order
         self._changed = threading.Condition()
         self._waiting = 0
-        self._limit = (self.max, 0.0)  # connections, and until when that holds
-        self._untold_limit = ""  # the server's words
-        self._told_limit = False
         self._distrusted_before = 0.0
         self._aborted = False
 
@@ -173,12 +171,17 @@ class ConnectionPool(adbapi.ConnectionPool):
                 if connection is None:
                     continue
                 return connection
-            now = time.monotonic()
-            opened = self._opened[id(connection)]
-            if opened > self._distrusted_before and now - opened <= self._recycle and now - used <= MOST_IDLE:
+            if self._can_be_used(connection, used):
                 return connection
             self.disconnect(connection)
         raise _closing()
+
+    def _can_be_used(self, connection: Any, used: float) -> bool:
+        now = time.monotonic()
+        opened = self._opened[id(connection)]
+        if opened <= self._distrusted_before or now - opened > self._recycle or now - used > MOST_IDLE:
+            return False
+        return now - used <= LITTLE_IDLE or bool(connection.is_quiet())
 
     def release(self, connection: Any) -> None:
         """Let others use it, if it is still open."""
@@ -215,7 +218,7 @@ class ConnectionPool(adbapi.ConnectionPool):
         with self._changed:
             self._waiting += 1
             try:
-                while not self._idle and not self._aborted and len(self.connections) >= self._most_now():
+                while not self._idle and not self._aborted and len(self.connections) >= self._limit.now():
                     self._changed.wait(1)
             finally:
                 self._waiting -= 1
@@ -223,10 +226,6 @@ class ConnectionPool(adbapi.ConnectionPool):
                 return None
             connection = self._begin_connection()
         return self._finish_connection(connection)
-
-    def _most_now(self) -> int:
-        most, until = self._limit
-        return most if time.monotonic() < until else int(self.max)
 
     def _begin_connection(self) -> Any:
         connection = DatabaseConnection(**self.connkw)
@@ -247,24 +246,12 @@ class ConnectionPool(adbapi.ConnectionPool):
             meaning = error if isinstance(error, StoreError) else self._meaning(error, None)
             if not self._opened:
                 raise meaning from (None if meaning is error else error)
-            is_limit = isinstance(meaning, Busy)
-            self._limit = (len(self.connections), time.monotonic() + (LIMIT_HOLDS if is_limit else 1))
-            if is_limit and not self._told_limit:
-                self._untold_limit = str(meaning)
+            self._limit.met(len(self.connections), str(meaning) if isinstance(meaning, Busy) else "")
             connection = None
         else:
             self._opened[id(connection)] = time.monotonic()
-        if self._untold_limit:
-            self._tell_limit()
+        self._limit.settled(len(self.connections) - len(self._opened), len(self._opened))
         return connection
-
-    def _tell_limit(self) -> None:
-        with self._changed:
-            # While others are being opened too, nobody knows yet how many it will be.
-            if self._told_limit or len(self.connections) > len(self._opened):
-                return
-            self._told_limit = True
-        self._reactor.callFromThread(self._limited, len(self._opened), self.max, self._untold_limit)
 
     def _log_in(self, connection: Any) -> None:
         for attempt in range(1, CLOSING_ATTEMPTS + 1):

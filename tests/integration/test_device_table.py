@@ -229,6 +229,7 @@ class TableTests(DatabaseMixin, StoreContract):
     async def test_one_lost_connection_spares_the_others_a_failed_attempt(self) -> None:
         self.database.add_device("a")
         await self.store.describe()
+        await eventually(lambda: len(self.connections()) == 5)
         for connection in self.connections():
             self.database.query(f"KILL {connection}")
         with self.assertRaises(StoreUnavailable):

@@ -7,9 +7,10 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from aiot_mqtt.table import pool
+from aiot_mqtt.table import connection_limit, pool
 from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.contract import StoreConflict, StoreError, StoreUnavailable, Written
 from aiot_mqtt.table.mysql import DeviceTable
@@ -71,7 +72,7 @@ class PoolTests(DatabaseMixin):
             self.assertEqual(await table.write([make_update("a")]), Written())
 
     async def test_connections_come_back_into_use_once_they_are_allowed(self) -> None:
-        self.patch(pool, "LIMIT_HOLDS", 0)
+        self.patch(connection_limit, "HOLDS", 0)
         table = self.table_of_few(1)
         await table.write([make_update("a")])
         await gatherResults([table.write([make_update(uuid)]) for uuid in "abc"])
@@ -124,6 +125,24 @@ class PoolTests(DatabaseMixin):
         await eventually(lambda: not self.connections())
         self.patch(pool, "MOST_IDLE", 45.0)
         self.assertEqual(await self.store.write([make_update("a")]), Written())
+
+    async def test_connections_that_were_closed_while_they_were_idle_cost_no_attempt(self) -> None:
+        self.patch(pool, "LITTLE_IDLE", -1.0)
+        proxy = ForgetfulProxy(self.database.port, forgets=b"NOTHING")
+        self.addCleanup(proxy.close)
+        for table in (self.store, self.make_table(proxy.port)):
+            await table.describe()
+            await eventually(lambda: len(self.connections()) == 5)
+            for connection in self.connections():
+                self.database.query(f"KILL {connection}")
+            await eventually(lambda: not self.connections())
+            idle = table._pool._idle
+            while any(connection.is_quiet() for connection, _ in list(idle)):
+                await deferLater(reactor, 0.01)
+            for _ in range(7):
+                self.assertEqual(await table.write([make_update("a")]), Written())
+            await self.stop_table(table)  # type: ignore[misc]
+            await eventually(lambda: not self.connections())
 
     async def test_a_server_that_may_not_write_is_left_at_once_for_another_behind_the_same_address(self) -> None:
         others = {"mariadb": "mysql", "mysql": "mariadb"}
