@@ -106,7 +106,7 @@ class SweepStatementTests(DatabaseMixin):
         self.assertEqual(await self.read_all(table, 100), [], message)
 
     def all_rows(self) -> list[tuple[Any, ...]]:
-        return self.database.query("SELECT uuid, is_online, last_seen FROM device_main ORDER BY uuid")
+        return self.database.query("SELECT uuid, is_online + 0, last_seen FROM device_main ORDER BY uuid")
 
     async def test_whatever_the_rows_key_is(self) -> None:
         for name, (change, key) in KEYS.items():
@@ -115,6 +115,22 @@ class SweepStatementTests(DatabaseMixin):
                 self.database.query(f"ALTER TABLE device_main {change}")
             silent = await deferToThread(self.fill, key)
             await self.assert_swept(self.make_table(pool_size=1), silent, name)
+
+    async def test_whatever_the_columns_and_the_engine_are(self) -> None:
+        for change in (
+            "MODIFY last_seen DATETIME(6) NULL, MODIFY is_online BIT(1) NOT NULL",
+            "MODIFY last_seen TIMESTAMP NULL, MODIFY is_online BIGINT NULL",
+            "ENGINE=MyISAM",
+            "MODIFY id INT NOT NULL, DROP PRIMARY KEY, DROP KEY uk_device_main_uuid, DROP KEY uk_device_main_device_id,"
+            " ADD PRIMARY KEY (id) PARTITION BY HASH (id) PARTITIONS 3",
+        ):
+            self.database.create_device_table()
+            self.database.query(f"ALTER TABLE device_main {change}")
+            silent = await deferToThread(self.fill, lambda number: number + 1)
+            table = self.make_table(pool_size=1)
+            found = await table.find_silent(SILENCE, None, None, 100)
+            self.assertEqual((found.earliest or "")[:19], ALIVE, change)
+            await self.assert_swept(table, silent, change)
 
     async def test_a_view(self) -> None:
         silent = self.fill(lambda number: number + 1)
