@@ -114,7 +114,7 @@ class AcknowledgementTests(ServiceMixin):
         self.assertEqual(rows, [{"n": 4900 + n} for n in range(100)])
 
     async def test_what_is_beyond_the_window_is_left_with_the_broker_until_something_is_acknowledged(self) -> None:
-        self.patch(writer_module, "MOST_UNACKNOWLEDGED", 100)  # as if the broker had sent more than it may
+        self.patch(writer_module, "MAX_UNACKNOWLEDGED", 100)  # as if the broker had sent more than it may
         self.database.add_devices(f"d{n}" for n in range(100))
         service = await self.start_service(spool_file="")
         connection = service.subscriber._connection
