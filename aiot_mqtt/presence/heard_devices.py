@@ -73,21 +73,19 @@ class HeardDevices:
         """These are in the table, so these devices were heard."""
         now = self._look_at_clocks()
         learn, silent = self.regularity.heard, self._silent
-        heard: list[int] = []
-        last_seen = updates[0].last_seen if updates else ""
+        heard: dict[str, list[int]] = {}  # by the second
         for update in updates:
-            if update.last_seen != last_seen:
-                self._last_heard.heard(heard, self._moment_of(last_seen, now))
-                heard.clear()
-                last_seen = update.last_seen
             device = hash(update.key)
-            heard.append(device)
+            if update.last_seen in heard:
+                heard[update.last_seen].append(device)
+            else:
+                heard[update.last_seen] = [device]
             learn(device, now)
             if silent and update.is_online and device in silent:
                 silent.remove(device)
                 self._counters.came_back += 1
-        if heard:
-            self._last_heard.heard(heard, self._moment_of(last_seen, now))
+        for last_seen, devices in heard.items():
+            self._last_heard.heard(devices, self._moment_of(last_seen, now))
 
     def row_refused(self, update: DeviceUpdate) -> None:
         """This one was heard, whatever its row takes."""
