@@ -311,12 +311,10 @@ class World:
                 numbers = {getattr(message, column): message.number for message in history.messages}
                 if value is None or numbers.get(held, 0) >= numbers.get(value, 0):
                     continue
+                if history.is_poisoned_after(column, numbers.get(value, 0) - 1):
+                    continue
                 for message in history.messages:
-                    if (
-                        getattr(message, column) == value
-                        and message.poison is None
-                        and history.is_acknowledged(message)
-                    ):
+                    if getattr(message, column) == value and history.is_acknowledged(message):
                         self._fault = f"{path} is deleted, with {message}, and {history.name} has {held}"
 
     # What must hold.
