@@ -315,7 +315,10 @@ class Spool:
         generation = 1 if newest is None else newest.generation + 1
         if generation >= MAX_NUMBER:
             raise SpoolError("no file can come behind the one that is there")
-        self._remove_empty(free)
+        if self._disk.find(free) is not None:
+            raise SpoolError("a file has turned up there that nobody has looked at")
+        # SQLite would play one that was left behind into the new file.
+        self._disk.remove(free.with_name(free.name + JOURNAL_SUFFIX))
         file = SpoolFile.create(free, self._disk, str(self._owner), generation)
         self._files.append(file)
         return file

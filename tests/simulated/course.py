@@ -208,6 +208,9 @@ class Course(World):
                 return
             if self.processes and any(state.path.parent == self.away for state in self.disk_contents()):
                 self.effects["file turned up late"] += 1
+                if not self._is_finishing and self.random.random() < 0.5:
+                    self.database.rates["refuse"] = 1.0  # so that something is saved before anybody looks
+                    self._burst()
             shutil.rmtree(self.mount)
             os.rename(self.away, self.mount)
             self.note("mounted")

@@ -62,6 +62,11 @@ class SimulatedDisk(FaultyDisk):
         self.connections.append((connection, (found.st_dev, found.st_ino)))
         return connection
 
+    def remove(self, path: Path) -> None:
+        """See ``Disk``."""
+        self._weather.about_to_delete(path)
+        super().remove(path)
+
     def lock(self, path: Path) -> int:
         """See ``Disk``."""
         descriptor = super().lock(path)
@@ -105,6 +110,7 @@ class DiskWeather:
     def __init__(self, world: World, random: Random) -> None:
         self._world = world
         self._random = random
+        self.about_to_delete = world.about_to_delete
         self.lock_path = world.spool_path.with_name("spool.lock")
         self.rate = 0.0
         self.calls: tuple[str, ...] = CALLS

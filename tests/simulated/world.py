@@ -47,6 +47,7 @@ class OnDisk:
     uuid: str
     document: str | None
     status: str | None
+    last_seen: str
 
 
 class World:
@@ -275,7 +276,7 @@ class World:
             connection = own = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0)
         try:
             (owner,) = connection.execute("SELECT owner FROM spool").fetchone()
-            rows = connection.execute("SELECT uuid, document, status FROM device_update").fetchall()
+            rows = connection.execute("SELECT uuid, document, status, last_seen FROM device_update").fetchall()
         except sqlite3.OperationalError as error:
             if "no such table" not in str(error):
                 raise
@@ -292,10 +293,29 @@ class World:
                 whose["time_zone"],
                 uuid,
                 document and document.decode(),
-                status,
+                *rest,
             )
-            for uuid, document, status in rows
+            for uuid, document, *rest in rows
         ]
+
+    def about_to_delete(self, path: Path) -> None:
+        """A process deletes a file: what was acknowledged because of it must be in the table, or older than that."""
+        for state in self._read(path) if path.name in ("spool", "spool.2") else ():
+            table = self.database.tables[state.table]
+            place = state.table, table.key(state.uuid)
+            history, row = self.histories.get(place), table.rows.get(place[1])
+            if history is None or row is None or history.is_closed or (row.last_seen or "") > state.last_seen:
+                continue
+            for column, held in (("document", row.last_report_data), ("status", row.device_status)):
+                value = getattr(state, column)
+                numbers = {getattr(message, column): message.number for message in history.messages}
+                if value is None or numbers.get(held, 0) >= numbers.get(value, 0):
+                    continue
+                if history.is_poisoned_after(column, numbers.get(value, 0) - 1):
+                    continue
+                for message in history.messages:
+                    if getattr(message, column) == value and history.is_acknowledged(message):
+                        self._fault = f"{path} is deleted, with {message}, and {history.name} has {held}"
 
     # What must hold.
 

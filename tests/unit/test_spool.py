@@ -567,6 +567,18 @@ class ExchangedTests(SpoolMixin):
             link.unlink()
         link.symlink_to(name)
 
+    def test_a_file_that_turns_up_is_not_taken_for_a_place_to_save_to(self) -> None:
+        self.save("a")
+        self.spool.close()
+        self.mount("second")
+        self.start()
+        self.mount("first")
+        with self.assertRaises(SpoolError):  # before anybody has looked
+            self.save("b")
+        self.assertEqual(self.spool.look(is_late=True).found, Held(1, 1))
+        self.save("b")
+        self.assertEqual(self.spool.held, Held(2, 2))
+
     def test_a_file_that_turns_up_is_late_and_one_that_was_there_is_not(self) -> None:
         self.save("a")
         self.spool.close()
