@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiot_mqtt.spool.spool import SUFFIXES
 from tests import servers
 
 from .disk_driver import EVENTS, SPOOL
@@ -63,7 +64,10 @@ def strace_argv() -> list[str]:
 
 def spool_paths(spool: Path) -> list[str]:
     """What strace is to look at: every file of the spool, and its folder."""
-    names = [spool.name + suffix for suffix in ("", "-journal", ".lock", ".2", ".2-journal")]
+    names = [
+        f"{spool.name}.lock",
+        *(spool.name + suffix + beside for suffix in SUFFIXES for beside in ("", "-journal")),
+    ]
     return [option for name in ("", *names) for option in ("-P", str(spool.parent / name))]
 
 

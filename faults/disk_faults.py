@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,40 +68,37 @@ async def errors(world: World) -> None:
 async def foreign(world: World) -> None:
     """A file that is for another table lies where the spool's should be, then a link, then a folder."""
     precious = world.folder / "precious"
+    place = world.spool
 
     def another_tables() -> None:
-        port = int(world.service_settings()["DB_PORT"])
-        spool = Spool(world.spool, replace(OWNER, port=port, table=OTHER_TABLE))
+        nonlocal place
+        free = {world.spool, world.spool.with_name(f"{world.spool.name}.2")} - set(world.spool_files)
+        place = min(free)  # what the service could not write before its end is in the other one
+        spool = Spool(world.folder / "planted", replace(OWNER, table=OTHER_TABLE))
         spool.look()
         spool.save([update_of(device.uuid, number, number) for number, device in enumerate(world.load.devices, 1)])
         spool.close()
+        (world.folder / "planted").rename(place)
 
     def link() -> None:
-        shutil.copy(world.spool, precious)
-        world.spool.unlink()
-        world.spool.symlink_to(precious)
+        place.rename(precious)
+        place.symlink_to(precious)
 
     def folder() -> None:
-        world.spool.unlink()
-        world.spool.mkdir()
+        place.unlink()
+        place.mkdir()
 
-    is_empty = lambda: [path.name for path in world.spool_files] == [world.spool.name]  # noqa: E731
     for plant in (another_tables, link) if world.scene.quick else (another_tables, link, folder):
-        await world.restart_service(lambda plant=plant: _plant(world, plant))  # type: ignore[misc]
+        await world.restart_service(plant)
         await world.until(lambda: world.service.count(FOREIGN), "the service says whose it is")
-        before = world.spool.read_bytes() if world.spool.is_file() else b""
+        before = place.read_bytes() if place.is_file() else b""
         await world.thread(world.database.stop)
-        await world.until(lambda: world.service.count(SPOOLING), "the other name is used")
+        await world.until(lambda: world.service.count(SPOOLING), "another name is used")
         await world.sleep(2, quick=0.5)
         await world.thread(world.database.start)
-        await world.until(is_empty, "the other one is emptied")
-        if world.spool.is_file() and world.spool.read_bytes() != before:
+        await world.until(lambda: world.spool_files == [place], "what is ours is emptied")
+        if place.is_file() and place.read_bytes() != before:
             world.findings.append("what is somebody else's was changed")
-
-
-def _plant(world: World, plant: Callable[[], None]) -> None:
-    world.spool.with_name(f"{world.spool.name}-journal").unlink(missing_ok=True)
-    plant()
 
 
 async def late(world: World) -> None:

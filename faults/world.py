@@ -16,6 +16,7 @@ from twisted.internet.defer import TimeoutError as NotFired
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
+from aiot_mqtt.spool.spool import SUFFIXES
 from tests import servers
 from tests.integration.programs import settings_for
 from tests.relay import Relay
@@ -191,8 +192,9 @@ class World:
 
     @property
     def spool_files(self) -> list[Path]:
-        """Those of its two files that are there, the journals left out."""
-        return [path for path in (self.spool, self.spool.with_name(f"{self.spool.name}.2")) if path.exists()]
+        """Those of its files that are there, the journals left out."""
+        names = [self.spool.with_name(self.spool.name + suffix) for suffix in SUFFIXES]
+        return [path for path in names if path.exists()]
 
     @property
     def spooled(self) -> int:

@@ -22,7 +22,7 @@ from .disk import Disk, SpoolError, SpoolInUse
 from .file import SpoolDamaged, SpoolFile
 from .found import SpoolForeign, SpoolOwner, judge_outside, open_found
 from .salvage import salvage
-from .spool import ASIDE, JOURNAL_SUFFIX, LOCK_SUFFIX, SECOND_SUFFIX
+from .spool import ASIDE, JOURNAL_SUFFIX, LOCK_SUFFIX, SUFFIXES
 
 EXIT_NOT_DONE = 1
 EXIT_USAGE = 64  # these are of sysexits.h
@@ -180,7 +180,7 @@ def _for_itself(path: Path) -> Iterator[None]:
 
 def _candidates(path: Path) -> list[Path]:
     """Every file of the spool that is there, and what was set aside as damaged."""
-    names = [path, path.with_name(path.name + SECOND_SUFFIX)]
+    names = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
     beside = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
     for name in names[:]:
         aside = [each for each in beside if each.startswith(name.name + ASIDE) and not each.endswith(JOURNAL_SUFFIX)]

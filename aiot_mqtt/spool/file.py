@@ -40,7 +40,7 @@ _SELECT_1 = f"SELECT version, checksum, {', '.join(rows.NAMES_1)} FROM device_up
 
 
 class SpoolDamaged(SpoolError):
-    """The file is not what was written to it."""
+    """The file is not what was written to it, or the disk does not give it: SQLite does not tell these apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,15 +290,10 @@ class SpoolFile:
             yield version, checked(version, checksum, row), others
 
     def check_pages(self) -> None:
-        """:raises SpoolDamaged: one is not what it should be. :raises OSError: the disk does not give one."""
-        for is_last in (False, True):
-            (found,) = self._open.execute("PRAGMA integrity_check(1)").fetchone()
-            if found == "ok":
-                return
-            if is_last:
-                raise SpoolDamaged(str(found)[:200])
-            # An error of the disk is told in the same way as a broken page.
-            self._disk.read_through(self.path)
+        """:raises SpoolDamaged: one is not what it should be, or the disk does not give it."""
+        (found,) = self._open.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise SpoolDamaged(str(found)[:200])
 
     def count(self, after: int) -> Held:
         """What there is behind a version, after a look at every row of it."""

@@ -2,7 +2,8 @@
 
 One is filled while the other is emptied. That a file is there is the only meaning of "not empty", and what is there is
 looked at, not remembered: at start, after every error, and from time to time, because a disk may be mounted late. Names
-are ``SPOOL_FILE`` and the same with ``.2``; which of the two is the older one, they say themselves.
+are ``SPOOL_FILE`` and the same with ``.2``, and two more should somebody else's file have one of these; which is the
+older one, they say themselves.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from .disk import Disk, SpoolError, SpoolInUse
 from .file import MAX_NUMBER, Chunk, Held, SpoolDamaged, SpoolFile
 from .found import SpoolForeign, SpoolOwner, open_found
 
-SECOND_SUFFIX = ".2"
+SUFFIXES = ("", ".2", ".3", ".4")
 LOCK_SUFFIX = ".lock"
 ASIDE = ".damaged-"  # and the time
 JOURNAL_SUFFIX = "-journal"
+MAX_FILES = 2  # of ours: one is filled while the other is emptied
 NOTHING = Held()
 
 
@@ -66,7 +68,7 @@ class Spool:
         self.path = path
         self._owner = owner
         self._disk = disk or Disk()
-        self._names = (path, path.with_name(path.name + SECOND_SUFFIX))
+        self._names = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
         self._lock_path = path.with_name(path.name + LOCK_SUFFIX)
         self._lock: int | None = None
         self._files: list[SpoolFile] = []  # the older first
@@ -262,34 +264,40 @@ class Spool:
             before = NOTHING
         if self._disk.find(path) is None:
             return None
-        try:
-            if known is not None:
-                self._look_again_at(known, looked)
-                return known if known.is_open else None
-            file = open_found(path, self._disk, self._owner)
-        except SpoolForeign as error:
-            looked.foreign.append((path, str(error)))
-            looked.lost += before
-        except SpoolDamaged as error:
-            if known is not None:
-                known.close()
-            looked.set_aside.append((path, self._set_aside(path), str(error)))
-            looked.lost += before
-        else:
-            if file is None:
-                with suppress(OSError):  # it holds nothing, and is in nobody's way until something is saved
-                    self._remove_empty(path)
+        for is_suspect in (self._is_suspect, True):
+            try:
+                if known is not None:
+                    self._look_again_at(known, looked, is_suspect=is_suspect)
+                    return known if known.is_open else None
+                file = open_found(path, self._disk, self._owner)
+            except SpoolForeign as error:
+                looked.foreign.append((path, str(error)))
+                looked.lost += before
+                return None
+            except SpoolDamaged as error:
+                # SQLite calls it damage where the disk does not give a page (SQLITE_IOERR_CORRUPTFS), which may be over
+                # the next moment. What is damaged is so twice, on a disk that gives all of it.
+                self._disk.read_through(path)
+                reason = str(error)
             else:
-                file.is_late = is_late or (file.identity is not None and file.identity[1] in self._passed_by)
-                looked.found += file.held
-            return file
+                if file is None:
+                    with suppress(OSError):  # it holds nothing, and is in nobody's way until something is saved
+                        self._remove_empty(path)
+                else:
+                    file.is_late = is_late or (file.identity is not None and file.identity[1] in self._passed_by)
+                    looked.found += file.held
+                return file
+        if known is not None:
+            known.close()
+        looked.set_aside.append((path, self._set_aside(path), reason))
+        looked.lost += before
         return None
 
-    def _look_again_at(self, file: SpoolFile, looked: Looked) -> None:
+    def _look_again_at(self, file: SpoolFile, looked: Looked, *, is_suspect: bool) -> None:
         """Look at a file that this process knows; where the last save to it failed, find out whether it took effect."""
         uncertain = self._uncertain if self._uncertain is not None and self._uncertain.file is file else None
         try:
-            saves, total = file.reopen(is_suspect=self._is_suspect)
+            saves, total = file.reopen(is_suspect=is_suspect)
             if uncertain is not None and saves > uncertain.saves:
                 file.save_again([update.key for update in uncertain.updates])
                 looked.is_saved = True
@@ -306,7 +314,7 @@ class Spool:
         """The file that takes what is saved now."""
         newest = self._files[-1] if self._files else None
         used = {file.path for file in self._files} | set(self._foreign)
-        free = next((path for path in self._names if path not in used), None)
+        free = next((path for path in self._names if path not in used), None) if len(self._files) < MAX_FILES else None
         is_filled = newest is not None and newest is not self._emptied and newest.can_be_filled
         if newest is not None and is_filled and (free is None or not newest.is_found):
             return newest

@@ -21,7 +21,7 @@ from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.spool import disk as disk_module
 from aiot_mqtt.spool import rows
 from aiot_mqtt.spool.disk import Disk, SpoolError, SpoolInUse
-from aiot_mqtt.spool.file import Chunk, Held
+from aiot_mqtt.spool.file import Chunk, Held, SpoolDamaged, SpoolFile
 from aiot_mqtt.spool.found import SpoolOwner
 from aiot_mqtt.spool.spool import Looked, Spool
 from tests.faulty_disk import BROKEN, FORBIDDEN, FULL, READ_ONLY, FaultyDisk
@@ -267,14 +267,23 @@ class GenerationTests(SpoolMixin):
         self.restart()  # what was added is in order for it, too
         self.assertEqual(self.rows(), {"a": b'{"n": 3}', "b": b'{"n": 4}'})
 
-    def test_with_no_name_left_nothing_is_saved(self) -> None:
+    def test_somebody_elses_names_are_made_up_for_until_none_is_left(self) -> None:
         self.save("a")
         self.read()
-        self.path.with_name("spool.2").mkdir()
+        for suffix in (".2", ".3"):
+            self.path.with_name(f"spool{suffix}").mkdir()
         self.spool.look()
+        self.save("b")
+        self.assertIn("spool.4", self.files())
+        self.restart()
+        self.assertEqual([update.uuid for update in self.empty()], ["a", "b"])
+        self.path.with_name("spool.4").mkdir()
+        self.spool.look()
+        self.save("a")
+        self.read()
         with self.assertRaisesRegex(SpoolError, "no name is free"):
             self.save("b")
-        self.assertEqual(self.spool.look().foreign[0][0], self.second)
+        self.assertEqual(len(self.spool.look().foreign), 3)
         self.assertEqual(self.names(), ["a"])
 
     def test_a_save_behind_the_last_chunk_does_not_go_with_the_file(self) -> None:
@@ -877,6 +886,31 @@ class DamageTests(SpoolMixin):
         self.assertEqual(len(self.spool.look().set_aside), 1)
         self.assertEqual(self.spool.look().set_aside, [])
 
+    def test_what_the_disk_does_not_give_is_no_damage(self) -> None:
+        """SQLite calls it malformed all the same."""
+        self.save("a")
+        self.spool.close()
+        check, failing = SpoolFile.check_pages, [True]
+
+        def check_pages(file: SpoolFile) -> None:
+            if failing:
+                failing.pop()
+                raise SpoolDamaged("database disk image is malformed")
+            check(file)
+
+        self.patch(SpoolFile, "check_pages", check_pages)
+        self.assertEqual(self.start().found, Held(1, 1))
+        self.spool.close()
+
+        def read_through(disk: Disk, path: Path) -> None:
+            raise OSError(BROKEN, "Input/output error", str(path))
+
+        self.patch(Disk, "read_through", read_through)
+        failing.append(True)
+        with self.assertRaisesRegex(SpoolError, "Input/output error"):
+            self.start()
+        self.assertIn("spool", self.files())
+
     def test_one_that_cannot_be_renamed_is_not_passed_over(self) -> None:
         self.path.write_bytes(b"damaged" * 1000)
         self.path.chmod(0o600)
@@ -1035,13 +1069,16 @@ class HostileTests(SpoolMixin):
             f"UPDATE device_update SET status_order = {2**53} WHERE uuid = 'a'",
         ):
             self.plant(statement)
-            self.second.mkdir()
+            others = [self.folder / f"spool.{number}" for number in (2, 3, 4)]
+            for other in others:
+                other.mkdir()
             self.spool.look()
             with self.assertRaisesRegex(SpoolError, "no name is free"):
                 self.save("c")
             self.spool.look()
             self.assertEqual(len(self.empty()), 2)
-            self.second.rmdir()
+            for other in others:
+                other.rmdir()
 
     def test_two_files_of_one_generation(self) -> None:
         self.plant()
