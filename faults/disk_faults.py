@@ -66,7 +66,7 @@ async def errors(world: World) -> None:
 
 
 async def foreign(world: World) -> None:
-    """A file that is for another table lies where the spool's should be, then a link, then a folder."""
+    """A file that is for another table lies where the spool's should be, then a link, then one that all may write."""
     precious = world.folder / "precious"
     place = world.spool
 
@@ -84,11 +84,12 @@ async def foreign(world: World) -> None:
         place.rename(precious)
         place.symlink_to(precious)
 
-    def folder() -> None:
+    def open_to_all() -> None:
         place.unlink()
-        place.mkdir()
+        precious.rename(place)
+        place.chmod(0o666)
 
-    for plant in (another_tables, link) if world.scene.quick else (another_tables, link, folder):
+    for plant in (another_tables, link) if world.scene.quick else (another_tables, link, open_to_all):
         await world.restart_service(plant)
         await world.until(lambda: world.service.count(FOREIGN), "the service says whose it is")
         before = place.read_bytes() if place.is_file() else b""
