@@ -190,7 +190,12 @@ FAULTS = (
         disk.late,
         last_words=True,
     ),
-    Fault("spool-foreign", "another table's file, a link, and a file that all may write, by the spool's name", disk.foreign, rounds=2),
+    Fault(
+        "spool-foreign",
+        "another table's file, a link, and a file that all may write, by the spool's name",
+        disk.foreign,
+        rounds=2,
+    ),
     Fault("spool-shared", "a second process of the service started before the first has ended", disk.two_processes),
     Fault("spool-other-table", "DB_TABLE changed between two runs, and changed back", disk.other_settings),
     Fault("spool-full", "the spool's disk full while it is filled, and while it is emptied", spool.full),
