@@ -152,8 +152,11 @@ async def two_processes(world: World) -> None:
     await world.thread(world.database.stop)
     await world.sleep(6, quick=2)
     # The first one is killed, and the second has taken over before it is back.
+    world.is_started_again = False
     world.service.signal(signal.SIGKILL)
     await world.until(lambda: rival.count(STARTED), "the second one takes over")
+    world.is_started_again = True
+    world.start_service()
     await world.thread(world.database.start)
     await world.until(lambda: not world.spool_files, "and empties what was left")
     await world.within(rival.stop(), "the second one has stopped")

@@ -102,6 +102,8 @@ class World:
         self.devices = layout.devices or scene.devices
         self.before_restart: Callable[[], None] | None = None
         """Called once, when the service is down, before it is started again."""
+        self.is_started_again = True
+        """Whether a service that ended is; else the fault starts it, when its moment has come."""
         self.overrides: dict[str, str] = {}
         """Settings of the service from its next start on."""
         self.mended_at: float | None = None
@@ -288,7 +290,8 @@ class World:
             meanwhile, self.before_restart = self.before_restart, None
             if meanwhile is not None:
                 meanwhile()
-            self.start_service()
+            if self.is_started_again:
+                self.start_service()
         return how
 
     def _look_at_memory(self) -> None:

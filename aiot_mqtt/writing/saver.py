@@ -101,9 +101,9 @@ class Saver:
             while self._work is not None or self._path.state is State.SAVING:
                 if self._path.state is State.STOPPED:
                     break
-                # Or the state, because a disk that hangs would never let the work end.
+                # Or the state, because a disk that hangs would never let the work end. Cancelling this cancels both.
                 waited_for = [self._path.changed(), *([] if self._work is None else [self._work])]
-                await DeferredList(waited_for, fireOnOneCallback=True)
+                await DeferredList(waited_for, fireOnOneCallback=True, consumeErrors=True)
             if self._can_save and self._backlog.needs_saving:
                 await self._save()
         finally:

@@ -178,7 +178,8 @@ class Writer(Service):
         """Wait until the last attempts were made, or the spool has what they are about."""
         try:
             while self._work is not None and self._backlog.needs_saving:
-                await DeferredList([self._work, self._path.changed()], fireOnOneCallback=True)
+                # Cancelling this cancels both, and nobody else looks at how the second one ends.
+                await DeferredList([self._work, self._path.changed()], fireOnOneCallback=True, consumeErrors=True)
         finally:
             if self._work is not None:
                 self._work.cancel()  # the database may take long
