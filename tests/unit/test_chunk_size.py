@@ -36,6 +36,25 @@ class ChunkSizeTests(SynchronousTestCase):
             size.written(size.rows, 0.01)
         self.assertEqual(size.rows, MAX_ROWS)
 
+    def test_it_grows_beyond_the_usual_only_where_a_transaction_costs_much_by_itself(self) -> None:
+        for by_itself, per_row, least, most in (
+            (0.0005, 0.00004, USUAL, USUAL),  # on this host
+            (0.1, 0.00004, 8 * USUAL, MAX_ROWS),  # 50 ms away
+        ):
+            size = ChunkSize()
+            size.written(1, by_itself + per_row)
+            for _ in range(20):
+                size.written(size.rows, by_itself + size.rows * per_row)
+            self.assertTrue(least <= size.rows <= most, (by_itself, size.rows))
+
+    def test_what_was_quick_before_a_failure_says_nothing_about_the_server_after_it(self) -> None:
+        size = ChunkSize()
+        size.written(1, 0.001)
+        size.failed(size.rows)
+        for _ in range(20):
+            size.written(size.rows, 0.1 + size.rows * 0.00004)
+        self.assertGreaterEqual(size.rows, 8 * USUAL)
+
     def test_it_settles_below_the_aim(self) -> None:
         for per_row in (0.0001, 0.001, 0.025, 0.3, 5.0):
             size = ChunkSize()
