@@ -18,10 +18,10 @@ from twisted.logger import formatEvent
 from .mqtt.errors import MqttError
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from .process import EXIT_CONFIG, exit_for, global_reactor, read_settings, say
+from .service import spool_owner
 from .settings.settings import ConfigError, Settings
 from .simulate.publisher import Publisher, PublisherOptions
 from .spool import command as spool
-from .tap import spool_owner
 from .telemetry import log_lines
 from .telemetry.logs import in_chinese, in_english
 

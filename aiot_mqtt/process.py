@@ -1,6 +1,6 @@
 """What the service is to the operating system: environment, standard streams, exit codes, signals, leaving in time.
 
-With ``tap``, which puts the service together, the only place that sees ``os.environ`` and the global reactor.
+With ``tap``, twistd's face, the only place that sees ``os.environ`` and the global reactor.
 """
 
 from __future__ import annotations

@@ -20,11 +20,11 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 
 from aiot_mqtt.mqtt.errors import MqttError
+from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.simulate.fleet import Fleet, FleetPlan
 from aiot_mqtt.simulate.publisher import PublisherOptions
 from aiot_mqtt.simulate.simulation import Simulation
-from aiot_mqtt.tap import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.logs import in_english
 from tests.servers import Mosquitto, ServerFailed, ServersMissing

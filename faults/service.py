@@ -163,7 +163,7 @@ def _raise_in(part: str) -> None:
 
         ingest.decode = decode_or_raise
     elif part == "counter":
-        _room("tap").Counters = _unreliable(_room("telemetry.counters").Counters)
+        _room("service").Counters = _unreliable(_room("telemetry.counters").Counters)
     elif part == "observer":
 
         def observe(event: object) -> None:

@@ -12,7 +12,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt.mqtt import subscriber
-from aiot_mqtt.tap import AiotMqttService
+from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
 from tests import servers
 from tests.brokers import Aedes, Amqtt, RabbitMQ

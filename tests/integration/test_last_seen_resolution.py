@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Settings
-from aiot_mqtt.tap import AiotMqttService
 from tests import servers
 from tests.eventually import eventually
 from tests.integration.test_service import ServiceMixin

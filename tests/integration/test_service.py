@@ -14,8 +14,8 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import LogEvent
 from twisted.trial.unittest import TestCase
 
+from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Secret, Settings
-from aiot_mqtt.tap import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
 from tests import servers
 from tests.eventually import eventually

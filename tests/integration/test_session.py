@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.mqtt import versions
 from aiot_mqtt.mqtt.connection import PINGREQ_PACKET
 from aiot_mqtt.mqtt.paho_client import PUBREL, PahoClient
-from aiot_mqtt.tap import AiotMqttService
+from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
 from tests import servers
 from tests.eventually import eventually

@@ -19,10 +19,10 @@ from twisted.trial.unittest import TestCase
 
 import aiot_mqtt
 from aiot_mqtt.mqtt.connection import MqttConnection
+from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Secret, Settings
 from aiot_mqtt.simulate.fleet import Fleet, FleetPlan, Message, numbered_uuids
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions, encode_publish
-from aiot_mqtt.tap import AiotMqttService
 from tests import servers
 from tests.eventually import eventually
 from tests.servers import Mosquitto

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Settings
-from aiot_mqtt.tap import AiotMqttService
 from aiot_mqtt.writing.data_path import State
 
 from .broker import MAX_PAYLOAD, BrokerEndpoint

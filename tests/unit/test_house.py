@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "simulate": ({"mqtt", "settings"}, {"paho", "zope"}),
 }
 PURE = {"devices", "settings", "tls"}  # without Twisted
-ASSEMBLY = {"tap", "process", "commands"}  # put the rooms together and to work, so they may know all
+ASSEMBLY = {"tap", "service", "process", "commands"}  # put the rooms together and to work, so they may know all
 SIMULATION = "simulate"  # which the service never needs
 
 
