@@ -6,16 +6,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import random
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
-from twisted.python.threadpool import ThreadPool
 
 from .devices.report import ReportRules
 from .devices.update import table_time
@@ -23,7 +21,7 @@ from .ingest.committed_times import CommittedTimes
 from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
 from .mqtt.kept_session import KeptSession
-from .mqtt.options import ConnectOptions
+from .mqtt.options import connect_options
 from .mqtt.subscriber import Subscriber
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from .presence.heard_devices import HeardDevices
@@ -34,6 +32,7 @@ from .spool.disk import Disk
 from .spool.found import SpoolOwner
 from .spool.spool import Spool
 from .spool.spooler import RunInThread, Spooler
+from .spool.thread import SpoolThread
 from .table.address import database_address, logs_in_without_tls
 from .table.contract import StoreService
 from .table.mysql import DeviceTable
@@ -41,8 +40,6 @@ from .telemetry import log_lines
 from .telemetry.counters import Counters
 from .telemetry.refusals import Refusals
 from .writing.writer import Writer
-
-T = TypeVar("T")
 
 
 def spool_owner(settings: Settings) -> SpoolOwner:
@@ -57,16 +54,29 @@ def spool_owner(settings: Settings) -> SpoolOwner:
     )
 
 
-class AiotMqttService(MultiService):
-    """The data path, put together: subscriber, ingest, pending, writer, table.
+def device_table(settings: Settings, reactor: Any) -> DeviceTable:
+    """The table that the settings name."""
+    return DeviceTable(
+        database_address(settings),
+        settings.db_password.reveal(),
+        reactor,
+        pool_size=settings.db_pool_size,
+        max_overflow=settings.db_max_overflow,
+        pool_recycle=settings.db_pool_recycle,
+    )
 
-    Each child works alone too. ``MultiService`` stops its children all at once; here the order is the point: take no
-    more, write what is pending, acknowledge it, disconnect, close the pool.
+
+class AiotMqttService(MultiService):
+    """The data path, put together: subscriber, ingest, pending, writer, table or spool; presence beside it.
+
+    Its constructor is all the wiring there is: each part is given those that it calls, by the protocols that these
+    keep (``Receiver``, ``PendingListener``, ``Store``, ``FlowControl``), or they are added to it as its listeners.
+
+    ``MultiService`` stops its children all at once; here the order is the point: take no more, write what is pending,
+    acknowledge it, disconnect, close the pool.
     """
 
     _log = Logger()
-    log_observer: ILogObserver | None = None
-    _presence: PresenceMonitor | None = None
 
     def __init__(
         self,
@@ -74,6 +84,7 @@ class AiotMqttService(MultiService):
         reactor: Any,
         stop_began: Callable[[float], None] = lambda _timeout: None,
         *,
+        log_observer: ILogObserver | None = None,
         table: StoreService | None = None,
         is_trial: bool = False,
         endpoint: IStreamClientEndpoint | None = None,
@@ -85,6 +96,7 @@ class AiotMqttService(MultiService):
         """
         :param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic.
         :param stop_began: told, when stopping begins, how many seconds it may take.
+        :param log_observer: what twistd logs with, in place of its own.
         :param table: written instead of the table that the settings name; its ``str`` is what log lines call it.
         :param is_trial: with the settings of ``for_trial``, and no kept session.
         :param endpoint: dialled instead of the broker that the settings name.
@@ -94,108 +106,103 @@ class AiotMqttService(MultiService):
         :param jitter: seconds added to each delay between attempts at broker and database.
         """
         super().__init__()
-        self._stop_began = stop_began
         self._settings = settings
         self._reactor = reactor
-        self.counters = Counters()
-        self._received_at_last_statistics = 0
-        database = database_address(settings)
-        self._has_own_table = table is None
-        self.table: StoreService = table or DeviceTable(
-            database,
-            settings.db_password.reveal(),
-            reactor,
-            pool_size=settings.db_pool_size,
-            max_overflow=settings.db_max_overflow,
-            pool_recycle=settings.db_pool_recycle,
-        )
-        refusals = Refusals(self.counters, reactor)
-        pending = PendingUpdates()
-        resolution = settings.last_seen_resolution
-        committed_times = CommittedTimes(resolution, pending.__contains__) if resolution else None
-        self.ingest = Ingest(
-            ReportRules(settings.mqtt_topic_prefix, settings.device_status_values),
-            pending,
-            self.counters,
-            refusals,
-            table_zone=settings.db_timezone,
-            wake_writer=lambda: self.writer.wake(),  # noqa: PLW0108 the writer is made below
-            wall_clock=wall_clock,
-            log_messages=settings.log_level == "DEBUG",
-            committed_times=committed_times,
-        )
-        self._spool_threads: ThreadPool | None = None
-        self._has_own_thread = run_in_spool_thread is None
-        self._spooler: Spooler | None = None
-        if settings.spool_file:
-            spool = Spool(Path(settings.spool_file).absolute(), spool_owner(settings), disk)
-            run_in_thread = run_in_spool_thread or self._run_in_spool_thread
-            self._spooler = Spooler(spool, run_in_thread, self.counters, reactor)
-        self.writer = Writer(
-            self.table,
-            pending,
-            self.counters,
-            refusals,
-            reactor,
-            now=lambda: table_time(wall_clock(), settings.db_timezone),
-            spooler=self._spooler,
-            window=lambda: self.subscriber.window,
-            window_exceeded=lambda: self.subscriber.pause_reading(),  # noqa: PLW0108 it is made below
-            database=str(table or database),
-            table_described=self.ingest.table_described,
-            jitter=jitter,
-        )
-        if committed_times is not None:
-            self.writer.add_listener(committed_times)
+        self._stop_began = stop_began
+        self._log_observer = log_observer
         self._is_trial = is_trial
+        self._has_own_table = table is None
+        self._received_at_last_statistics = 0
+        log_each = settings.log_level == "DEBUG"
+        zone, resolution = settings.db_timezone, settings.last_seen_resolution
+
+        # What is handed on, and what is known of it.
+        self.counters = counters = Counters()
+        refusals = Refusals(counters, reactor)
+        rules = ReportRules(settings.mqtt_topic_prefix, settings.device_status_values)
+        pending = PendingUpdates()
+        committed_times = CommittedTimes(resolution, pending) if resolution else None
+        heard = HeardDevices(counters, reactor, pending, zone, wall_clock) if settings.heartbeat_timeout else None
+
+        # Table and disk.
+        self.table: StoreService = table or device_table(settings, reactor)
+        self._spooler: Spooler | None = None
+        self._spool_thread: SpoolThread | None = None
+        if settings.spool_file:
+            if run_in_spool_thread is None:
+                self._spool_thread = SpoolThread(reactor)
+                run_in_spool_thread = self._spool_thread.run
+            spool = Spool(Path(settings.spool_file).absolute(), spool_owner(settings), disk)
+            self._spooler = Spooler(spool, run_in_spool_thread, counters, reactor)
+
+        # From the broker to the table.
         session = f"{settings.mqtt_client_id} {settings.mqtt_broker}:{settings.mqtt_port}"
-        self._kept_session = KeptSession(session_file(settings), session, lambda: self.counters.received, wall_clock)
+        self._kept_session = KeptSession(session_file(settings), session, counters, wall_clock)
         self.subscriber = Subscriber(
             endpoint or broker_endpoint(settings, reactor),
-            ConnectOptions(
-                client_id=settings.mqtt_client_id,
-                username=settings.mqtt_username,
-                password=settings.mqtt_password.reveal(),
-                keepalive=settings.mqtt_keepalive,
-                session_expiry=0 if is_trial else settings.mqtt_session_expiry,
-                receive_maximum=settings.mqtt_receive_maximum,
-                max_payload=settings.mqtt_max_payload,
-            ),
-            self.ingest,
+            connect_options(settings, is_trial=is_trial),
+            rules.topic_filters,
             reactor,
             host=settings.mqtt_broker,
             port=settings.mqtt_port,
-            topic_prefix=settings.mqtt_topic_prefix,
             protocol=settings.mqtt_protocol,
             kept_session=None if is_trial else self._kept_session,
-            session_lost=lambda: None if self._presence is None else self._presence.session_lost(),
-            # While another process of this service has the spool, the session is that one's, too: what this one
-            # received meanwhile would be older, by its turn, than what the other has acknowledged.
-            may_begin=self.writer.until_known,
             jitter=jitter,
         )
-        self.ingest.foreign_topic_received = self.subscriber.foreign_topic_received
+        self.writer = Writer(
+            self.table,
+            pending,
+            counters,
+            refusals,
+            reactor,
+            now=lambda: table_time(wall_clock(), zone),
+            flow_control=self.subscriber,
+            spooler=self._spooler,
+            database=str(table or database_address(settings)),
+            jitter=jitter,
+        )
+        self.ingest = Ingest(
+            rules,
+            pending,
+            counters,
+            refusals,
+            table_zone=zone,
+            writer=self.writer,
+            foreign_topics=self.subscriber,
+            wall_clock=wall_clock,
+            log_messages=log_each,
+            committed_times=committed_times,
+            heard=heard,
+        )
+        # While another process of this service has the spool, the session is that one's, too: what this one received
+        # meanwhile would be older, by its turn, than what the other has acknowledged.
+        self.subscriber.deliver_to(self.ingest, may_begin=self.writer.until_known)
+        self.writer.add_table_listener(self.ingest)
         children: list[Any] = [self.table, self.writer, self.subscriber]
-        if settings.heartbeat_timeout:
-            heard = HeardDevices(self.counters, reactor, pending, settings.db_timezone, wall_clock)
-            self._presence = presence = PresenceMonitor(
+        if committed_times is not None:
+            self.writer.add_listener(committed_times)
+
+        # Who is silent.
+        if heard is not None:
+            presence = PresenceMonitor(
                 self.table,
                 self.writer,
                 heard,
-                self.counters,
+                counters,
                 reactor,
                 subscription=self.subscriber,
                 timeout=settings.heartbeat_timeout,
                 check_interval=settings.heartbeat_check_interval,
-                table_zone=settings.db_timezone,
+                table_zone=zone,
                 resolution=resolution,
                 row_changes=None if committed_times is None else committed_times.unsettle,
                 wall_clock=wall_clock,
-                log_devices=settings.log_level == "DEBUG",
+                log_devices=log_each,
             )
             self.writer.add_listener(heard)
-            self.ingest.heard_unchanged = heard.heard_unchanged
+            self.subscriber.add_listener(presence)
             children.append(presence)
+
         if settings.stats_interval:
             statistics = TimerService(settings.stats_interval, self._log_statistics)
             statistics.clock = reactor
@@ -205,8 +212,8 @@ class AiotMqttService(MultiService):
 
     def setServiceParent(self, parent: Any) -> None:
         """Bring the log observer along: twistd asks the application for it."""
-        if self.log_observer is not None and isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, self.log_observer)
+        if self._log_observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._log_observer)
         super().setServiceParent(parent)
 
     def startService(self) -> None:
@@ -217,10 +224,8 @@ class AiotMqttService(MultiService):
             self._log.info(log_lines.TRIAL, client_id=self._settings.mqtt_client_id)
         elif self._spooler is None:
             self._log.warn(log_lines.SPOOL_OFF, window=self._settings.mqtt_receive_maximum)
-        if self._spooler is not None and self._has_own_thread:
-            # A thread of its own: those of the reactor may all be in name look-ups that hang.
-            self._spool_threads = ThreadPool(0, 1, "spool")
-            self._spool_threads.start()
+        if self._spool_thread is not None:
+            self._spool_thread.start()
         self.ingest.start()
         super().startService()
 
@@ -230,11 +235,6 @@ class AiotMqttService(MultiService):
             self._log.warn(log_lines.MQTT_PASSWORD_IN_CLEAR, host=settings.mqtt_broker)
         if logs_in_without_tls(settings) and self._has_own_table:
             self._log.warn(log_lines.DATABASE_PASSWORD_IN_CLEAR, host=settings.db_host)
-
-    def _run_in_spool_thread(self, function: Callable[..., T], *arguments: object) -> Deferred[T]:
-        assert self._spool_threads is not None
-        running: Deferred[T] = deferToThreadPool(self._reactor, self._spool_threads, function, *arguments)
-        return running
 
     def stopService(self) -> Deferred[None]:
         """Stop in order; fires when all is stopped, or after ``SHUTDOWN_TIMEOUT``."""
@@ -257,8 +257,8 @@ class AiotMqttService(MultiService):
         self._kept_session.end()
         if self._spooler is not None:
             await _within(self._spooler.close(), 0.1, self._reactor)
-        if self._spool_threads is not None:
-            self._spool_threads.stop()
+        if self._spool_thread is not None:
+            self._spool_thread.stop()
         self._log_figures()
         spooled = self.writer.spooled
         if left_over := self.writer.deliveries - spooled:

@@ -58,12 +58,16 @@ def makeService(options: Options) -> AiotMqttService:
     try:
         log = None if twistd.get("logger") or twistd.get("syslog") else open_log(settings, twistd)
         process = Process(log, settings.shutdown_timeout, is_daemon=not twistd.get("nodaemon"))
-        service = AiotMqttService(settings, reactor, process.stop_began, is_trial=options["try"])
+        service = AiotMqttService(
+            settings,
+            reactor,
+            process.stop_began,
+            log_observer=None if log is None else log.observer,
+            is_trial=options["try"],
+        )
     except ConfigError as error:
         exit_for(error)
     process.attach(reactor)
-    if log is not None:
-        service.log_observer = log.observer
     warn_of_settings(settings, options["texts"])
     # What is there by now stays for good. To look at it again and again costs the collector 4 % of all messages/s.
     gc.collect()

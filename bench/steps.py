@@ -39,7 +39,7 @@ STEPS = {
     ),
     "take": Step(
         "take the batch",
-        ("aiot_mqtt.writing.backlog:Backlog.take_off",),
+        ("aiot_mqtt.writing.backlog:Backlog.begin_batch",),
         "aiot_mqtt.ingest.pending:PendingUpdates.take",
     ),
     "hand_over": Step(

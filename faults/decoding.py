@@ -85,6 +85,16 @@ def sum_is_wrong(counters: Counters, pending: PendingUpdates) -> str | None:
     return f"received {counters.received}, {counters.as_dict()}, pending {pending.deliveries}"
 
 
+class _Nobody:
+    """Whom ingest tells what it finds."""
+
+    def wake(self) -> None:
+        """Nothing is written."""
+
+    def foreign_topic_received(self, topic: str) -> None:
+        """No subscription is undone."""
+
+
 def fuzz_decoding(seed: int, count: int, progress: Callable[[int], None] = lambda _done: None) -> DecodingResult:
     """Try this many inputs on ``decode`` and on one ``Ingest``; the same seed, the same inputs.
 
@@ -94,8 +104,9 @@ def fuzz_decoding(seed: int, count: int, progress: Callable[[int], None] = lambd
     rules = (ReportRules(), ReportRules(status_values=frozenset({"online", "offline", "5"}), status_length=7))
     counters, pending = Counters(), PendingUpdates()
     # Its bound is reached all the time, so that QoS 0 messages are dropped as well.
+    nobody = _Nobody()
     entry = Ingest(rules[0], pending, counters, Refusals(counters, Clock()), table_zone=timezone.utc,
-                   wake_writer=lambda: None, wall_clock=lambda: 1.8e9, pending_bound=10_000)  # fmt: skip
+                   writer=nobody, foreign_topics=nobody, wall_clock=lambda: 1.8e9, pending_bound=10_000)  # fmt: skip
     corpus = [*SEEDS]
     reached: set[object] = set()
     arcs: set[object] = set()

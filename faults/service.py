@@ -40,7 +40,7 @@ STEPS = (
     *("before_spool_deletion", "inside_spool_deletion", "after_spool_deletion"),
 )
 PARTS = {
-    "writer": ("writing.writer", "Writer", "_write_chunk"),
+    "writer": ("writing.chunks", "Chunks", "write"),
     "listener": ("ingest.committed_times", "CommittedTimes", "rows_committed"),
     "saver": ("writing.saver", "Saver", "_save"),
     "spool-save": ("spool.spool", "Spool", "save"),

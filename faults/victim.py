@@ -97,28 +97,29 @@ class Victim:
         self.clock = Clock()
         self.transport = _Transport()
         self.counters, self.pending = Counters(), PendingUpdates()
-        self.ingest = _WatchedIngest(
-            ReportRules(),
-            self.pending,
-            self.counters,
-            Refusals(self.counters, self.clock),
-            table_zone=timezone.utc,
-            wake_writer=lambda: None,
-            wall_clock=self.clock.seconds,
-        )
-        self.ingest.is_over = lambda: self.transport.is_closed
         endpoint = _Endpoint(self.transport)
         self._subscriber = Subscriber(
             endpoint,
             ConnectOptions("victim", max_payload=max_payload),
-            self.ingest,
+            ReportRules().topic_filters,
             self.clock,
             host="broker",
             port=1883,
             protocol="5" if mqtt5 else "3.1.1",
             jitter=lambda: 0.0,
         )
-        self.ingest.foreign_topic_received = self._subscriber.foreign_topic_received
+        self.ingest = _WatchedIngest(
+            ReportRules(),
+            self.pending,
+            self.counters,
+            Refusals(self.counters, self.clock),
+            table_zone=timezone.utc,
+            writer=self,
+            foreign_topics=self._subscriber,
+            wall_clock=self.clock.seconds,
+        )
+        self.ingest.is_over = lambda: self.transport.is_closed
+        self._subscriber.deliver_to(self.ingest)
         self._subscriber.startService()
         assert endpoint.connection is not None
         self.connection = endpoint.connection
@@ -128,6 +129,9 @@ class Victim:
         self._fed = 0
         self._answers: list[Deferred[Any]] = []
         self.most_held = 0
+
+    def wake(self) -> None:
+        """Nothing is written."""
 
     def _closed(self, reason: str) -> str:
         self.reason = reason

@@ -96,6 +96,11 @@ class ReportRules:
         pattern = re.compile(rf"{prefix}/({DEVICE_PATTERN})/(data|status|heartbeat)")
         object.__setattr__(self, "topic_pattern", pattern)
 
+    @property
+    def topic_filters(self) -> list[str]:
+        """What to subscribe to for every report of every device."""
+        return [f"{self.topic_prefix}/+/{kind}" for kind in KINDS]
+
 
 def decode(topic: bytes, payload: bytes, rules: ReportRules) -> DeviceReport:
     """Say what a PUBLISH means.

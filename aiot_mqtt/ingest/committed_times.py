@@ -7,7 +7,7 @@ tracemalloc: 106 to 132, with names of 36 characters), of those whose heartbeat 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
 
 from ..devices.update import DeviceUpdate
 
@@ -23,13 +23,13 @@ class CommittedTimes:
     ``DeviceUpdate.key``.
     """
 
-    def __init__(self, resolution: int, is_pending: Callable[[str], bool], *, most_devices: int = MOST_DEVICES) -> None:
+    def __init__(self, resolution: int, pending: Container[str], *, most_devices: int = MOST_DEVICES) -> None:
         """
         :param resolution: seconds by which times must move to be worth a write; at least 1.
-        :param is_pending: whether an update that nobody has begun to write is there for a device, by its key.
+        :param pending: the devices, by their key, for which an update is there that nobody has begun to write.
         """
         self.resolution = resolution
-        self._is_pending = is_pending
+        self._pending = pending
         self._most_devices = most_devices
         self._now = self._too_old = self._generation_began = ""
         # By the commit of the heartbeat: those since the generation began, and those of the one before. Rows with equal
@@ -78,7 +78,7 @@ class CommittedTimes:
             heartbeat = update.last_heartbeat or known[0]
             if heartbeat > self._too_old and len(self) < self._most_devices:
                 # Without kinds it is an older state than the spool has.
-                is_settled = update.is_online and update.kinds and not self._is_pending(key)
+                is_settled = update.is_online and update.kinds and key not in self._pending
                 times = (heartbeat, update.last_seen if is_settled else UNSETTLED)
                 self._current[key] = self._pairs.setdefault(times, times)
 

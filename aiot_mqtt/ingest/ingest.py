@@ -20,12 +20,14 @@ from ..devices.report import (
     source_of,
 )
 from ..devices.update import table_time, uuid_key
+from ..mqtt.receiver import Acknowledger
 from ..table.contract import TableDescription
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.refusals import Refusals, shorten
 from .committed_times import CommittedTimes
-from .pending import Acknowledger, PendingUpdates
+from .listeners import ForeignTopicListener, PendingListener, UnchangedListener
+from .pending import PendingUpdates
 
 DEFAULT_PENDING_BOUND = 64 * 1024 * 1024  # bytes
 
@@ -43,38 +45,40 @@ class Ingest:
         refusals: Refusals,
         *,
         table_zone: tzinfo,
-        wake_writer: Callable[[], None],
+        writer: PendingListener,
+        foreign_topics: ForeignTopicListener,
         wall_clock: Callable[[], float] = time.time,
         log_messages: bool = False,
         pending_bound: int = DEFAULT_PENDING_BOUND,
         committed_times: CommittedTimes | None = None,
+        heard: UnchangedListener | None = None,
     ) -> None:
         """
         :param table_zone: the zone of the naive times in the table.
-        :param wake_writer: called when there may be something to write.
+        :param writer: woken when there may be something to write.
+        :param foreign_topics: told of each topic that is none of ours.
         :param wall_clock: seconds since the epoch.
         :param log_messages: log each message at DEBUG; a call to a logger that then drops it costs 5 µs a message.
         :param pending_bound: bytes of pending state above which QoS 0 messages are dropped.
         :param committed_times: says which heartbeats need no write; None: all need one.
+        :param heard: told of each device whose heartbeat needs none.
         """
         self._rules = rules
         self._pending = pending
         self._counters = counters
         self._refusals = refusals
         self._table_zone = table_zone
-        self._wake_writer = wake_writer
+        self._writer = writer
+        self._foreign_topics = foreign_topics
         self._wall_clock = wall_clock
         self._log_messages = log_messages
         self._pending_bound = pending_bound
         self._committed_times = committed_times
+        self._unchanged_listener = heard
         self._same_characters: Mapping[str, str] = {}
         self._second = -1
         self._now = ""
         self._taking = True
-        self.foreign_topic_received: Callable[[str], None] = lambda _topic: None
-        """Called with each topic that is none of ours."""
-        self.heard_unchanged: Callable[[str], None] = lambda _device: None
-        """Called with each device whose heartbeat needs no write."""
 
     def table_described(self, description: TableDescription) -> None:
         """The table was seen: judge a status by its column, and tell devices apart as the table does."""
@@ -150,7 +154,7 @@ class Ingest:
     def read_finished(self) -> None:
         """All PUBLISH packets of one read from the network were handed over."""
         try:
-            self._wake_writer()
+            self._writer.wake()
         except Exception:
             self._tell_fault(b"")
 
@@ -166,7 +170,8 @@ class Ingest:
         """Whether the row says it all already; then it is done with."""
         key = self._pending.key(report.device)
         if report.kind == HEARTBEAT and committed_times.are_recent(key):
-            self.heard_unchanged(key)
+            if self._unchanged_listener is not None:
+                self._unchanged_listener.heard_unchanged(key)
             self._counters.unchanged += 1
             return True
         committed_times.unsettle(key)
@@ -194,7 +199,7 @@ class Ingest:
                 self._refusals.unknown_device(refused.device)
             elif isinstance(refused, ForeignTopic):
                 counted[refused.reason] += 1
-                self.foreign_topic_received(refused.topic)
+                self._foreign_topics.foreign_topic_received(refused.topic)
             else:
                 name = topic.decode("utf-8", "backslashreplace")
                 self._refusals.refuse(refused.reason, name, refused.detail, payload)

@@ -5,22 +5,12 @@ Pure: no clock, no I/O. Memory: an update and its payload per device, two bytes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from ..devices.report import HEARTBEAT, DeviceReport
 from ..devices.update import DeviceUpdate, UuidKey
+from ..mqtt.receiver import Acknowledger
 
 UPDATE_BYTES = 400
 """What an update costs in memory beside its document, rounded up (measured with tracemalloc: 340)."""
-
-
-class Acknowledger(Protocol):
-    """The connection that PUBLISH packets came on."""
-
-    def acknowledge(self, packet_ids: Sequence[int]) -> None:
-        """Send a PUBACK for each, in this order; does nothing once the connection is gone."""
-        ...
 
 
 class Batch:

@@ -204,7 +204,7 @@ class MqttConnection(Protocol):
         if self._sending.is_stuck:
             self.abort("the broker reads nothing of what it is answered")
         if came := self._reader.take_count():
-            self.window.came(came, now)
+            self.window.received(came, now)
         self._receiver.read_finished()
         self._tell()
 

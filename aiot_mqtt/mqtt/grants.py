@@ -1,4 +1,4 @@
-"""What the broker grants in CONNACK, beside what it was asked for. Pure.
+"""What the broker grants in CONNACK, beside what it was asked for.
 
 Receive Maximum is not among it: in CONNACK it bounds what *we* may publish, which is nothing (section 3.2.2.3.3).
 ``window`` watches what the broker makes of ours. Retained messages and subscription identifiers are not asked for.
@@ -7,6 +7,8 @@ Receive Maximum is not among it: in CONNACK it bounds what *we* may publish, whi
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from twisted.logger import Logger
 
 from ..telemetry import log_lines
 from .connack import Connack
@@ -34,6 +36,14 @@ _NAMES = {
     SUBSCRIPTION_IDENTIFIERS: "subscription_identifiers",
     SHARED_SUBSCRIPTIONS: "shared_subscriptions",
 }
+
+
+def tell_grants(log: Logger, connack: Connack, options: ConnectOptions, topic: str) -> None:
+    """Tell what the broker grants, and of what less than was asked. :param topic: one that will be subscribed to."""
+    if granted := described(connack):
+        log.debug(log_lines.BROKER_GRANTS, granted=granted)
+    for line, fields in shortfalls(connack, options, topic):
+        log.warn(line, **fields)
 
 
 def described(connack: Connack) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from ..telemetry import log_lines
+from ..telemetry.counters import Counters
 
 # A restart takes less, and is not worth a word.
 LONG = 10.0  # s
@@ -39,18 +40,18 @@ class KeptSession:
         self,
         path: Path | None,
         name: str,
-        received: Callable[[], int],
+        counters: Counters,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
         :param path: the file; None: nothing can be noted on this host.
         :param name: whose session on which broker it is.
-        :param received: how many messages have come so far.
+        :param counters: they say how many messages have come so far.
         :param wall_clock: seconds since the epoch.
         """
         self._path = path
         self._name = name
-        self._received = received
+        self._counters = counters
         self._wall_clock = wall_clock
         self._left_at: float | None = None
         self._is_connected = False
@@ -78,7 +79,7 @@ class KeptSession:
         self._connections += 1
         if self._connections > 1 or not is_present:
             return
-        self._received_before = self._received()
+        self._received_before = self._counters.received
         age = None if self._left_at is None else self._wall_clock() - self._left_at
         self._age = age if age is not None and age >= 0 else None  # the clock was set back
 
@@ -87,7 +88,7 @@ class KeptSession:
         before, self._received_before = self._received_before, None
         if before is None:
             return
-        age, waiting = self._age, self._received() - before
+        age, waiting = self._age, self._counters.received - before
         if age is None:
             self._log.warn(log_lines.SESSION_OF_UNKNOWN_AGE, waiting=waiting)
         elif age >= LONG or (age >= SHORT and waiting >= FULL_QUEUE):

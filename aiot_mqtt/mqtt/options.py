@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..settings.settings import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectOptions:
@@ -24,3 +26,16 @@ class ConnectOptions:
 
     def __repr__(self) -> str:
         return f"ConnectOptions(client_id={self.client_id!r}, mqtt5={self.mqtt5})"
+
+
+def connect_options(settings: Settings, *, is_trial: bool) -> ConnectOptions:
+    """What the settings say. :param is_trial: no session is kept."""
+    return ConnectOptions(
+        client_id=settings.mqtt_client_id,
+        username=settings.mqtt_username,
+        password=settings.mqtt_password.reveal(),
+        keepalive=settings.mqtt_keepalive,
+        session_expiry=0 if is_trial else settings.mqtt_session_expiry,
+        receive_maximum=settings.mqtt_receive_maximum,
+        max_payload=settings.mqtt_max_payload,
+    )

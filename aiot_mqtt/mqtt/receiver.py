@@ -1,11 +1,19 @@
-"""Who PUBLISH packets are handed to, as a connection sees it."""
+"""Who PUBLISH packets are handed to, who acknowledges them, and who hears what became of the session."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from ..ingest.pending import Acknowledger
 from .packets import PublishReceiver
+
+
+class Acknowledger(Protocol):
+    """The connection that PUBLISH packets came on."""
+
+    def acknowledge(self, packet_ids: Sequence[int]) -> None:
+        """Send a PUBACK for each, in this order; does nothing once the connection is gone."""
+        ...
 
 
 class Receiver(PublishReceiver, Protocol):
@@ -17,4 +25,12 @@ class Receiver(PublishReceiver, Protocol):
 
     def read_finished(self) -> None:
         """Every PUBLISH of one read was handed over."""
+        ...
+
+
+class SessionListener(Protocol):
+    """Who wants to hear what became of the session."""
+
+    def session_lost(self) -> None:
+        """What was published while no connection was there is lost."""
         ...

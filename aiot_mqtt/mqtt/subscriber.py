@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from random import random
 from typing import cast
 
-from twisted.application.internet import backoffPolicy
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ITCPTransport
-from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..devices.report import KINDS
 from ..telemetry import log_lines
 from ..telemetry.outage import Outage
-from ..telemetry.refusals import shorten
 from ..telemetry.survive import start
 from .connack import Connack
 from .connection import MqttConnection
+from .dial import dial
 from .errors import ConnectionRefused, MqttError
-from .foreign_topics import likely_filters
-from .grants import described, shortfalls
+from .foreign_topics import ForeignTopics
+from .grants import tell_grants
 from .kept_session import KeptSession
 from .options import ConnectOptions
-from .reason_codes import SESSION_TAKEN_OVER
-from .receiver import Receiver
+from .receiver import Receiver, SessionListener
+from .reconnect_delay import ReconnectDelay
 from .subscribing import subscribe
 from .versions import ProtocolChoice
 from .window import WINDOW_OF_311
 
 CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK, SUBACK
-# A session that ends sooner than this was no success: without counting it as a failure, two instances with one client
-# identifier would take the session from each other at full speed.
-SHORT_SESSION = 30.0  # s
-SHORT_SESSIONS_UNTOLD = 2  # in a row; a broker that restarts gives one
-MOST_FOREIGN_FILTERS = 100  # a connection
 
 
 class State(Enum):
@@ -58,7 +49,7 @@ class State(Enum):
 
 
 class Subscriber(Service):
-    """Hands every PUBLISH on the three topics to a ``Receiver``, for as long as it runs."""
+    """Hands every PUBLISH on some topics to a ``Receiver``, for as long as it runs."""
 
     _log = Logger()
 
@@ -66,46 +57,52 @@ class Subscriber(Service):
         self,
         endpoint: IStreamClientEndpoint,
         options: ConnectOptions,
-        receiver: Receiver,
+        topics: Sequence[str],
         clock: IReactorTime,
         *,
         host: str,
         port: int,
-        topic_prefix: str = "devices",
         protocol: str = "auto",
         kept_session: KeptSession | None = None,
-        may_begin: Callable[[], Awaitable[None]] | None = None,
-        session_lost: Callable[[], None] = lambda: None,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
+        :param topics: filters.
         :param host: with ``port``, what log lines call the broker.
         :param protocol: ``auto``, ``5`` or ``3.1.1``.
         :param kept_session: told of connections; None where no session is kept.
-        :param may_begin: waited for, once, before the first connection.
-        :param session_lost: called when what was published while we were away is known to be lost.
         :param jitter: seconds added to each delay between attempts.
         """
         self._endpoint = endpoint
         self._options = options
-        self._receiver = receiver
+        self.topics = topics
         self._clock = clock
         self._where = {"host": host, "port": port}
-        self.topics = [f"{topic_prefix}/+/{kind}" for kind in KINDS]
         self._choice = ProtocolChoice(protocol)
         self._kept_session = kept_session
-        self._session_lost = session_lost
-        # 29, because the jitter comes on top and no wait should exceed 30 s.
-        self._backoff = backoffPolicy(1.0, 29.0, 2.0, jitter)
-        self._may_begin = may_begin
+        self._delay = ReconnectDelay(self._log, jitter)
+        self._foreign_topics = ForeignTopics(self._log)
+        self._receiver: Receiver | None = None
+        self._may_begin: Callable[[], Awaitable[None]] | None = None
+        self._listeners: list[SessionListener] = []
         self._outage = Outage(self._log, clock, log_lines.MQTT_STILL_DOWN, log_lines.MQTT_BACK)
         self.state = State.STOPPED
         self._connection: MqttConnection | None = None
         self._work: Deferred[None] | None = None
-        self._failures = self._short_sessions = 0  # in a row
         self._connections = self._complete_subscriptions = 0
         self._is_doubted = False
-        self._foreign_filters: set[str] = set()
+
+    def deliver_to(self, receiver: Receiver, *, may_begin: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Hand PUBLISH packets to this one; to be said before the service starts.
+
+        :param may_begin: waited for, once, before the first connection.
+        """
+        self._receiver = receiver
+        self._may_begin = may_begin
+
+    def add_listener(self, listener: SessionListener) -> None:
+        """Tell somebody what became of the session."""
+        self._listeners.append(listener)
 
     @property
     def is_listening(self) -> bool:
@@ -176,7 +173,7 @@ class Subscriber(Service):
                 connection, self._connection = self._connection, None
                 if connection is not None:
                     connection.abort("given up")
-                delay = self._next_delay(is_failure=True)
+                delay = self._delay.after_failure()
             if delay and self.running:
                 self.state = State.WAITING
                 await deferLater(self._clock, delay)
@@ -189,9 +186,10 @@ class Subscriber(Service):
         except MqttError as error:
             if not self.running or self._choice.failed(error):
                 return 0.0
-            self._short_sessions = 0
-            self._tell(error)
-            return self._next_delay(is_failure=True)
+            code = error.v311_code if isinstance(error, ConnectionRefused) else None
+            line, fields = (log_lines.MQTT_FAILED, {}) if code is None else (log_lines.MQTT_REFUSED, {"code": code})
+            self._outage.failed(line, str(error), **fields)
+            return self._delay.after_refusal()
         accepted_at = self._clock.seconds()
         self._tell_accepted(connack)
         reason = await self._serve(connection)
@@ -202,34 +200,20 @@ class Subscriber(Service):
             return 0.0
         self._choice.connection_ended()
         self._outage.failed(log_lines.MQTT_LOST, reason)
-        is_short = self._clock.seconds() - accepted_at < SHORT_SESSION
-        self._short_sessions = self._short_sessions + 1 if is_short else 0
-        delay = self._next_delay(is_failure=is_short)
-        if self._short_sessions > SHORT_SESSIONS_UNTOLD:
-            self._tell_short_sessions(connection, delay)
+        delay = self._delay.after_session(self._clock.seconds() - accepted_at)
+        if self._delay.are_sessions_short:
+            is_at_subscribe = self.state is State.SUBSCRIBING
+            self._delay.tell(self._options.client_id, is_at_subscribe, connection.disconnect_code, delay)
         return delay
-
-    def _next_delay(self, *, is_failure: bool) -> float:
-        self._failures = self._failures + 1 if is_failure else 0
-        return self._backoff(max(0, self._failures - 1))
 
     async def _connect(self) -> tuple[MqttConnection, Connack]:
         """Dial, and wait until the broker accepts.
 
         :raises MqttError: it does not.
         """
+        assert self._receiver is not None, "deliver_to comes first"
         connection = MqttConnection(replace(self._options, mqtt5=self._choice.mqtt5), self._receiver, self._clock)
-        factory = Factory.forProtocol(lambda: connection)
-        factory.noisy = False
-        dialling = self._endpoint.connect(factory)
-        try:
-            await dialling.addTimeout(CONNECT_TIMEOUT, self._clock)
-        except CancelledError:
-            raise
-        except NotInTime:
-            raise MqttError(f"no connection within {CONNECT_TIMEOUT:.0f} s") from None
-        except Exception as error:
-            raise MqttError(str(error) or repr(error)) from error
+        await dial(self._endpoint, connection, self._clock, CONNECT_TIMEOUT)
         # A PUBACK must not wait for the TCP acknowledgement of the one before (Nagle's algorithm).
         cast(ITCPTransport, connection.transport).setTcpNoDelay(True)
         self._connection = connection
@@ -255,18 +239,16 @@ class Subscriber(Service):
         self._log.info(log_lines.MQTT_CONNECTED, **self._where)
         if self._kept_session is not None:
             self._kept_session.connected(connack.session_present)
-        if granted := described(connack):
-            self._log.debug(log_lines.BROKER_GRANTS, granted=granted)
-        for line, fields in shortfalls(connack, self._options, self.topics[0]):
-            self._log.warn(line, **fields)
+        tell_grants(self._log, connack, self._options, self.topics[0])
         self._connections += 1
         if self._connections > 1 and not connack.session_present:
             self._log.warn(log_lines.SESSION_NEW)
-            self._session_lost()
+            for listener in self._listeners:
+                listener.session_lost()
 
     async def _serve(self, connection: MqttConnection) -> str:
         """Subscribe, and wait for the connection's end; returns its reason."""
-        self._foreign_filters.clear()
+        self._foreign_topics.connection_started()
         self._is_doubted = False
         self.state = State.SUBSCRIBING
         doubt = self._choice.doubt_after
@@ -299,7 +281,8 @@ class Subscriber(Service):
 
         :raises MqttError: the connection is gone.
         """
-        await subscribe(connection, self.topics, self._clock, self._log, timeout=CONNECT_TIMEOUT, backoff=self._backoff)
+        backoff = self._delay.backoff
+        await subscribe(connection, self.topics, self._clock, self._log, timeout=CONNECT_TIMEOUT, backoff=backoff)
         self.state = State.SUBSCRIBED
         if self._kept_session is not None:
             self._kept_session.subscribed()
@@ -308,34 +291,7 @@ class Subscriber(Service):
         if self._complete_subscriptions == 1:
             self._log.info(log_lines.STARTED)
 
-    def _tell_short_sessions(self, connection: MqttConnection, delay: float) -> None:
-        if self.state is State.SUBSCRIBING and connection.disconnect_code is None:
-            line = log_lines.MQTT_CLOSED_AT_SUBSCRIBE
-        elif connection.disconnect_code in (None, SESSION_TAKEN_OVER):
-            line = log_lines.MQTT_SHORT_SESSIONS
-        else:
-            return  # it has said why
-        self._log.warn(
-            line,
-            count=self._short_sessions,
-            short=round(SHORT_SESSION),
-            client_id=shorten(self._options.client_id),
-            seconds=round(delay),
-        )
-
-    def _tell(self, error: MqttError) -> None:
-        code = error.v311_code if isinstance(error, ConnectionRefused) else None
-        if code is None:
-            self._outage.failed(log_lines.MQTT_FAILED, str(error))
-        else:
-            self._outage.failed(log_lines.MQTT_REFUSED, str(error), code=code)
-
     def foreign_topic_received(self, topic: str) -> None:
         """Unsubscribe from a topic that is none of ours: an old subscription lives on in a kept session."""
-        filters = likely_filters(topic) - self._foreign_filters
-        if self._connection is None or not filters or len(self._foreign_filters) >= MOST_FOREIGN_FILTERS:
-            return
-        if not self._foreign_filters:
-            self._log.warn(log_lines.FOREIGN_TOPIC, topic=shorten(topic), filters=shorten(" ".join(sorted(filters))))
-        self._foreign_filters |= filters
-        self._connection.unsubscribe(sorted(filters))
+        if self._connection is not None and (filters := self._foreign_topics.filters_to_undo(topic)):
+            self._connection.unsubscribe(filters)

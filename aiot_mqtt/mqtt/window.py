@@ -47,7 +47,7 @@ class Window:
         """Whether the broker was seen to send no more than ``size``, which is less than it was asked for."""
         return self._learned is not None
 
-    def came(self, count: int, now: float) -> None:
+    def received(self, count: int, now: float) -> None:
         """The broker sent this many PUBLISH packets that it wants acknowledged."""
         if self._has_answered(now) and self.unacknowledged < self.size:
             self._full_since = None

@@ -103,7 +103,7 @@ class PresenceMonitor(Service):
             clock,
             row_changes=row_changes or (lambda _device: None),
             set_offline=self._set_offline,
-            now=lambda: self._table_time(self._wall_clock()),
+            now=self._table_now,
             retry_delay=check_interval,
         )
         self._loops = [
@@ -193,6 +193,9 @@ class PresenceMonitor(Service):
             self._tell_failure(str(error))
         finally:
             self._tell_sweep(sweep)
+
+    def _table_now(self) -> str:
+        return self._table_time(self._wall_clock())
 
     def _table_time(self, seconds: float) -> str:
         return table_time(seconds, self._table_zone)

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
+from ..mqtt.dial import dial
 from ..mqtt.errors import MqttError
 from .fleet import Fleet, Message
 from .publisher import Publisher, PublisherOptions
@@ -187,16 +186,10 @@ class Simulation:
         return summary
 
     async def _connect(self, publisher: Publisher) -> None:
-        factory = Factory.forProtocol(lambda: publisher)
-        factory.noisy = False
         try:
-            await self._endpoint.connect(factory).addTimeout(CONNECT_TIMEOUT, self._reactor)
+            await dial(self._endpoint, publisher, self._reactor, CONNECT_TIMEOUT)
         except CancelledError:
             raise MqttError("interrupted") from None
-        except NotInTime:
-            raise MqttError(f"no connection within {CONNECT_TIMEOUT:.0f} s") from None
-        except Exception as error:
-            raise MqttError(str(error) or repr(error)) from error
         timeout = self._reactor.callLater(CONNECT_TIMEOUT, publisher.abort, "the broker did not answer CONNECT")
         try:
             await publisher.accepted

@@ -71,7 +71,7 @@ class Backlog:
                 del arrivals[0]
         return now - arrivals[0][1] if arrivals else 0.0
 
-    def came(self, now: float) -> None:
+    def note_arrivals(self, now: float) -> None:
         """Something may have become pending."""
         arrivals, count = self._pending_arrivals, self.pending.unacknowledged
         # Not where nothing new is owed an acknowledgement, or it would grow for as long as the database is away.
@@ -79,14 +79,14 @@ class Backlog:
             since = arrivals.pop()[1] if arrivals and now - arrivals[-1][1] < ARRIVAL_INTERVAL else now
             arrivals.append((count, since))
 
-    def take_off(self) -> Batch:
-        """Everything pending, to be written; ``landed`` or ``put_back`` follows."""
+    def begin_batch(self) -> Batch:
+        """Everything pending, to be written; ``end_batch`` or ``put_back`` follows."""
         self.in_flight = self.pending.take()
         self.is_in_flight_saved = False
         self._in_flight_arrivals, self._pending_arrivals = self._pending_arrivals, []
         return self.in_flight
 
-    def landed(self) -> None:
+    def end_batch(self) -> None:
         """Nothing is in flight any more."""
         self.in_flight = None
         self.is_in_flight_saved = False
@@ -98,7 +98,7 @@ class Backlog:
         :return: how many of its deliveries were superseded meanwhile.
         """
         batch, arrivals = self._unsaved_in_flight, self._in_flight_arrivals
-        self.landed()
+        self.end_batch()
         return 0 if batch is None else self._restore(batch, arrivals)
 
     def begin_to_save(self) -> list[DeviceUpdate]:

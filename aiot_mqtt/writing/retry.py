@@ -32,18 +32,15 @@ class Retry:
         clock: IReactorTime,
         *,
         database: str,
-        deliveries: Callable[[], int],
         jitter: Callable[[], float] = random,
     ) -> None:
         """
         :param database: where the table is, as log lines name it.
-        :param deliveries: how many wait to be written.
         :param jitter: seconds added to each delay between attempts, so that instances do not retry in step.
         """
         self._counters = counters
         self._clock = clock
         self._database = database
-        self._deliveries = deliveries
         # 29, because the jitter comes on top and no wait should exceed 30 s.
         self._backoff = backoffPolicy(1.0, 29.0, 2.0, jitter)
         self._outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
@@ -74,24 +71,25 @@ class Retry:
             self._failures = 0
             self._outage.ended()
 
-    def failed(self, error: StoreError, *, is_there: bool = False) -> float:
+    def failed(self, error: StoreError, deliveries: int, *, is_there: bool = False) -> float:
         """An attempt failed; returns the seconds to wait before the next one.
 
+        :param deliveries: how many wait to be written.
         :param is_there: the server answered just before.
         """
         self._failures += 1
         if isinstance(error, StoreConflict):
             self._counters.retries["conflict"] += 1
             if self._failures > CONFLICTS_UNTOLD:
-                self._tell(log_lines.ROWS_LOCKED, error)
+                self._tell(log_lines.ROWS_LOCKED, error, deliveries)
             return min(MAX_CONFLICT_DELAY, CONFLICT_DELAY * self._failures)
         if isinstance(error, StoreMisconfigured):
             self._counters.retries["misconfigured"] += 1
             is_login = isinstance(error, StoreLoginRefused)
-            self._tell(log_lines.DATABASE_FAILED if is_login else log_lines.DATABASE_MISCONFIGURED, error)
+            self._tell(log_lines.DATABASE_FAILED if is_login else log_lines.DATABASE_MISCONFIGURED, error, deliveries)
             return MISCONFIGURED_DELAY
         self._counters.retries["unavailable"] += 1
-        self._tell(log_lines.DATABASE_FAILED, error)
+        self._tell(log_lines.DATABASE_FAILED, error, deliveries)
         return CONFLICT_DELAY if is_there else self._backoff(self._failures - 1)
 
     async def wait(self, seconds: float) -> None:
@@ -103,5 +101,5 @@ class Retry:
         finally:
             self._next = None
 
-    def _tell(self, line: str, error: StoreError) -> None:
-        self._outage.failed(line, str(error), database=self._database, deliveries=self._deliveries())
+    def _tell(self, line: str, error: StoreError, deliveries: int) -> None:
+        self._outage.failed(line, str(error), database=self._database, deliveries=deliveries)

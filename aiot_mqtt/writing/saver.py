@@ -19,6 +19,7 @@ from ..telemetry.counters import Counters
 from ..telemetry.survive import go_on, start
 from .backlog import Backlog
 from .data_path import DataPath, DataPathEvents, State
+from .flow_control import FlowControl
 
 PATIENCE = 5.0  # s that the oldest may wait for the database before the spool takes what there is
 # With this share of the window used up, half of that, unless the database answers: beyond the window a broker with its
@@ -47,11 +48,10 @@ class Saver:
         counters: Counters,
         clock: IReactorTime,
         *,
-        window: Callable[[], int],
+        flow_control: FlowControl,
         wake: Callable[[], None],
     ) -> None:
         """
-        :param window: PUBLISH packets that may be unacknowledged at one time.
         :param wake: called when something on disk may have to go to the table.
         """
         self._path = path
@@ -59,7 +59,7 @@ class Saver:
         self._spooler = spooler
         self._counters = counters
         self._clock = clock
-        self._window = window
+        self._flow_control = flow_control
         self._wake = wake
         self._patience = PATIENCE
         self._is_database_away = False
@@ -139,7 +139,7 @@ class Saver:
             return
         now = self._clock.seconds()
         age = backlog.oldest_age(now)
-        if backlog.unacknowledged > PRESSING * self._window():
+        if backlog.unacknowledged > PRESSING * self._flow_control.window:
             age = max(age, 2 * min(age, now - self._answered_at))
         if age >= self._patience:
             self._is_database_away = True

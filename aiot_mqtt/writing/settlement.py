@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from twisted.logger import Logger
 
@@ -15,22 +14,11 @@ from ..telemetry.refusals import Refusals
 from .backlog import Backlog
 from .bad_rows import Refusal
 from .data_path import DataPath
+from .listeners import CommitListener
 
 MAX_LOST_ALONE = 6
 """How often in a row a single update with a value in it may end its connection, while the server answers in between,
 before it is tried without the value."""
-
-
-class CommitListener(Protocol):
-    """Who wants to hear of commits."""
-
-    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
-        """These updates are in the table; told in the order of the commits. Must not keep them."""
-        ...
-
-    def row_refused(self, update: DeviceUpdate) -> None:
-        """This update is not in the table: its device has a row, which takes none."""
-        ...
 
 
 class Settlement:
@@ -47,9 +35,9 @@ class Settlement:
         store: Store,
         path: DataPath,
         backlog: Backlog,
-        *,
         counters: Counters,
         refusals: Refusals,
+        *,
         database_answered: Callable[[], None],
     ) -> None:
         self._store = store
@@ -58,12 +46,16 @@ class Settlement:
         self._counters = counters
         self._refusals = refusals
         self._database_answered = database_answered
-        self.listeners: list[CommitListener] = []
+        self._listeners: list[CommitListener] = []
         self._is_spooled = False
         self._unless_heard_until: str | None = None
         self._outcomes: list[tuple[Sequence[DeviceUpdate], Written, Refusal | None]] = []
         self._settled: set[str] = set()
         self._lost_alone: tuple[str, int] = ("", 0)
+
+    def add_listener(self, listener: CommitListener) -> None:
+        """See ``Writer.add_listener``."""
+        self._listeners.append(listener)
 
     def begin(self, *, is_spooled: bool, unless_heard_until: str | None = None) -> None:
         """The next parts are of another chunk. :param unless_heard_until: see ``Store.write``."""
@@ -127,7 +119,7 @@ class Settlement:
                 refused = refusal.deliveries
                 self._refusals.refused_by_table(update.uuid, refusal.column, refusal.reason, refused)
                 if refusal.column is None:
-                    for listener in self.listeners:
+                    for listener in self._listeners:
                         listener.row_refused(update)
                     return
             if written.unknown or written.newer:
@@ -140,7 +132,7 @@ class Settlement:
             for update in committed:
                 stored += update.kinds.bit_count()  # as its deliveries, without a call
             self._counters.stored += stored - refused
-            for listener in self.listeners:
+            for listener in self._listeners:
                 listener.rows_committed(committed)
         except Exception:
             self._log.failure(log_lines.LISTENER_FAILED_UNEXPECTEDLY)

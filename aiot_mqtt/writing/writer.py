@@ -7,38 +7,36 @@ What is on disk goes before anything later (``data_path``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import attrgetter
+from collections.abc import Awaitable, Callable
+from functools import partial
 from random import random
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..devices.update import DeviceUpdate, UuidKey, uuid_key
 from ..ingest.pending import Batch, PendingUpdates
-from ..spool.disk import SpoolError
 from ..spool.spooler import Spooler
-from ..table.contract import Store, StoreConflict, StoreError, StoreUnavailable, TableDescription
+from ..table.contract import Store, StoreError, StoreUnavailable
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.refusals import Refusals
 from ..telemetry.survive import go_on, start
 from .backlog import Backlog
-from .bad_rows import write_around_refusals
-from .chunk_size import MAX_BYTES, ChunkSize
+from .chunks import Chunks
 from .data_path import DataPath, DataPathEvents, State
+from .emptying import Emptying
+from .flow_control import FlowControl, WindowUse
+from .jobs import Jobs
+from .listeners import CommitListener, TableListener
 from .retry import Retry
 from .saver import Saver
-from .settlement import CommitListener, Settlement
+from .settlement import Settlement
+from .table_look import TableLook
 
 T = TypeVar("T")
-
-MAX_UNACKNOWLEDGED = 65535  # PUBLISH packets on one connection: there are no more packet identifiers
-MAX_FILL_TIME = 0.002  # s that a broker gets to use up a small window again
-SMALL_WINDOW = 1000  # PUBLISH packets: a window that is used up by less is filled again before it is written
 
 
 class Writer(Service):
@@ -55,59 +53,50 @@ class Writer(Service):
         clock: IReactorTime,
         *,
         now: Callable[[], str],
+        flow_control: FlowControl,
         spooler: Spooler | None = None,
-        window: Callable[[], int] = lambda: MAX_UNACKNOWLEDGED,
-        window_exceeded: Callable[[], None] = lambda: None,
         database: str = "",
-        table_described: Callable[[TableDescription], None] = lambda _description: None,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
         :param now: the time as the table's columns hold it.
         :param spooler: takes what the database does not; None: it stays unacknowledged.
-        :param window: PUBLISH packets that may be unacknowledged at one time.
-        :param window_exceeded: called when the broker has more unacknowledged than it may.
         :param database: where the table is, as log lines name it.
-        :param table_described: told what the table says about itself, whenever it was looked at.
         :param jitter: seconds added to each delay between attempts, so that instances do not retry in step.
         """
-        self._store = store
         self._pending = pending
         self._counters = counters
         self._clock = clock
-        self._now = now
         self._spooler = spooler
-        self._window = window
-        self._window_exceeded = window_exceeded
+        self._window = WindowUse(flow_control, clock)
         self._database = database
-        self._table_described = table_described
         self._path = DataPath()
         self._backlog = Backlog(pending)
-        self._saver: Saver | None = None
-        if spooler is not None:
-            self._saver = Saver(
-                self._path, self._backlog, spooler, counters, clock, window=window, wake=self._start_if_needed
-            )
+        self._jobs = Jobs()
+        self._table = TableLook(store)
+        self._retry = Retry(counters, clock, database=database, jitter=jitter)
         self._settlement = Settlement(
-            store,
-            self._path,
-            self._backlog,
-            counters=counters,
-            refusals=refusals,
-            database_answered=self._database_answered,
+            store, self._path, self._backlog, counters, refusals, database_answered=self._database_answered
         )
-        self._retry = Retry(counters, clock, database=database, deliveries=lambda: self.deliveries, jitter=jitter)
-        self._chunk_size = ChunkSize()
-        self._filled: Deferred[None] | None = None
-        self._key: UuidKey = str
-        self._is_described = self._was_described = False
+        self._chunks = chunks = Chunks(self._settlement, clock)
+        self._saver: Saver | None = None
+        self._emptying: Emptying | None = None
+        if spooler is not None:
+            wake = self._start_if_needed
+            self._saver = Saver(
+                self._path, self._backlog, spooler, counters, clock, flow_control=flow_control, wake=wake
+            )
+            self._emptying = Emptying(self._path, spooler, self._saver, self._settlement, chunks, now=now)
         self._is_there = False
-        self._jobs: list[tuple[Callable[[], Deferred[Any]], Deferred[Any]]] = []
         self._work: Deferred[None] | None = None
 
     def add_listener(self, listener: CommitListener) -> None:
         """Tell somebody of updates that were committed; those that were added first are told first."""
-        self._settlement.listeners.append(listener)
+        self._settlement.add_listener(listener)
+
+    def add_table_listener(self, listener: TableListener) -> None:
+        """Tell somebody what the table says about itself, whenever it was looked at."""
+        self._table.add_listener(listener)
 
     @property
     def spooled(self) -> int:
@@ -139,7 +128,7 @@ class Writer(Service):
         """Whether the table holds all that was received but the last moments: its last write was taken, or there was
         none to take yet, and nothing older waits on disk.
         """
-        return self._is_described and not self._retry.is_failing and self._path.state is State.DIRECT
+        return self._table.is_current and not self._retry.is_failing and self._path.state is State.DIRECT
 
     async def until_known(self) -> None:
         """Wait until it is known what is on disk, so that what is received can go somewhere."""
@@ -148,7 +137,7 @@ class Writer(Service):
     def startService(self) -> None:
         """Begin, with a look at the disk and at the table: an operator wants to know whether it can be served."""
         super().startService()
-        self._is_described = False
+        self._table.lost()
         self._retry.begin()
         if self._saver is not None:
             self._saver.start()
@@ -167,9 +156,7 @@ class Writer(Service):
         self._retry.make_last()
         if self._saver is not None:
             self._saver.hurry()
-        for _, done in self._jobs:
-            done.cancel()
-        self._jobs.clear()
+        self._jobs.cancel()
         if self._work is None and self._pending:
             self._start_work()
         return start(self._stop(), self._log, log_lines.WRITE_FAILED_UNEXPECTEDLY)
@@ -192,13 +179,8 @@ class Writer(Service):
 
     def wake(self) -> None:
         """There may be something to write."""
-        self._backlog.came(self._clock.seconds())
-        unacknowledged = self._backlog.unacknowledged
-        # With none of this connection pending, nothing would have it read again.
-        if unacknowledged > MAX_UNACKNOWLEDGED and self._pending.unacknowledged:
-            self._window_exceeded()
-        if self._filled is not None and unacknowledged >= self._window():
-            self._filled.callback(None)
+        self._backlog.note_arrivals(self._clock.seconds())
+        self._window.check(self._backlog.unacknowledged, self._pending.unacknowledged)
         self._start_if_needed()
         if self._saver is not None:
             self._saver.check()
@@ -208,8 +190,7 @@ class Writer(Service):
 
         A job that fails is not run again; its failure is the Deferred's. Stopping cancels jobs that did not begin.
         """
-        done: Deferred[T] = Deferred()
-        self._jobs.append((job, done))
+        done = self._jobs.add(job)
         self.wake()
         return done
 
@@ -233,16 +214,18 @@ class Writer(Service):
         """Write until nothing is left, or, while stopping, an attempt has failed."""
         path = self._path
         while True:
-            if self._is_described and not path.is_known:
+            if self._table.is_current and not path.is_known:
                 await path.until_known()
             if path.state is State.STOPPED:
                 return
-            if not self._is_described:
-                step = self._describe
+            step: Callable[[], Awaitable[None]]
+            if not self._table.is_current:
+                step = self._look_at_table
             elif path.state is State.EMPTYING:
                 if self._retry.is_last:
                     return  # the next start goes on with it
-                step = self._write_spooled
+                assert self._emptying is not None
+                step = partial(self._emptying.write_chunk, self._table.key)
             elif path.state is State.DIRECT and (self._pending or self._jobs):
                 step = self._write_pending
             else:
@@ -250,7 +233,11 @@ class Writer(Service):
             try:
                 await step()
             except StoreError as error:
-                delay = self._retry.failed(error, is_there=self._is_there)
+                if isinstance(error, StoreUnavailable):
+                    # Looked at before the next attempt, so that what ends every connection is told from a server that
+                    # is away.
+                    self._table.lost()
+                delay = self._retry.failed(error, self.deliveries, is_there=self._is_there)
                 if self._retry.is_last:
                     return
                 await self._retry.wait(delay)
@@ -262,21 +249,18 @@ class Writer(Service):
                 self._log.failure(log_lines.WRITE_FAILED_UNEXPECTEDLY)
                 return
 
-    async def _describe(self) -> None:
+    async def _look_at_table(self) -> None:
+        was_seen = self._table.was_seen
         self._is_there = False
-        description = await self._store.describe()
-        self._is_described = True
-        self._key = uuid_key(description.same_characters)
-        self._table_described(description)
-        self._is_there = self._was_described
-        if not self._was_described:
-            self._was_described = True
+        await self._table.look()
+        self._is_there = was_seen
+        if not was_seen:
             self._database_answered()
             self._log.info(log_lines.DATABASE_CONNECTED, database=self._database)
 
     async def _write_pending(self) -> None:
         jobs = len(self._jobs)
-        batch = self._backlog.take_off()
+        batch = self._backlog.begin_batch()
         try:
             await self._write(batch)
         except CancelledError:
@@ -287,67 +271,23 @@ class Writer(Service):
             batch.updates = self._settlement.unsettled(batch.updates)
             self._counters.superseded += self._backlog.put_back()
             raise
-        was_window_full = self.unacknowledged >= self._window()
+        was_window_full = self._window.is_full(self.unacknowledged)
         batch.acknowledge()
-        self._backlog.landed()
-        if was_window_full and self.unacknowledged < self._window() < SMALL_WINDOW and self.running:
-            await self._fill_window()
+        self._backlog.end_batch()
+        if was_window_full and self.running and self._window.is_worth_filling(self.unacknowledged):
+            await self._window.filled()
         while jobs and self._jobs and self._path.state is State.DIRECT:  # else they come after what is on disk
             jobs -= 1
-            await _run_job(*self._jobs.pop(0))
+            await self._jobs.run_next()
 
     async def _write(self, batch: Batch) -> None:
         """Write a batch until all of it is in the table, or the spool has it."""
         self._settlement.begin(is_spooled=False)
         while batch.updates and not self._backlog.is_in_flight_saved:
-            rows = self._chunk_size.rows
-            await self._write_chunk(batch.updates[:rows])
+            rows = self._chunks.size.rows
+            await self._chunks.write(batch.updates[:rows])
             if not self._backlog.is_in_flight_saved:
                 batch.remove_first(rows)
-
-    async def _fill_window(self) -> None:
-        """Wait until the broker has used its window up again, or for a moment.
-
-        Without it a window splits into two halves that take turns, and each commit writes half of what it could.
-        """
-        filled = self._filled = Deferred()
-        timeout = self._clock.callLater(MAX_FILL_TIME, filled.callback, None)
-        try:
-            await filled
-        finally:
-            self._filled = None
-            if timeout.active():
-                timeout.cancel()
-
-    async def _write_spooled(self) -> None:
-        """Write what is on disk, a chunk of it."""
-        assert self._spooler is not None
-        try:
-            chunk = await self._spooler.read(self._chunk_size.rows, MAX_BYTES, self._key)
-            if chunk is not None:
-                until = self._now() if chunk.file.is_late else None
-                self._settlement.begin(is_spooled=True, unless_heard_until=until)
-                if chunk.updates:
-                    await self._write_chunk(chunk.updates)
-                await self._spooler.written(chunk, self._settlement.count_spooled)
-            if self._spooler.is_empty and self._path.state is State.EMPTYING:
-                self._path.happens(DataPathEvents.emptied)
-        except SpoolError:
-            assert self._saver is not None
-            self._saver.disk_failed()
-
-    async def _write_chunk(self, updates: Sequence[DeviceUpdate]) -> None:
-        began = self._clock.seconds()
-        try:
-            # Sorted, because transactions that lock rows in one order cannot deadlock.
-            await write_around_refusals(sorted(updates, key=attrgetter("uuid")), self._settlement)
-        except (StoreConflict, StoreUnavailable) as error:
-            self._chunk_size.failed(len(updates))
-            if isinstance(error, StoreUnavailable):
-                # Asked before the next attempt, so that what ends every connection is told from a server that is away.
-                self._is_described = False
-            raise
-        self._chunk_size.written(len(updates), self._clock.seconds() - began)
 
     def _database_answered(self) -> None:
         """The table took something, or refused a value in it."""
@@ -355,18 +295,3 @@ class Writer(Service):
         self._is_there = False
         if self._saver is not None:
             self._saver.database_answered()
-
-
-async def _run_job(job: Callable[[], Deferred[T]], done: Deferred[T]) -> None:
-    """Run a job and hand on how it ended; whatever that is, it does not end the writer."""
-    if done.called:  # cancelled by whoever asked for it
-        return
-    try:
-        result = await job()
-    except CancelledError:
-        done.cancel()
-        raise
-    except Exception:
-        done.errback()
-    else:
-        done.callback(result)

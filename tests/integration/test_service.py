@@ -84,7 +84,7 @@ class ServiceMixin(Mixin):
         self.addCleanup(self.stop_service, service)
         before = self.count(log_lines.STARTED)
         await self.said(log_lines.STARTED, before + 1)
-        await eventually(lambda: service.writer._is_described)
+        await eventually(lambda: service.writer._table.is_current)
         return service
 
     def stop_service(self, service: AiotMqttService) -> Deferred[None] | None:

@@ -66,8 +66,8 @@ class BacklogMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.backlog.in_flight is None and self.pending)
     @rule()
-    def take_off(self) -> None:
-        self.backlog.take_off()
+    def begin_batch(self) -> None:
+        self.backlog.begin_batch()
 
     @precondition(lambda self: self.backlog.in_flight is not None and not self.backlog.is_being_saved)
     @rule(count=st.integers(1, 3), is_all=st.booleans())
@@ -81,7 +81,7 @@ class BacklogMachine(RuleBasedStateMachine):
             batch.remove_first(len(written))
         if not batch.updates or self.backlog.is_in_flight_saved:
             batch.acknowledge()
-            self.backlog.landed()
+            self.backlog.end_batch()
 
     @precondition(lambda self: self.backlog.in_flight is not None and not self.backlog.is_being_saved)
     @rule()
@@ -120,7 +120,7 @@ class BacklogMachine(RuleBasedStateMachine):
         """With nothing failing, all is kept and acknowledged."""
         while self.backlog.in_flight is not None or self.pending:
             if self.backlog.in_flight is None:
-                self.backlog.take_off()
+                self.backlog.begin_batch()
             self.write(1, True)
         assert self.connection.acknowledged == self.connection.received
         assert self.kept == {device: number for device, (number, _document) in self.newest.items()}

@@ -39,7 +39,7 @@ class CommittedTimesTests(SynchronousTestCase):
         self.make()
 
     def make(self, resolution: int = 60, **how: int) -> None:
-        self.times = CommittedTimes(resolution, self.pending.__contains__, **how)
+        self.times = CommittedTimes(resolution, self.pending, **how)
         self.go_to(0)
 
     def go_to(self, second: int) -> None:

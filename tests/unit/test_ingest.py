@@ -38,6 +38,8 @@ class IngestTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.wall = START
         self.woken = 0
+        self.foreign_topics: list[str] = []
+        self.heard: list[str] = []
         self.connection = RecordingConnection()
         self.make()
         capture = capturedLogs()
@@ -56,7 +58,7 @@ class IngestTestCase(SynchronousTestCase):
         self.counters = Counters()
         self.pending = PendingUpdates()
         self.pending.keys_are(str.lower)  # as the owner's column
-        self.committed_times = CommittedTimes(resolution, self.pending.__contains__) if resolution else None
+        self.committed_times = CommittedTimes(resolution, self.pending) if resolution else None
         self.refusals = Refusals(self.counters, Clock())
         self.ingest = Ingest(
             rules or ReportRules(),
@@ -64,16 +66,26 @@ class IngestTestCase(SynchronousTestCase):
             self.counters,
             self.refusals,
             table_zone=zone,
-            wake_writer=self.wake,
+            writer=self,
+            foreign_topics=self,
             wall_clock=lambda: self.wall,
             log_messages=log_messages,
             pending_bound=pending_bound,
             committed_times=self.committed_times,
+            heard=self,
         )
         self.ingest.connection_started(self.connection)
 
+    # Whom ingest tells.
+
     def wake(self) -> None:
         self.woken += 1
+
+    def foreign_topic_received(self, topic: str) -> None:
+        self.foreign_topics.append(topic)
+
+    def heard_unchanged(self, key: str) -> None:
+        self.heard.append(key)
 
     def publish(
         self, topic: str = "devices/d1/data", payload: bytes = b"{}", packet_id: int = 1, retain: bool = False
@@ -182,13 +194,10 @@ class PublishTests(IngestTestCase):
         self.assertEqual(self.pending.take().updates, [])
 
     def test_a_foreign_topic_is_told_to_whoever_can_unsubscribe(self) -> None:
-        self.publish("old/d1/data")  # nobody listens yet
-        told: list[str] = []
-        self.ingest.foreign_topic_received = told.append
         self.publish("old/d1/data")
         self.publish("devices/d1/control")
-        self.assertEqual(told, ["old/d1/data", "devices/d1/control"])
-        self.assertEqual(self.counters.refused, {"foreign_topic": 3})
+        self.assertEqual(self.foreign_topics, ["old/d1/data", "devices/d1/control"])
+        self.assertEqual(self.counters.refused, {"foreign_topic": 2})
 
     def test_a_status_is_judged_by_the_length_the_column_really_has(self) -> None:
         self.make(ReportRules(topic_prefix="p", status_values=frozenset({"abcd", "ab"})))
@@ -289,8 +298,6 @@ class ResolutionTests(IngestTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.make(resolution=60)
-        self.heard: list[str] = []
-        self.ingest.heard_unchanged = self.heard.append
         self.publish("devices/d1/heartbeat")
         self.commit()
 
@@ -349,7 +356,7 @@ class ResolutionTests(IngestTestCase):
         def broken(_device: str) -> None:
             raise IndexError("broken listener")
 
-        self.ingest.heard_unchanged = broken
+        self.patch(self, "heard_unchanged", broken)
         self.publish("devices/d1/heartbeat", packet_id=2)
         self.assertEqual(self.figures(), {"received": 2, "stored": 1, "refused_internal_error": 1})
         self.assertEqual(self.pending.take().packet_ids, [2])
@@ -434,7 +441,7 @@ class FaultTests(IngestTestCase):
         self.flushLoggedErrors(OverflowError)
 
     def test_an_unsubscribe_that_raises_is_harmless(self) -> None:
-        self.ingest.foreign_topic_received = self.broken
+        self.patch(self, "foreign_topic_received", self.broken)
         self.assert_harmless(lambda: self.publish("old/d1/data"))
         self.flushLoggedErrors(IndexError)
 
@@ -459,6 +466,6 @@ class FaultTests(IngestTestCase):
         self.flushLoggedErrors(IndexError)
 
     def test_a_writer_that_cannot_be_woken_is_harmless(self) -> None:
-        self.patch(self.ingest, "_wake_writer", self.broken)
+        self.patch(self, "wake", self.broken)
         self.assert_harmless(self.ingest.read_finished, received=0)
         self.flushLoggedErrors(IndexError)

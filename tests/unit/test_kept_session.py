@@ -11,19 +11,21 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.mqtt.kept_session import KeptSession
 from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.counters import Counters
 
 
 class KeptSessionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.path: Path | None = Path(self.mktemp())
         self.now = 1_000_000.0
-        self.received = 7
+        self.counters = Counters()
+        self.counters.received = 7
         capture = capturedLogs()
         self.events = cast(list[LogEvent], capture.__enter__())
         self.addCleanup(capture.__exit__, None, None, None)
 
     def begin(self, name: str = "id broker:1883") -> KeptSession:
-        session = KeptSession(self.path, name, lambda: self.received, lambda: self.now)
+        session = KeptSession(self.path, name, self.counters, lambda: self.now)
         session.begin()
         return session
 
@@ -37,7 +39,7 @@ class KeptSessionTests(SynchronousTestCase):
 
     def told(self, session: KeptSession, waiting: int = 3, *, is_present: bool = True) -> tuple[str, dict[str, int]]:
         session.connected(is_present)
-        self.received += waiting
+        self.counters.received += waiting
         session.subscribed()
         events, self.events[:] = [*self.events], []
         self.assertLessEqual(len(events), 1)

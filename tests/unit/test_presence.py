@@ -22,7 +22,6 @@ from aiot_mqtt.table.contract import (
     RowKey,
     Silence,
     StoreUnavailable,
-    TableDescription,
     Written,
 )
 from aiot_mqtt.table.memory import MemoryTable, Row
@@ -67,6 +66,12 @@ class Subscription:
         self.is_listening = True
         self.window = 65535
 
+    def pause_reading(self) -> None:
+        """There is no connection that could be read."""
+
+    def foreign_topic_received(self, topic: str) -> None:
+        """There is no subscription that could be undone."""
+
 
 class PresenceTestCase(SynchronousTestCase):
     def setUp(self) -> None:
@@ -79,7 +84,7 @@ class PresenceTestCase(SynchronousTestCase):
         self.table = table
         self.counters = Counters()
         self.pending = PendingUpdates()
-        committed_times = CommittedTimes(resolution, self.pending.__contains__) if resolution else None
+        committed_times = CommittedTimes(resolution, self.pending) if resolution else None
         refusals = Refusals(self.counters, self.clock)
         self.writer = Writer(
             table,
@@ -88,21 +93,22 @@ class PresenceTestCase(SynchronousTestCase):
             refusals,
             self.clock,
             now=lambda: table_time(self.wall(), ZONE),
-            window=lambda: self.subscription.window,
-            table_described=self.table_described,
+            flow_control=self.subscription,
             jitter=lambda: 0.0,
         )
+        self.heard = HeardDevices(self.counters, self.clock, self.pending, ZONE, self.wall)
         self.ingest = Ingest(
             ReportRules(),
             self.pending,
             self.counters,
             refusals,
             table_zone=ZONE,
-            wake_writer=self.writer.wake,
+            writer=self.writer,
+            foreign_topics=self.subscription,
             wall_clock=self.wall,
             committed_times=committed_times,
+            heard=self.heard,
         )
-        self.heard = HeardDevices(self.counters, self.clock, self.pending, ZONE, self.wall)
         self.presence = PresenceMonitor(
             table,
             self.writer,
@@ -121,12 +127,9 @@ class PresenceTestCase(SynchronousTestCase):
         if committed_times is not None:
             self.writer.add_listener(committed_times)
         self.writer.add_listener(self.heard)
-        self.ingest.heard_unchanged = self.heard.heard_unchanged
+        self.writer.add_table_listener(self.ingest)
         self.writer.startService()
         self.presence.startService()
-
-    def table_described(self, description: TableDescription) -> None:
-        self.ingest.table_described(description)
 
     def wall(self) -> float:
         return WALL + self.clock.seconds() + self.wall_step

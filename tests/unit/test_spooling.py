@@ -108,11 +108,14 @@ class Process:
             clock,
             now=lambda: self.now,
             spooler=self.spooler,
-            window=lambda: self.window,
+            flow_control=self,
             jitter=lambda: 0.0,
         )
         self.packet_id = 0
         self.window = 65535
+
+    def pause_reading(self) -> None:
+        """There is no connection that could be read."""
 
     def call_disk(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
         return self.disk.call(function, *arguments)
@@ -236,7 +239,7 @@ class SpoolingTests(SpoolingMixin):
 
     def test_while_the_database_answers_the_window_may_be_used_up(self) -> None:
         self.patch(chunk_size, "MAX_ROWS", 1)
-        self.process.writer._chunk_size.rows = 1
+        self.process.writer._chunks.size.rows = 1
         self.process.window = 2
         self.freeze()
         for device in "aabbcc":

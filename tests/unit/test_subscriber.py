@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +20,7 @@ from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.mqtt import subscribing
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.options import ConnectOptions
+from aiot_mqtt.mqtt.reconnect_delay import ReconnectDelay
 from aiot_mqtt.mqtt.subscriber import Subscriber
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
@@ -97,31 +97,39 @@ class SubscriberTests(SynchronousTestCase):
         self.broker = Broker()
         self.counters = Counters()
         self.pending = PendingUpdates()
+        self.sessions_lost = 0
+        self.events = collect_events(self)
+
+    def start(self, protocol: str = "auto") -> Subscriber:
+        subscriber = Subscriber(
+            self.broker,  # type: ignore[arg-type]
+            ConnectOptions("service"),
+            ReportRules().topic_filters,
+            self.clock,
+            host="broker.example",
+            port=1883,
+            protocol=protocol,
+            jitter=lambda: 0.0,
+        )
         self.ingest = Ingest(
             ReportRules(),
             self.pending,
             self.counters,
             Refusals(self.counters, self.clock),
             table_zone=UTC,
-            wake_writer=lambda: None,
+            writer=self,
+            foreign_topics=subscriber,
         )
-        self.events = collect_events(self)
-
-    def start(self, protocol: str = "auto", session_lost: Callable[[], None] = lambda: None) -> Subscriber:
-        subscriber = Subscriber(
-            self.broker,  # type: ignore[arg-type]
-            ConnectOptions("service"),
-            self.ingest,
-            self.clock,
-            host="broker.example",
-            port=1883,
-            protocol=protocol,
-            session_lost=session_lost,
-            jitter=lambda: 0.0,
-        )
-        self.ingest.foreign_topic_received = subscriber.foreign_topic_received
+        subscriber.deliver_to(self.ingest)
+        subscriber.add_listener(self)
         subscriber.startService()
         return subscriber
+
+    def wake(self) -> None:
+        """Nothing is written."""
+
+    def session_lost(self) -> None:
+        self.sessions_lost += 1
 
     def said(self) -> list[str]:
         """The formats of what was logged since the last call."""
@@ -429,7 +437,7 @@ class SubscriberTests(SynchronousTestCase):
             ("_serve", lambda: self.broker.say(CONNACK5)),
             ("_subscribe", lambda: self.broker.say(CONNACK5)),
             ("tell_answer", self.broker_accepts),
-            ("_tell", lambda: self.broker.say(b"\x20\x03\x00\x87\x00")),
+            ("after_refusal", lambda: self.broker.say(b"\x20\x03\x00\x87\x00")),
         ):
             dials = self.broker.dials
             faults: list[None] = []
@@ -438,7 +446,8 @@ class SubscriberTests(SynchronousTestCase):
                 faults.append(None)
                 raise RuntimeError("a fault")
 
-            patch = self.patch(subscribing if name == "tell_answer" else Subscriber, name, fail_now)
+            owners = {"tell_answer": subscribing, "after_refusal": ReconnectDelay}
+            patch = self.patch(owners.get(name, Subscriber), name, fail_now)
             subscriber = self.start()
             at()
             self.assertEqual(len(faults), 1, name)
@@ -548,8 +557,7 @@ class SubscriberTests(SynchronousTestCase):
         self.start().pause_reading()
 
     def test_it_listens_only_with_every_topic_granted_on_a_connection_that_is_heard(self) -> None:
-        lost: list[bool] = []
-        subscriber = self.start(session_lost=lambda: lost.append(True))
+        subscriber = self.start()
         self.assertFalse(subscriber.is_listening)
         self.broker.say(CONNACK5)
         self.assertFalse(subscriber.is_listening)
@@ -568,7 +576,7 @@ class SubscriberTests(SynchronousTestCase):
         self.assertFalse(subscriber.is_listening)  # connected, and no CONNACK yet
         self.broker.accept(resumed=False)
         self.assertTrue(subscriber.is_listening)
-        self.assertEqual(lost, [True])
+        self.assertEqual(self.sessions_lost, 1)
 
     def test_stop_disconnects_and_keeps_the_session(self) -> None:
         subscriber = self.start()

@@ -17,7 +17,7 @@ class WindowTests(SynchronousTestCase):
 
     def cycle(self, window: Window, count: int, *, answer_after: float = 0.001, work: float = 0.01) -> None:
         """As many come as the broker may send; after a while all are acknowledged."""
-        window.came(count, self.now)
+        window.received(count, self.now)
         self.now += work
         window.acknowledged(count, self.now)
         self.now += answer_after
@@ -38,9 +38,9 @@ class WindowTests(SynchronousTestCase):
 
     def test_while_it_is_full_the_broker_may_hold_more(self) -> None:
         window = self.window(20)
-        window.came(19, self.now)
+        window.received(19, self.now)
         self.assertFalse(window.is_holding_back(self.now + 100))
-        window.came(1, self.now)
+        window.received(1, self.now)
         self.assertFalse(window.is_holding_back(self.now))
         self.assertTrue(window.is_holding_back(self.now + PATIENCE))
         self.assertTrue(window.is_holding_back(self.now + 100))
@@ -65,7 +65,7 @@ class WindowTests(SynchronousTestCase):
             window = self.window(1, round_trip)
             for number in range(2000):
                 self.cycle(window, 1, answer_after=0.001 if number % 10 else pause)
-            window.came(1, self.now)
+            window.received(1, self.now)
             self.assertEqual(window.is_holding_back(self.now), holds, (round_trip, pause))
 
     def test_before_the_first_ping_is_answered_it_is_rather_held_back(self) -> None:
@@ -87,23 +87,23 @@ class WindowTests(SynchronousTestCase):
             for _ in range(TIMES + 1):
                 self.assertFalse(window.is_learned)
                 self.cycle(window, 10)
-            window.came(10, self.now)
+            window.received(10, self.now)
             self.assertEqual((window.size, window.is_learned), (10, True))
             self.assertTrue(window.is_holding_back(self.now + PATIENCE))
             # Until it sends more after all.
-            window.came(1, self.now)
+            window.received(1, self.now)
             self.assertEqual((window.size, window.is_learned), (asked or 20, False))
 
     def test_so_has_one_that_is_acknowledged_piece_by_piece(self) -> None:
         window = self.window(65535)
-        window.came(10, self.now)
+        window.received(10, self.now)
         for _ in range(TIMES + 1):
             self.now += 0.01
             window.acknowledged(4, self.now)
             window.acknowledged(6, self.now)
             self.now += 0.001
-            window.came(3, self.now)
-            window.came(7, self.now)
+            window.received(3, self.now)
+            window.received(7, self.now)
         self.assertEqual(window.size, 10)
 
     def test_a_load_that_comes_in_its_own_time_teaches_nothing(self) -> None:

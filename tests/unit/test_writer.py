@@ -26,7 +26,8 @@ from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
 from aiot_mqtt.writing import chunk_size
-from aiot_mqtt.writing.writer import MAX_FILL_TIME, Writer
+from aiot_mqtt.writing.flow_control import MAX_FILL_TIME
+from aiot_mqtt.writing.writer import Writer
 
 NOW = "2026-11-23 10:00:00"
 
@@ -82,16 +83,19 @@ class WriterTests(SynchronousTestCase):
             Refusals(self.counters, self.clock),
             self.clock,
             now=lambda: NOW,
-            window=lambda: window,
-            window_exceeded=self.window_exceeded,
+            flow_control=self,
             database="db.example:3306/aiot_admin",
-            table_described=self.descriptions.append,
             jitter=lambda: 0.0,
         )
+        self.writer.add_table_listener(self)
+        self.window = window
         self.packet_id = 0
         self.exceeded: list[int] = []
 
-    def window_exceeded(self) -> None:
+    def table_described(self, description: TableDescription) -> None:
+        self.descriptions.append(description)
+
+    def pause_reading(self) -> None:
         self.exceeded.append(self.writer.unacknowledged)
 
     def receive(self, device: str, kind: int = DATA, **fields: object) -> None:

@@ -1,0 +1,74 @@
+"""How long to wait before the broker is dialled again, and what is told where its sessions keep being short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.application.internet import backoffPolicy
+from twisted.logger import Logger
+
+from ..telemetry import log_lines
+from ..telemetry.refusals import shorten
+from .reason_codes import SESSION_TAKEN_OVER
+
+# A session that ends sooner than this was no success: without counting it as a failure, two instances with one client
+# identifier would take the session from each other at full speed.
+SHORT_SESSION = 30.0  # s
+SHORT_SESSIONS_UNTOLD = 2  # in a row; a broker that restarts gives one
+
+
+class ReconnectDelay:
+    """Grows with failures in a row from 1 s to 30 s, jitter included."""
+
+    def __init__(self, log: Logger, jitter: Callable[[], float]) -> None:
+        """:param jitter: seconds added to each delay."""
+        self._log = log
+        # 29, because the jitter comes on top and no wait should exceed 30 s.
+        self.backoff: Callable[[int], float] = backoffPolicy(1.0, 29.0, 2.0, jitter)
+        """Seconds, by how many attempts were made before."""
+        self._failures = 0  # in a row
+        self._short_sessions = 0  # in a row
+
+    @property
+    def are_sessions_short(self) -> bool:
+        """Whether so many sessions in a row were short that somebody should know."""
+        return self._short_sessions > SHORT_SESSIONS_UNTOLD
+
+    def after_failure(self) -> float:
+        """Seconds to wait after a fault of ours."""
+        self._failures += 1
+        return self.backoff(self._failures - 1)
+
+    def after_refusal(self) -> float:
+        """Seconds to wait after an attempt that brought no session."""
+        self._short_sessions = 0
+        return self.after_failure()
+
+    def after_session(self, seconds: float) -> float:
+        """Seconds to wait after a session that lasted so long."""
+        if seconds < SHORT_SESSION:
+            self._short_sessions += 1
+            return self.after_failure()
+        self._short_sessions = self._failures = 0
+        return self.backoff(0)
+
+    def tell(self, client_id: str, is_at_subscribe: bool, disconnect_code: int | None, delay: float) -> None:
+        """Tell that sessions are short.
+
+        :param is_at_subscribe: whether the last one ended before the broker had granted every topic.
+        :param disconnect_code: the reason code of the broker's DISCONNECT, where that ended it.
+        :param delay: seconds until the next attempt.
+        """
+        if is_at_subscribe and disconnect_code is None:
+            line = log_lines.MQTT_CLOSED_AT_SUBSCRIBE
+        elif disconnect_code in (None, SESSION_TAKEN_OVER):
+            line = log_lines.MQTT_SHORT_SESSIONS
+        else:
+            return  # it has said why
+        self._log.warn(
+            line,
+            count=self._short_sessions,
+            short=round(SHORT_SESSION),
+            client_id=shorten(client_id),
+            seconds=round(delay),
+        )

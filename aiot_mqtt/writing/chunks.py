@@ -1,0 +1,37 @@
+"""A chunk to the table: as many updates as one transaction gets, sorted, timed, taken apart where they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+
+from twisted.internet.interfaces import IReactorTime
+
+from ..devices.update import DeviceUpdate
+from ..table.contract import StoreConflict, StoreUnavailable
+from .bad_rows import write_around_refusals
+from .chunk_size import ChunkSize
+from .settlement import Settlement
+
+
+class Chunks:
+    """Writes one after the other, each as large as the ones before it say."""
+
+    def __init__(self, settlement: Settlement, clock: IReactorTime) -> None:
+        self._settlement = settlement
+        self._clock = clock
+        self.size = ChunkSize()
+
+    async def write(self, updates: Sequence[DeviceUpdate]) -> None:
+        """Write updates, and have what became of them settled.
+
+        :raises StoreError: not all of them are written.
+        """
+        began = self._clock.seconds()
+        try:
+            # Sorted, because transactions that lock rows in one order cannot deadlock.
+            await write_around_refusals(sorted(updates, key=attrgetter("uuid")), self._settlement)
+        except (StoreConflict, StoreUnavailable):
+            self.size.failed(len(updates))
+            raise
+        self.size.written(len(updates), self._clock.seconds() - began)

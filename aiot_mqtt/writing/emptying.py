@@ -1,0 +1,55 @@
+"""What is on disk to the table, a chunk at a time, before anything that came later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..devices.update import UuidKey
+from ..spool.disk import SpoolError
+from ..spool.spooler import Spooler
+from .chunk_size import MAX_BYTES
+from .chunks import Chunks
+from .data_path import DataPath, DataPathEvents, State
+from .saver import Saver
+from .settlement import Settlement
+
+
+class Emptying:
+    """Writes what the spool holds, the oldest first."""
+
+    def __init__(
+        self,
+        path: DataPath,
+        spooler: Spooler,
+        saver: Saver,
+        settlement: Settlement,
+        chunks: Chunks,
+        *,
+        now: Callable[[], str],
+    ) -> None:
+        """:param now: the time as the table's columns hold it."""
+        self._path = path
+        self._spooler = spooler
+        self._saver = saver
+        self._settlement = settlement
+        self._chunks = chunks
+        self._now = now
+
+    async def write_chunk(self, key: UuidKey) -> None:
+        """Write the next chunk, and have the spool let go of it.
+
+        :param key: which spellings are one device.
+        :raises StoreError: the table did not take it; it is still on disk.
+        """
+        try:
+            chunk = await self._spooler.read(self._chunks.size.rows, MAX_BYTES, key)
+            if chunk is not None:
+                until = self._now() if chunk.file.is_late else None
+                self._settlement.begin(is_spooled=True, unless_heard_until=until)
+                if chunk.updates:
+                    await self._chunks.write(chunk.updates)
+                await self._spooler.written(chunk, self._settlement.count_spooled)
+            if self._spooler.is_empty and self._path.state is State.EMPTYING:
+                self._path.happens(DataPathEvents.emptied)
+        except SpoolError:
+            self._saver.disk_failed()
