@@ -1,1 +1,1 @@
-"""The words that every room shares about devices; pure."""
+"""What a message says about a device, and what is to be written of it. Pure."""

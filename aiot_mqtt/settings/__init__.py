@@ -1,1 +1,1 @@
-"""Settings from the environment and a ``.env``."""
+"""Settings from the environment and a ``.env``, checked together."""

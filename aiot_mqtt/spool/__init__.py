@@ -1,1 +1,1 @@
-"""What was acknowledged while the database was away, on this host's disk."""
+"""What is acknowledged while the database is away: on this host's disk."""

@@ -1,1 +1,1 @@
-"""The owner's table: the contract that the writer and the sweep rely on, and all SQL."""
+"""The owner's table: the contract that writer and sweep rely on, and all SQL."""

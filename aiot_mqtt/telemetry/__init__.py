@@ -1,1 +1,1 @@
-"""What is counted and told."""
+"""What is counted and what is logged: counters, refusals, outages, lines in two languages, streams."""
