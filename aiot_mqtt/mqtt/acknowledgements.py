@@ -1,4 +1,4 @@
-"""The answers to PUBLISH packets, as bytes. Pure."""
+"""The answers to PUBLISH packets: PUBACK, or PUBREC at QoS 2."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from array import array
 from collections.abc import Sequence
 from sys import byteorder
 
+from .sending import Sending
+
 PUBREC = 0x50  # the first byte of the packet
 
 
-def acknowledgements(packet_ids: Sequence[int], at_qos_2: set[int]) -> bytes:
-    """A PUBACK for each, or a PUBREC for those that came at QoS 2, in this order.
+def send_acknowledgements(sending: Sending, packet_ids: Sequence[int], at_qos_2: set[int]) -> None:
+    """Send a PUBACK for each, or a PUBREC for those that came at QoS 2, in this order, in one write.
 
     :param at_qos_2: packet identifiers; those that are answered are taken out.
     """
@@ -26,4 +28,4 @@ def acknowledgements(packet_ids: Sequence[int], at_qos_2: set[int]) -> bytes:
             if packet_id in at_qos_2:
                 at_qos_2.discard(packet_id)
                 packets[4 * number] = PUBREC
-    return bytes(packets)
+    sending.write(bytes(packets))

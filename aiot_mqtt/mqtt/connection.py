@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..telemetry import log_lines
-from .acknowledgements import acknowledgements
+from .acknowledgements import send_acknowledgements
 from .connack import Connack, ConnackReader
 from .errors import ConnectionRefused, MqttError, ProtocolViolation, Unanswered
 from .options import ConnectOptions
@@ -126,7 +126,7 @@ class MqttConnection(Protocol):
             self._is_paused = False
             self._last_received = now
             cast(IPushProducer, self.transport).resumeProducing()
-        self._sending.write(acknowledgements(packet_ids, self._reader.at_qos_2))
+        send_acknowledgements(self._sending, packet_ids, self._reader.at_qos_2)
 
     def pause_reading(self) -> None:
         """Read nothing more until something is acknowledged: the broker has more unacknowledged than it may.

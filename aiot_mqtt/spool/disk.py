@@ -20,9 +20,10 @@ SYNCHRONOUS = "FULL"
 
 
 class SpoolError(Exception):
-    """The disk did not take or give something; the text says why, fit to be logged.
+    """The disk did not take or give something, because it is full, gone or ill; the text says why, fit to be logged.
 
-    Whether a write took effect all the same is not known: look again before anything is built on it.
+    Whether a write took effect all the same is not known: look again before anything is built on it. Until that works
+    what was to be saved stays in memory and unacknowledged, and the table gets nothing (``writing.saver``).
     """
 
 

@@ -25,8 +25,8 @@ class Refusal:
     """How many deliveries that refuses; the update's others were written."""
 
 
-class Table(Protocol):
-    """What taking a batch apart needs: a way to write, and somebody who is told what became of it."""
+class Settling(Protocol):
+    """What taking a batch apart needs: a way to write, and somebody who is told what became of it: ``Settlement``."""
 
     async def write(self, updates: Sequence[DeviceUpdate]) -> Written:
         """Write updates in one transaction. :raises StoreRefused: the server says no to it."""
@@ -41,7 +41,7 @@ class Table(Protocol):
         ...
 
 
-async def write_around_refusals(updates: Sequence[DeviceUpdate], table: Table) -> None:
+async def write_around_refusals(updates: Sequence[DeviceUpdate], settlement: Settling) -> None:
     """Write all that the table takes; of a bad row only the document or the status that is refused is left out.
 
     A bad row is looked for in halves, and what of the batch is left goes into one statement again. So it costs one
@@ -53,38 +53,40 @@ async def write_around_refusals(updates: Sequence[DeviceUpdate], table: Table) -
     was_tried = False
     for _ in range(MOST_REFUSALS_BISECTED):
         try:
-            await table.settle(rest, await table.write(rest), None)
+            await settlement.settle(rest, await settlement.write(rest), None)
         except StoreRefused as refused:
             if not refused.is_certain and not was_tried:
                 was_tried = True  # it may be gone the next time, as a server's own trouble is
                 continue
-            rest = await _write_up_to_refusal(rest, refused, table)
+            rest = await _write_up_to_refusal(rest, refused, settlement)
         else:
             return
         if not rest:
             return
-    await _write_row_by_row(rest, table)
+    await _write_row_by_row(rest, settlement)
 
 
-async def _write_row_by_row(updates: list[DeviceUpdate], table: Table) -> None:
+async def _write_row_by_row(updates: list[DeviceUpdate], settlement: Settling) -> None:
     """Write rows of which many are refused; where some stretches are all good, with fewer statements than rows."""
     size = isqrt(len(updates))
     for part in (updates[at : at + size] for at in range(0, len(updates), size)):
         try:
-            await table.settle(part, await table.write(part), None)
+            await settlement.settle(part, await settlement.write(part), None)
         except StoreRefused:
             for update in part:
-                await _write_single(update, table)
+                await _write_single(update, settlement)
 
 
-async def _write_single(update: DeviceUpdate, table: Table) -> None:
+async def _write_single(update: DeviceUpdate, settlement: Settling) -> None:
     try:
-        await table.settle([update], await table.write([update]), None)
+        await settlement.settle([update], await settlement.write([update]), None)
     except StoreRefused as refused:
-        await _write_without_refused_value(update, refused, table)
+        await _write_without_refused_value(update, refused, settlement)
 
 
-async def _write_up_to_refusal(part: list[DeviceUpdate], refusal: StoreRefused, table: Table) -> list[DeviceUpdate]:
+async def _write_up_to_refusal(
+    part: list[DeviceUpdate], refusal: StoreRefused, settlement: Settling
+) -> list[DeviceUpdate]:
     """Find one bad row in a part that was refused; returns what is not written yet."""
     rest: list[DeviceUpdate] = []
     is_known = True  # that the part holds a bad row: it was refused as it is
@@ -92,54 +94,54 @@ async def _write_up_to_refusal(part: list[DeviceUpdate], refusal: StoreRefused, 
         half = len(part) // 2
         left, right = part[:half], part[half:]
         try:
-            await table.settle(left, await table.write(left), None)
+            await settlement.settle(left, await settlement.write(left), None)
         except StoreRefused as refused:
             part, rest, refusal, is_known = left, right + rest, refused, True
         else:
             part, is_known = right, False
     if is_known:
-        await _write_without_refused_value(part[0], refusal, table)
+        await _write_without_refused_value(part[0], refusal, settlement)
     else:
-        await _write_single(part[0], table)
+        await _write_single(part[0], settlement)
     return rest
 
 
-async def _write_without_refused_value(update: DeviceUpdate, refusal: StoreRefused, table: Table) -> None:
+async def _write_without_refused_value(update: DeviceUpdate, refusal: StoreRefused, settlement: Settling) -> None:
     """Write what is taken of an update that was refused as it is."""
     for reduced, column in _reductions(update):
         try:
-            written = await _write_reduced(reduced, table)
+            written = await _write_reduced(reduced, settlement)
         except StoreRefused as refused:
             refusal = refused
         else:
-            refused_again = refusal if refusal.is_certain else await _refusal(update, table)
+            refused_again = refusal if refusal.is_certain else await _refusal(update, settlement)
             if refused_again is not None:
                 deliveries = update.deliveries - reduced.deliveries
-                await table.settle([update], written, Refusal(column, str(refused_again), deliveries))
+                await settlement.settle([update], written, Refusal(column, str(refused_again), deliveries))
             return
-    if (fault := await table.why_no_times(update)) is not None:
+    if (fault := await settlement.why_no_times(update)) is not None:
         raise StoreMisconfigured(fault)
-    refused_again = refusal if refusal.is_certain else await _refusal(update, table)
+    refused_again = refusal if refusal.is_certain else await _refusal(update, settlement)
     if refused_again is not None:
-        await table.settle([update], Written(), Refusal(None, str(refused_again), update.deliveries))
+        await settlement.settle([update], Written(), Refusal(None, str(refused_again), update.deliveries))
 
 
-async def _write_reduced(reduced: DeviceUpdate, table: Table) -> Written:
+async def _write_reduced(reduced: DeviceUpdate, settlement: Settling) -> Written:
     """Write what is left of an update; again where it is not known what the refusal is about, because it may be a
     server's own trouble, and each value that is left out for it is lost.
     """
     try:
-        return await table.write([reduced])
+        return await settlement.write([reduced])
     except StoreRefused as refused:
         if refused.is_certain:
             raise
-        return await table.write([reduced])
+        return await settlement.write([reduced])
 
 
-async def _refusal(update: DeviceUpdate, table: Table) -> StoreRefused | None:
+async def _refusal(update: DeviceUpdate, settlement: Settling) -> StoreRefused | None:
     """Try an update once more, now that the server has taken another: the refusal may have been its own trouble."""
     try:
-        await table.settle([update], await table.write([update]), None)
+        await settlement.settle([update], await settlement.write([update]), None)
     except StoreRefused as refused:
         return refused
     return None

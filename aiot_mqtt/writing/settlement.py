@@ -22,7 +22,7 @@ before it is tried without the value."""
 
 
 class Settlement:
-    """Writes parts of a chunk, and settles them: the ``Table`` of ``bad_rows``.
+    """Writes parts of a chunk, and settles them: what ``bad_rows`` calls ``Settling``.
 
     Of what was pending, each part is counted as soon as it is committed. Of what the spool holds, all is counted when
     the spool has let go of the whole chunk, because until then it is written again after a failure.
@@ -74,7 +74,7 @@ class Settlement:
             self._count(updates, written, refusal)
 
     async def write(self, updates: Sequence[DeviceUpdate]) -> Written:
-        """See ``bad_rows.Table``."""
+        """See ``bad_rows.Settling``."""
         try:
             return await self._store.write(updates, self._unless_heard_until)
         except StoreUnavailable as error:
@@ -83,11 +83,11 @@ class Settlement:
             raise
 
     async def why_no_times(self, update: DeviceUpdate) -> str | None:
-        """See ``bad_rows.Table``."""
+        """See ``bad_rows.Settling``."""
         return await self._store.why_no_times(update)
 
     async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: Refusal | None) -> None:
-        """See ``bad_rows.Table``."""
+        """See ``bad_rows.Settling``."""
         self._database_answered()
         self._lost_alone = ("", 0)  # not before: an update without one of its values may well go through
         if self._is_spooled:
