@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
-from aiot_mqtt.ingest.pending import Acknowledger
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.options import ConnectOptions
+from aiot_mqtt.mqtt.receiver import Acknowledger
 from tests import servers
 
 from .check import wrong_sum

@@ -11,9 +11,9 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
-from aiot_mqtt.ingest.pending import Acknowledger
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.options import ConnectOptions
+from aiot_mqtt.mqtt.receiver import Acknowledger
 from tests.servers import Database
 
 from .check import Row

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from twisted.internet.defer import CancelledError
 from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
-from twisted.internet.interfaces import IProtocol, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from .errors import MqttError
@@ -18,7 +16,7 @@ async def dial(endpoint: IStreamClientEndpoint, connection: Protocol, clock: IRe
     :param timeout: seconds that it may take.
     :raises MqttError: it is not connected; the text says why.
     """
-    factory = Factory.forProtocol(lambda: cast(IProtocol, connection))
+    factory = Factory.forProtocol(lambda: connection)
     factory.noisy = False
     dialling = endpoint.connect(factory)
     try:

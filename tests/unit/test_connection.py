@@ -15,12 +15,12 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.ingest.pending import Acknowledger
 from aiot_mqtt.mqtt import sending
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError, Unanswered
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.reason_codes import suback_reason
+from aiot_mqtt.mqtt.receiver import Acknowledger
 
 V5_CONNACK = b"\x20\x03\x00\x00\x00"
 V311_CONNACK = b"\x20\x02\x00\x00"
