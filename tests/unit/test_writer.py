@@ -161,8 +161,8 @@ class WriterTests(SynchronousTestCase):
             acknowledged.append(len(self.connection.acknowledged))
             sizes.append(len(table.held[0][1]))
             table.release()
-        self.assertEqual(sizes, [1000, 1500])
-        self.assertEqual(acknowledged, [0, 701 + 1000])
+        self.assertEqual(sizes, [1000, 1000, 500])
+        self.assertEqual(acknowledged, [0, 701 + 1000, 701 + 2000])
         self.assertEqual(self.connection.acknowledged, list(range(1, len(numbers) + 1)))
 
     def test_a_small_window_is_filled_before_the_next_batch_so_that_it_does_not_split_in_two(self) -> None:
