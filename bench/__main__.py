@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from tests.servers import ServerFailed, ServersMissing
+from rig.servers import ServerFailed, ServersMissing
 
 from . import held_up, under_load
 from .against import LOADS, beside, other_tree

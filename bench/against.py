@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import servers
-from tests.integration.programs import FOREGROUND
-from tests.servers import unavailable
+from rig import servers
+from rig.programs import FOREGROUND
+from rig.servers import unavailable
 
 from .figures import Figure, Outcome, ratio_of_medians, ratios
 from .held_up import DISTANCES, from_afar, paced

@@ -11,7 +11,7 @@ from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.table.session import open_session
 from aiot_mqtt.table.shape import read_shape
 from aiot_mqtt.table.statements import MOST_STATEMENT, update_statements
-from tests.servers import DATABASE, DEVICE_TABLE
+from rig.servers import DATABASE, DEVICE_TABLE
 
 from .messages import Plan, messages, uuids
 from .stage import Stage

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tests import servers
-from tests.integration.programs import Program
-from tests.relay import Relay
-from tests.servers import Mosquitto
+from rig import servers
+from rig.programs import Program
+from rig.relay import Relay
+from rig.servers import Mosquitto
 
 from .bare import BareLoop
 from .figures import Figure, Outcome, by_name, quantile, ratios

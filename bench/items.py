@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pymysql
 
-from tests.servers import ServerFailed
+from rig.servers import ServerFailed
 
 from .figures import Outcome
 from .runs import Run

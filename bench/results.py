@@ -16,7 +16,7 @@ import pymysql
 
 import twisted
 from aiot_mqtt import __version__
-from tests import servers
+from rig import servers
 
 from .figures import Figure, Outcome
 from .items import Scale

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests import servers
+from rig import servers
 
 from .stage import RunFailed
 from .steps import STEPS, step_of

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tests import servers
-from tests.integration.programs import Program
-from tests.servers import Mosquitto
+from rig import servers
+from rig.programs import Program
+from rig.servers import Mosquitto
 
 from .messages import Plan
 from .stage import PATIENCE, RunFailed, Stage, dropped

@@ -11,7 +11,7 @@ from typing import Any
 
 import pymysql
 
-from tests.servers import DATABASE, DEVICE_TABLE, Database, MariaDB, Mosquitto, MySQL
+from rig.servers import DATABASE, DEVICE_TABLE, Database, MariaDB, Mosquitto, MySQL
 
 from .messages import LAST_UUID, Plan, last_reports, uuids
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import servers
-from tests.integration.programs import FOREGROUND, STARTED, Program, settings_for
-from tests.servers import DATABASE, Mosquitto
+from rig import servers
+from rig.programs import FOREGROUND, STARTED, Program, settings_for
+from rig.servers import DATABASE, Mosquitto
 
 from .stage import PEER, RunFailed, Stage, wait_until
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests import servers
-from tests.integration.programs import Program
-from tests.servers import unavailable
+from rig import servers
+from rig.programs import Program
+from rig.servers import unavailable
 
 from .bare import BareLoop
 from .figures import Figure, Outcome, by_name, quantile, ratios

@@ -21,8 +21,8 @@ from typing import Any
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
 
 from aiot_mqtt.mqtt.packets import variable_byte_integer
-from tests import servers
-from tests.servers import Mosquitto
+from rig import servers
+from rig.servers import Mosquitto
 
 from .figures import quantile
 

@@ -27,7 +27,7 @@ from aiot_mqtt.simulate.publisher import PublisherOptions
 from aiot_mqtt.simulate.simulation import Simulation
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.logs import in_english
-from tests.servers import Mosquitto, ServerFailed, ServersMissing
+from rig.servers import Mosquitto, ServerFailed, ServersMissing
 
 from .backends import Backend, MariaDBBackend, SqliteBackend, start_broker
 from .display import Display, Moment, naive_now

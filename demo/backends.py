@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from aiot_mqtt.settings.settings import Secret
 from aiot_mqtt.table.contract import StoreService
-from tests import servers
-from tests.servers import MariaDB, Mosquitto, ServerFailed
+from rig import servers
+from rig.servers import MariaDB, Mosquitto, ServerFailed
 
 from .ledger import DeviceRow
 from .sqlite_table import SqliteTable, create_device_table

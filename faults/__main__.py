@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, gatherResults
 from twisted.internet.task import LoopingCall, react
 
-from tests.servers import ServerFailed, ServersMissing
+from rig.servers import ServerFailed, ServersMissing
 
 from .catalogue import FAULTS
 from .display import Display, ProgressOf, markdown

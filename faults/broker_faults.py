@@ -8,7 +8,7 @@ from twisted.internet.protocol import Factory
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.receiver import Acknowledger
-from tests import servers
+from rig import servers
 
 from .check import wrong_sum
 from .process import STARTED, ServiceProcess

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pymysql
 
-from tests.servers import Database
+from rig.servers import Database
 
 from .world import VICTIMS, World
 

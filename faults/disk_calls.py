@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiot_mqtt.spool.spool import SUFFIXES
-from tests import servers
+from rig import servers
 
 from .disk_driver import EVENTS, SPOOL
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from aiot_mqtt.spool.disk import SpoolError
 from aiot_mqtt.spool.spool import Looked, Spool
-from tests.spool_files import OWNER, update_of
+from rig.spool_files import OWNER, update_of
 
 PR_SET_PTRACER = 0x59616D61
 LOTS = 1 << 30  # bytes

@@ -11,8 +11,8 @@ from pathlib import Path
 from twisted.internet.threads import deferToThread
 
 from aiot_mqtt.spool.spool import Spool
-from tests.servers import DATABASE
-from tests.spool_files import OWNER, update_of
+from rig.servers import DATABASE
+from rig.spool_files import OWNER, update_of
 
 from .disk_calls import ERRORS, play_all, spool_paths, strace_argv
 from .process import STARTED, ServiceProcess

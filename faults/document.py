@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests import servers
+from rig import servers
 
 from .rounds import Fault, Outcome
 from .world import Scene

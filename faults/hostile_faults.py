@@ -7,7 +7,7 @@ import sys
 
 from twisted.internet.utils import getProcessOutputAndValue
 
-from tests import servers
+from rig import servers
 
 from .rounds import Outcome
 from .world import Scene
@@ -18,12 +18,12 @@ QUICK_SHARE = 100  # a quick run is so many times shorter
 
 async def hostile_broker(scene: Scene, seed: int) -> Outcome:
     """Mutated packet streams on real connections."""
-    return await _run("hostile-broker", "faults.hostile_broker", "--streams", STREAMS, scene, seed)
+    return await _run("hostile-broker", "fuzz.hostile_broker", "--streams", STREAMS, scene, seed)
 
 
 async def hostile_device(scene: Scene, seed: int) -> Outcome:
     """Mutated topics and payloads."""
-    return await _run("hostile-device", "faults.decoding", "--inputs", INPUTS, scene, seed)
+    return await _run("hostile-device", "fuzz.decoding", "--inputs", INPUTS, scene, seed)
 
 
 async def _run(fault: str, module: str, option: str, count: int, scene: Scene, seed: int) -> Outcome:

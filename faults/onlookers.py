@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThread
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.receiver import Acknowledger
-from tests.servers import Database
+from rig.servers import Database
 
 from .check import Row
 

@@ -14,7 +14,7 @@ from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from tests import servers
+from rig import servers
 
 FIGURES = "📊 Figures: "
 STARTED = "🚀 MQTT service started"

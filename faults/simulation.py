@@ -13,8 +13,8 @@ from pathlib import Path
 
 from twisted.logger import globalLogBeginner
 
-from tests.simulated.campaign import Failed, run
-from tests.simulated.course import Course
+from faults.simulated.campaign import Failed, run
+from faults.simulated.course import Course
 
 COURSES = 20_000
 MOST_SHOWN = 10  # courses that failed

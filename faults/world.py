@@ -17,10 +17,10 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
 from aiot_mqtt.spool.spool import SUFFIXES
-from tests import servers
-from tests.integration.programs import settings_for
-from tests.relay import Relay
-from tests.servers import Database, MariaDB, Mosquitto, MySQL
+from rig import servers
+from rig.programs import settings_for
+from rig.relay import Relay
+from rig.servers import Database, MariaDB, Mosquitto, MySQL
 
 from .check import sequence_of
 from .load import Load, numbered

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.certificates import HOUR, Authority, Issued, alternatives, self_signed, signed_with_sha1
+from rig.certificates import HOUR, Authority, Issued, alternatives, self_signed, signed_with_sha1
 
 
 class Row(NamedTuple):

@@ -15,7 +15,7 @@ from twisted.internet.threads import deferToThread
 from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.memory import Row
 from aiot_mqtt.table.mysql import DeviceTable
-from tests import servers
+from rig import servers
 from tests.store_contract import Rows
 
 

@@ -14,10 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from aiot_mqtt.mqtt import subscriber
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
-from tests import servers
-from tests.brokers import Aedes, Amqtt, RabbitMQ
+from rig import servers
+from rig.brokers import Aedes, Amqtt, RabbitMQ
+from rig.servers import Mosquitto
 from tests.eventually import eventually
-from tests.servers import Mosquitto
 
 from .test_service import ServiceMixin
 

@@ -19,10 +19,10 @@ from aiot_mqtt.table.connection import DatabaseConnection
 from aiot_mqtt.table.contract import StoreUnavailable
 from aiot_mqtt.telemetry.bilingual import Bilingual
 from aiot_mqtt.tls.refusal import TlsRefused
-from tests import rogue, servers
+from rig import rogue, servers
+from rig.rogue import Rogue
+from rig.servers import Database, MariaDB, Mosquitto, MySQL, ServerFailed
 from tests.certificate_rows import ROWS, Row, write_authorities
-from tests.rogue import Rogue
-from tests.servers import Database, MariaDB, Mosquitto, MySQL, ServerFailed
 
 PASSWORD = "pass-word"
 # It has to trust its own.

@@ -22,11 +22,11 @@ from aiot_mqtt.table.address import DatabaseAddress, database_tls
 from aiot_mqtt.table.contract import StoreError, StoreLoginRefused, StoreUnavailable
 from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.telemetry.bilingual import Bilingual
-from tests import rogue, servers
-from tests.certificates import PEM, Authority, alternatives
+from rig import rogue, servers
+from rig.certificates import PEM, Authority, alternatives
+from rig.rogue import OK, SALT, Rogue, Talk, error, framed, switch_to
+from rig.servers import Database, MariaDB, MySQL
 from tests.eventually import eventually
-from tests.rogue import OK, SALT, Rogue, Talk, error, framed, switch_to
-from tests.servers import Database, MariaDB, MySQL
 from tests.store_contract import make_update
 
 PASSWORD = "pass-wörd"

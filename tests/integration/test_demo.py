@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import servers
+from rig import servers
 
 DEMO = [sys.executable, "-m", "demo"]
 ADDS_UP = re.compile(r"demo: [\d.]+ s, first row changed after [\d.]+ s: it all adds up")

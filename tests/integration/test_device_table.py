@@ -23,10 +23,10 @@ from aiot_mqtt.table.contract import (
 )
 from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.table.shape import values_form
-from tests import servers
+from rig import servers
+from rig.relay import Relay
 from tests.eventually import eventually
 from tests.integration.device_tables import DatabaseMixin
-from tests.relay import Relay
 from tests.store_contract import EARLIER, Mixin, StoreContract, make_update, unknown
 
 

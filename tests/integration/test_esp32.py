@@ -9,9 +9,9 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt.simulate.publisher import PublisherOptions, encode_connect
-from tests import servers
+from rig import servers
+from rig.servers import Mosquitto
 from tests.integration.test_service import ServiceMixin
-from tests.servers import Mosquitto
 
 EXAMPLE = servers.ROOT / "examples" / "esp32"
 SKETCH = EXAMPLE / "classroom_sensor" / "classroom_sensor.ino"

@@ -11,7 +11,7 @@ from twisted.trial.unittest import TestCase
 from faults.catalogue import FAULTS
 from faults.rounds import Fault, Outcome, play
 from faults.world import Layout, Scene, World
-from tests import servers
+from rig import servers
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 # What depends on the database's server or the broker's version more than others.

@@ -9,7 +9,7 @@ from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Settings
-from tests import servers
+from rig import servers
 from tests.eventually import eventually
 from tests.integration.test_service import ServiceMixin
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import servers
+from rig import servers
 
 HELP = [
     "-c",

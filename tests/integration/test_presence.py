@@ -11,9 +11,9 @@ import pymysql
 from paho.mqtt.enums import CallbackAPIVersion
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import servers
-from tests.integration.programs import FOREGROUND, STARTED, Program, settings_for
-from tests.servers import Mosquitto
+from rig import servers
+from rig.programs import FOREGROUND, STARTED, Program, settings_for
+from rig.servers import Mosquitto
 
 if TYPE_CHECKING:
     Shared = SynchronousTestCase

@@ -18,8 +18,8 @@ from typing import IO, Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import servers
-from tests.integration.programs import FOREGROUND, LINE_TIMEOUT, TWISTD, environment
+from rig import servers
+from rig.programs import FOREGROUND, LINE_TIMEOUT, TWISTD, environment
 
 # Nobody listens there, which is all that most of this needs.
 NOWHERE = {"MQTT_BROKER": "127.0.0.1", "MQTT_PORT": "1", "DB_HOST": "127.0.0.1", "DB_PORT": "1"}

@@ -18,13 +18,13 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.writing import writer as writer_module
-from tests import servers
-from tests.certificates import make_certificates
+from rig import servers
+from rig.certificates import make_certificates
+from rig.programs import FOREGROUND, STARTED, Program, settings_for
+from rig.relay import Relay
+from rig.servers import Mosquitto
 from tests.eventually import eventually
-from tests.integration.programs import FOREGROUND, STARTED, Program, settings_for
 from tests.integration.test_service import Fleet, ServiceMixin
-from tests.relay import Relay
-from tests.servers import Mosquitto
 
 RECEIVED = "📨 收到MQTT消息"
 

@@ -8,10 +8,10 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import servers
-from tests.integration.programs import FOREGROUND, STARTED, Program, settings_for
+from rig import servers
+from rig.programs import FOREGROUND, STARTED, Program, settings_for
+from rig.servers import Mosquitto
 from tests.integration.test_service import Fleet
-from tests.servers import Mosquitto
 
 AIOT_MQTT = [sys.executable, "-m", "aiot_mqtt"]
 DEVICES = 200

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import servers
-from tests.integration.programs import FOREGROUND, START_LINES, STARTED, TWISTD, Program, settings_for
-from tests.servers import Mosquitto
+from rig import servers
+from rig.programs import FOREGROUND, START_LINES, STARTED, TWISTD, Program, settings_for
+from rig.servers import Mosquitto
 
 if TYPE_CHECKING:
     Shared = SynchronousTestCase

@@ -18,10 +18,10 @@ import pymysql
 import pymysql.cursors
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests import servers
-from tests.certificates import make_certificates
-from tests.relay import Relay
-from tests.servers import MariaDB, Mosquitto, MySQL, ServerFailed
+from rig import servers
+from rig.certificates import make_certificates
+from rig.relay import Relay
+from rig.servers import MariaDB, Mosquitto, MySQL, ServerFailed
 
 ANSWER_TIMEOUT = 20.0  # seconds
 
@@ -280,7 +280,7 @@ class GuardTests(SynchronousTestCase):
     def test_servers_and_folders_go_with_a_killed_test_process(self) -> None:
         program = """
 import sys, threading, time
-from tests.servers import Mosquitto
+from rig.servers import Mosquitto
 broker = Mosquitto()
 starter = threading.Thread(target=broker.start)
 starter.start()

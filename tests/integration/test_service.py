@@ -17,10 +17,10 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Secret, Settings
 from aiot_mqtt.telemetry import log_lines
-from tests import servers
+from rig import servers
+from rig.servers import Mosquitto
 from tests.eventually import eventually
 from tests.log_events import collect_events
-from tests.servers import Mosquitto
 from tests.store_contract import Mixin
 
 WRITTEN = ("last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")

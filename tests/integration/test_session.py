@@ -19,7 +19,7 @@ from aiot_mqtt.mqtt.connection import PINGREQ_PACKET
 from aiot_mqtt.mqtt.paho_client import PUBREL, PahoClient
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
-from tests import servers
+from rig import servers
 from tests.eventually import eventually
 
 from .test_service import ServiceMixin

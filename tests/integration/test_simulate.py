@@ -20,10 +20,10 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt.simulate.fleet import numbered_uuids
-from tests import servers
-from tests.integration.programs import START_LINES, Program
+from rig import servers
+from rig.programs import START_LINES, Program
+from rig.servers import Mosquitto
 from tests.integration.test_service import ServiceMixin
-from tests.servers import Mosquitto
 
 SIMULATE = [sys.executable, "-m", "aiot_mqtt", "simulate"]
 

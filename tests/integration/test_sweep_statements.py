@@ -11,7 +11,7 @@ from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.table.contract import RowKey, SilentDevice, StoreConflict, StoreError, StoreUnavailable
 from aiot_mqtt.table.mysql import DeviceTable
-from tests import servers
+from rig import servers
 from tests.integration.device_tables import DatabaseMixin
 from tests.store_contract import SILENCE, make_update
 

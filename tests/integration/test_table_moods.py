@@ -13,8 +13,8 @@ from aiot_mqtt.devices.report import HEARTBEAT
 from aiot_mqtt.table import mysql, shape
 from aiot_mqtt.table.contract import StoreMisconfigured, StoreRefused, Written
 from aiot_mqtt.table.mysql import DeviceTable
-from tests import servers
-from tests.forgetful_proxy import ForgetfulProxy
+from rig import servers
+from rig.forgetful_proxy import ForgetfulProxy
 from tests.integration.device_tables import DatabaseMixin
 from tests.store_contract import EARLIER, LATER, Mixin, make_update, unknown
 

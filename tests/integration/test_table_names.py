@@ -10,7 +10,7 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.devices.report import HEARTBEAT
 from aiot_mqtt.table import matching, statements, transaction
 from aiot_mqtt.table.contract import StoreConflict, Written
-from tests import servers
+from rig import servers
 from tests.integration.device_tables import DatabaseMixin
 from tests.store_contract import EARLIER, LATER, Mixin, make_update, unknown
 

@@ -15,12 +15,12 @@ from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.contract import StoreConflict, StoreError, StoreUnavailable, Written
 from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.telemetry import log_lines
-from tests import servers
+from rig import servers
+from rig.forgetful_proxy import ForgetfulProxy
+from rig.relay import Relay
 from tests.eventually import eventually
-from tests.forgetful_proxy import ForgetfulProxy
 from tests.integration.device_tables import DatabaseMixin
 from tests.log_events import collect_events
-from tests.relay import Relay
 from tests.store_contract import EARLIER, SILENCE, make_update, unknown
 
 FEW = "few"

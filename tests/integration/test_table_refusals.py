@@ -17,7 +17,7 @@ from aiot_mqtt.table.contract import (
     StoreUnavailable,
     Written,
 )
-from tests import servers
+from rig import servers
 from tests.integration.device_tables import DatabaseMixin
 from tests.store_contract import EARLIER, LATER, Mixin, make_update
 

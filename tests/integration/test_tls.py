@@ -36,13 +36,13 @@ from aiot_mqtt.telemetry.bilingual import Bilingual
 from aiot_mqtt.telemetry.logs import in_chinese, in_english
 from aiot_mqtt.tls.faults import fingerprint
 from aiot_mqtt.tls.refusal import TlsRefused
-from tests import rogue, servers
-from tests.certificates import HOUR, PEM, Authority, Issued, alternatives
+from rig import rogue, servers
+from rig.certificates import HOUR, PEM, Authority, Issued, alternatives
+from rig.programs import FOREGROUND, Program
+from rig.rogue import Rogue, Talk
+from rig.servers import Database, MariaDB, Mosquitto, MySQL
 from tests.eventually import eventually
-from tests.integration.programs import FOREGROUND, Program
 from tests.integration.test_service import ServiceMixin
-from tests.rogue import Rogue, Talk
-from tests.servers import Database, MariaDB, Mosquitto, MySQL
 
 PASSWORD = "pass-word"
 NAMES = alternatives("localhost", "127.0.0.1")

@@ -23,9 +23,9 @@ from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Secret, Settings
 from aiot_mqtt.simulate.fleet import Fleet, FleetPlan, Message, numbered_uuids
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions, encode_publish
-from tests import servers
+from rig import servers
+from rig.servers import Mosquitto
 from tests.eventually import eventually
-from tests.servers import Mosquitto
 
 PACKAGE = str(Path(aiot_mqtt.__file__).parent)
 MESSAGES = 1000

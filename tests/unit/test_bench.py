@@ -27,7 +27,7 @@ from bench.results import _item, figures, is_right, spread
 from bench.rooms import by_room, by_step, micros_by_step
 from bench.runs import Run
 from bench.witness import PUBACK, PUBLISH_AT_QOS_1, Direction, Sightings
-from tests import servers
+from rig import servers
 
 CONDITIONS = {
     "date": "2026-11-25",

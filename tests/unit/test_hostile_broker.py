@@ -19,12 +19,12 @@ from aiot_mqtt.ingest import ingest
 from aiot_mqtt.mqtt import connection, foreign_topics, packets
 from aiot_mqtt.mqtt.errors import MqttError
 from aiot_mqtt.telemetry import refusals
-from faults import decoding, hostile_broker, second_opinion
-from faults.decoding import fuzz_decoding, fuzz_with_atheris, shortest
-from faults.giant_publish import refuse_giant
-from faults.hostile_broker import Outcome, play, run_streams, shorten
-from faults.packet_streams import CONNACK, DISCONNECT, MOST_LENGTH, PUBLISH, Step, Stream, length, packet, text
-from faults.second_opinion import Members, depth, judge, strict_json
+from fuzz import decoding, hostile_broker, second_opinion
+from fuzz.decoding import fuzz_decoding, fuzz_with_atheris, shortest
+from fuzz.giant_publish import refuse_giant
+from fuzz.hostile_broker import Outcome, play, run_streams, shorten
+from fuzz.packet_streams import CONNACK, DISCONNECT, MOST_LENGTH, PUBLISH, Step, Stream, length, packet, text
+from fuzz.second_opinion import Members, depth, judge, strict_json
 
 ACCEPTED = packet(CONNACK, b"\0\0\0")
 PINGREQ = b"\xc0\x00"

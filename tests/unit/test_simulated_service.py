@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.simulated.campaign import run
+from faults.simulated.campaign import run
 
 ROOT = Path(__file__).parents[2]
 COURSES = 200

@@ -24,8 +24,8 @@ from aiot_mqtt.spool.disk import Disk, SpoolError, SpoolInUse
 from aiot_mqtt.spool.file import Chunk, Held, SpoolDamaged, SpoolFile
 from aiot_mqtt.spool.found import SpoolOwner
 from aiot_mqtt.spool.spool import Looked, Spool
-from tests.faulty_disk import BROKEN, FORBIDDEN, FULL, READ_ONLY, FaultyDisk
-from tests.spool_files import OWNER, make_old_file, opened, seal, update_of
+from rig.faulty_disk import BROKEN, FORBIDDEN, FULL, READ_ONLY, FaultyDisk
+from rig.spool_files import OWNER, make_old_file, opened, seal, update_of
 from tests.store_contract import EARLIER, LATER
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -671,7 +671,7 @@ class LockTests(SpoolMixin):
     def test_a_process_that_is_killed_holds_nothing(self) -> None:
         program = (
             "import sys; from pathlib import Path; from aiot_mqtt.spool.spool import Spool\n"
-            "from tests.spool_files import OWNER, update_of\n"
+            "from rig.spool_files import OWNER, update_of\n"
             "spool = Spool(Path(sys.argv[1]), OWNER); spool.look(); spool.save([update_of('a', 1, 1)])\n"
             "print('saved', flush=True); sys.stdin.read()"
         )
@@ -1267,7 +1267,7 @@ class InterruptedTests(SpoolMixin):
         """At the n-th time that it is about to make this call of the disk."""
         program = (
             "import os, sys; from pathlib import Path; from aiot_mqtt.spool.spool import Spool\n"
-            "from tests.faulty_disk import FaultyDisk; from tests.spool_files import OWNER, update_of\n"
+            "from rig.faulty_disk import FaultyDisk; from rig.spool_files import OWNER, update_of\n"
             f"def fault(name):\n    if disk.calls.count({call!r}) == {number}: os.kill(os.getpid(), 9)\n"
             "disk = FaultyDisk(fault); spool = Spool(Path(sys.argv[1]), OWNER, disk)\n"
             "spool.look(); disk.calls.clear()\n"

@@ -20,7 +20,7 @@ from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
 from aiot_mqtt.spool import command, salvage
 from aiot_mqtt.spool import disk as disk_module
 from aiot_mqtt.spool.spool import Spool
-from tests.spool_files import OWNER, make_old_file, opened, update_of
+from rig.spool_files import OWNER, make_old_file, opened, update_of
 from tests.store_contract import EARLIER, LATER
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -30,8 +30,8 @@ from aiot_mqtt.writing import chunk_size
 from aiot_mqtt.writing.data_path import State
 from aiot_mqtt.writing.saver import MAX_IN_MEMORY, START_PATIENCE
 from aiot_mqtt.writing.writer import Writer
-from tests.faulty_disk import BROKEN, READ_ONLY, FaultyDisk
-from tests.spool_files import update_of
+from rig.faulty_disk import BROKEN, READ_ONLY, FaultyDisk
+from rig.spool_files import update_of
 
 NOW = "2026-11-23 10:00:00"
 DOWN = StoreUnavailable("down")

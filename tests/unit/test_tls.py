@@ -15,7 +15,7 @@ from aiot_mqtt.tls.client import TlsClient
 from aiot_mqtt.tls.loopback import is_loopback
 from aiot_mqtt.tls.names import is_for, offered
 from aiot_mqtt.tls.refusal import Peer, TlsRefused
-from tests.certificates import Authority, alternatives
+from rig.certificates import Authority, alternatives
 
 PEER = Peer("the broker", "Broker", "MQTT", "MQTT_BROKER", "localhost")
 

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests import servers
-from tests.servers import Database, Mosquitto
+from rig import servers
+from rig.servers import Database, Mosquitto
 
 LINE_TIMEOUT = 40.0  # s
 STARTED = "🚀 MQTT服务已启动"

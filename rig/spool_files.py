@@ -1,4 +1,4 @@
-"""Files of the spool as the tests make them: of the release before, and such as nobody should have made."""
+"""Files of the spool as others make them: of the release before, and such as nobody should have made."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from aiot_mqtt.devices.report import DATA
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.spool import rows
 from aiot_mqtt.spool.found import SpoolOwner
-from tests.store_contract import EARLIER
 
+EARLIER = "2026-11-23 10:00:00"
+EARLIER = "2026-11-23 10:00:00"
 OWNER = SpoolOwner("127.0.0.1", 3306, "aiot_admin", "device_main", "devices", "Asia/Shanghai")
 
 OldRow = tuple[str, int, bytes | None, str | None, str, str | None, int]

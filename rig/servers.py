@@ -1,4 +1,4 @@
-"""Real servers for the tests: Mosquitto 2.0 and 2.1, MariaDB and MySQL, from the trees that scripts/fetch-servers made.
+"""Real servers: Mosquitto 2.0 and 2.1, MariaDB and MySQL, from the trees that scripts/fetch-servers made.
 
 Each instance has a folder and a loopback port of its own, needs no privileges, and is gone when the test process is,
 however that ends. Everything here is synchronous: a test that needs the reactor meanwhile uses ``deferToThread``.
@@ -29,7 +29,7 @@ import pymysql.cursors
 
 ROOT = Path(__file__).resolve().parent.parent
 TREES = ROOT / ".servers"
-DEVICE_TABLE_SQL = ROOT / "tests" / "device_main.sql"
+DEVICE_TABLE_SQL = Path(__file__).with_name("device_main.sql")
 # Each in the first of these that is there.
 TREES_OF = {
     "2.0": ("bookworm", "demo"),

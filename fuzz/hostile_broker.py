@@ -1,7 +1,7 @@
 """The fault "a hostile broker": mutated packet streams on real connections, by the hundred thousand.
 
-python -m faults.hostile_broker --streams 200000 --seed 1
-python -m faults.hostile_broker --repeat STREAM_SEED
+python -m fuzz.hostile_broker --streams 200000 --seed 1
+python -m fuzz.hostile_broker --repeat STREAM_SEED
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def described(stream: Stream) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m faults.hostile_broker", description="Play mutated packet streams.")
+    parser = argparse.ArgumentParser(prog="python -m fuzz.hostile_broker", description="Play mutated packet streams.")
     parser.add_argument("--streams", type=int, default=200_000, metavar="N", help="how many (200000)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other streams (1)")
     parser.add_argument(

@@ -2,8 +2,8 @@
 
 Each answer is held against a second opinion.
 
-    python -m faults.decoding --inputs 1000000 --seed 1
-    python -m faults.decoding --atheris -max_total_time=60 -seed=1     # by atheris, where it is installed
+    python -m fuzz.decoding --inputs 1000000 --seed 1
+    python -m fuzz.decoding --atheris -max_total_time=60 -seed=1     # by atheris, where it is installed
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def fuzz_with_atheris(arguments: Sequence[str]) -> NoReturn:
     try:
         atheris: Any = importlib.import_module("atheris")
     except ImportError:
-        sys.exit("atheris is not installed; pip install -e '.[faults]' brings it. Without --atheris it is not needed.")
+        sys.exit("atheris is not installed; pip install -e '.[fuzz]' brings it. Without --atheris it is not needed.")
     for function in vars(report).values():
         if isinstance(function, FunctionType) and function.__module__ == report.__name__:
             atheris.instrument_func(function)
@@ -246,7 +246,7 @@ def fuzz_with_atheris(arguments: Sequence[str]) -> NoReturn:
 
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m faults.decoding", description="Fuzz decoding, guided by coverage.")
+    parser = argparse.ArgumentParser(prog="python -m fuzz.decoding", description="Fuzz decoding, guided by coverage.")
     parser.add_argument("--inputs", type=int, default=1_000_000, metavar="N", help="how many (1000000)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other inputs (1)")
     parser.add_argument("--atheris", action="store_true", help="by atheris; further options are those of libFuzzer")

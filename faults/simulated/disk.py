@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from tests.faulty_disk import FaultyDisk
+from rig.faulty_disk import FaultyDisk
 
 if TYPE_CHECKING:
     from .process import Process
