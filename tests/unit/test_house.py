@@ -30,8 +30,31 @@ ROOMS = (
 SIMULATION = "simulate"  # which the service never needs
 ASSEMBLY = {"__init__", "__main__", "commands", "process", "service", "tap"}  # may know all rooms
 MOST_LINES = 420
+PYTHON_SCRIPT = b"#!/usr/bin/env python3\n"
 CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popleft", "remove", "setdefault", "update"}
 FILLED_AT_IMPORT = {"ENGLISH"}  # the catalogue of log lines
+
+# What is not installed, and which of it each may import: none of them the tests.
+BESIDE: dict[str, set[str]] = {
+    "rig": set(),
+    "fuzz": set(),
+    "faults": {"rig"},
+    "bench": {"rig"},
+    "demo": {"rig"},
+    "scripts": {"rig"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """The packages that a file imports, at whatever depth."""
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in names}
+
+
+def is_python(path: Path) -> bool:
+    return path.suffix == ".py" or (not path.suffix and path.is_file() and path.read_bytes().startswith(PYTHON_SCRIPT))
 
 
 def changed_names(module: ast.Module) -> Iterator[str]:
@@ -70,6 +93,11 @@ class HouseTests(SynchronousTestCase):
             text = path.read_text("utf-8")
             for forbidden in ("os.environ", "import reactor", "os.getenv"):
                 self.assertTrue(path.parent == PACKAGE or forbidden not in text, f"{forbidden} in {path}")
+
+    def test_what_lies_beside_the_tests_does_without_them(self) -> None:
+        for room, allowed in BESIDE.items():
+            found = {package for path in (ROOT / room).rglob("*") if is_python(path) for package in imported(path)}
+            self.assertEqual(found & {*BESIDE, "tests"} - {room}, allowed, room)
 
     def test_every_module_can_be_read_in_one_sitting(self) -> None:
         for path in PACKAGE.rglob("*.py"):
