@@ -11,17 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from rig import servers
+from rig.proc import cpu_seconds
 from rig.programs import Program
 from rig.servers import Mosquitto
 
 from .messages import Plan
-from .stage import PATIENCE, RunFailed, Stage, dropped
+from .stage import MOST_PATIENCE, PATIENCE, RunFailed, Stage, dropped
 from .subjects import EXIT, LAST_ROW, Make, running
-
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +66,16 @@ class Load:
 
     def __init__(self, broker: Mosquitto, plan: Plan) -> None:
         argv = [sys.executable, "-m", "bench.load", str(broker.port), json.dumps(asdict(plan))]
-        self._process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=servers.ROOT
-        )
-        if self._read() != "ready":
-            raise RunFailed("the publisher did not become ready")
+        self._program = Program(argv, {}, folder=servers.ROOT, stdin=subprocess.PIPE)
+        self._wait_for("ready")
 
     def begin(self) -> None:
         """Publish from now on."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        self._program.tell("")
 
     def wait(self) -> tuple[float, float]:
         """Wait for its end; returns when it began and when all was published, on the monotonic clock."""
-        line = self._read()
-        if self._process.wait():
-            raise RunFailed("the publisher failed")
-        times = json.loads(line)
+        times = json.loads(self._wait_for('{"began"'))
         return times["began"], times["ended"]
 
     def publish(self) -> tuple[float, float]:
@@ -93,28 +83,22 @@ class Load:
         self.begin()
         return self.wait()
 
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+    def _wait_for(self, text: str) -> str:
+        try:
+            return self._program.wait_for(text, timeout=MOST_PATIENCE)
+        except AssertionError as error:
+            raise RunFailed(f"the publisher failed: {error}") from None
 
     def close(self) -> None:
         """Kill it, should it still run."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+        self._program.close()
 
 
 @contextlib.contextmanager
 def load(broker: Mosquitto, plan: Plan) -> Iterator[Load]:
     """A publisher that is gone behind the block."""
-    publisher = Load(broker, plan)
-    try:
+    with contextlib.closing(Load(broker, plan)) as publisher:
         yield publisher
-    finally:
-        publisher.close()
 
 
 def measure(
@@ -184,20 +168,6 @@ class _Figures:
             binlog = after.binlog_bytes - self.binlog_bytes
         rows, commits = (after.status[name] - self.status[name] for name in ("Handler_update", "Com_commit"))
         return replace(run, rows=rows, commits=commits, binlog_bytes=binlog, wrong_rows=wrong_rows)
-
-
-def cpu_seconds(pid: int) -> float:
-    """What a process has used, its threads included; also of one that has ended and was not waited for."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
-
-
-def peak_memory(pid: int) -> int:
-    """The most bytes of memory that a process has had at one time."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RunFailed("the process has ended")
 
 
 def wait_for_exit(pid: int) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import subprocess
 import sys
 import time
 from array import array
@@ -22,6 +21,7 @@ from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, Proxy
 
 from aiot_mqtt.mqtt.packets import variable_byte_integer
 from rig import servers
+from rig.programs import Program
 from rig.servers import Mosquitto
 
 from .figures import quantile
@@ -171,15 +171,10 @@ class Witness:
     def watch(self, broker: Mosquitto) -> Iterator[int]:
         """Watch what goes through a port, as long as the block lasts."""
         argv = [sys.executable, "-m", "bench.witness", str(broker.port), str(self._rate)]
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=servers.ROOT)
-        try:
-            assert process.stdout is not None
-            yield int(process.stdout.readline())
-            process.terminate()
-            self.summary = json.loads(process.stdout.readline())
-        finally:
-            process.kill()
-            process.wait()
+        with contextlib.closing(Program(argv, {}, folder=servers.ROOT)) as process:
+            yield int(process.wait_for(""))
+            process.stop()
+            self.summary = json.loads(process.lines[-1])
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ async def fought_over(world: World) -> None:
     connects_before = world.service.count(CONNECTED)
     began = world.now
     settings = world.service_settings() | {"SPOOL_FILE": str(folder / "spool")}
-    rival = ServiceProcess.start(world.reactor, settings, folder)
+    rival = ServiceProcess(world.reactor, settings, folder)
     world.rivals.append(rival)
     await world.until(lambda: rival.count(STARTED), "the rival has taken the session")
     await world.sleep(60, quick=5)

@@ -141,7 +141,7 @@ async def two_processes(world: World) -> None:
     """A second process of the service is started before the first one has ended, in an outage."""
     await world.thread(world.database.stop)
     await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
-    rival = ServiceProcess.start(world.reactor, world.service_settings(), world.folder)
+    rival = ServiceProcess(world.reactor, world.service_settings(), world.folder)
     world.rivals.append(rival)
     await world.until(lambda: rival.count(IN_USE), "the second one says that it waits")
     await world.sleep(3, quick=1)

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone, ProcessTerminated
-from twisted.internet.protocol import ProcessProtocol
-from twisted.python.failure import Failure
 
-from rig import servers
+from rig.proc import memory
+from rig.programs import Program
 
 FIGURES = "📊 Figures: "
 STARTED = "🚀 MQTT service started"
-_OWN_PREFIXES = (
-    *("MQTT_", "DB_", "LOG_", "DEVICE_", "STATS_", "SHUTDOWN_", "HEARTBEAT_", "LAST_SEEN_", "SPOOL_", "STATE_"),
-    "FAULTS",
-)
 
 
-class ServiceProcess(ProcessProtocol):
-    """One run of ``faults.service``.
+class ServiceProcess:
+    """One run of ``faults.service``, for a runner with a reactor.
 
     :ivar ended: fires with the signal's number when one killed it, else with the negative exit code.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reactor: Any, settings: Mapping[str, str], folder: Path) -> None:
+        """Start it with these settings, and none of the machine's own."""
         self.lines: list[str] = []
         self.figures: dict[str, int] = {}
         """Of its last line with figures."""
@@ -40,33 +36,24 @@ class ServiceProcess(ProcessProtocol):
         """Bytes, as far as it was looked at."""
         self.memory: list[int] = []
         """Bytes that are resident, at each look."""
-        self._unfinished = b""
         self._waiting: list[tuple[str, Deferred[str]]] = []
-
-    @classmethod
-    def start(cls, reactor: Any, settings: Mapping[str, str], folder: Path) -> ServiceProcess:
-        """Start it with these settings, and none of the machine's own."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_PREFIXES)}
-        service = cls()
-        reactor.spawnProcess(
-            service,
-            sys.executable,
+        self._program = Program(
             [sys.executable, "-m", "faults.service"],
-            env={**environment, "PYTHONPATH": str(servers.ROOT), **settings},
-            path=str(folder),
-            childFDs={0: "w", 1: "r", 2: "r"},
+            settings,
+            folder=folder,
+            stdin=subprocess.PIPE,
+            heard=lambda line: reactor.callFromThread(self._heard, line),
         )
-        return service
 
     @property
     def pid(self) -> int:
         """Its process id."""
-        return int(self.transport.pid)  # type: ignore[union-attr]
+        return self._program.process.pid
 
     def tell(self, command: str) -> Deferred[str]:
         """A command of ``faults.service``; fires once it is carried out."""
         done = self.next_line(f"faults: {command}")
-        self.transport.write(f"{command}\n".encode())  # type: ignore[union-attr]
+        self._program.tell(command)
         return done
 
     def next_line(self, text: str) -> Deferred[str]:
@@ -82,7 +69,7 @@ class ServiceProcess(ProcessProtocol):
     def signal(self, number: int) -> None:
         """Send it a signal; nothing once it has ended."""
         if self.is_running:
-            os.kill(self.pid, number)
+            self._program.process.send_signal(number)
 
     def stop(self) -> Deferred[int]:
         """SIGTERM; fires as ``ended`` does."""
@@ -91,36 +78,15 @@ class ServiceProcess(ProcessProtocol):
 
     def look_at_memory(self) -> None:
         """Note how much of it is resident, and its peak."""
-        if not self.is_running:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            now = memory(self.pid)
+            self.peak_memory = max(self.peak_memory, now.peak)
+            self.memory.append(now.resident)
+
+    def _heard(self, line: str | None) -> None:
+        if line is None:
+            self._ended()
             return
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:  # it has just ended
-            return
-        sizes = {name: value for name, _, value in (line.partition(":") for line in status.splitlines())}
-        if "VmHWM" in sizes:
-            self.peak_memory = max(self.peak_memory, int(sizes["VmHWM"].split()[0]) * 1024)
-            self.memory.append(int(sizes["VmRSS"].split()[0]) * 1024)
-
-    # Called by Twisted.
-
-    def childDataReceived(self, child_fd: int, data: bytes) -> None:  # noqa: ARG002
-        """Its output, cut anywhere."""
-        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
-        for line in lines:
-            self._line_received(line.decode("utf-8", "replace"))
-
-    def processEnded(self, reason: Failure) -> None:
-        """It has ended, and all it said was read."""
-        self.is_running = False
-        waiting, self._waiting = self._waiting, []
-        for text, line in waiting:
-            line.errback(EOFError(f"the service ended without a line with {text!r}:\n" + "\n".join(self.lines[-20:])))
-        value = reason.value
-        assert isinstance(value, ProcessDone | ProcessTerminated)
-        self.ended.callback(value.signal or -(value.exitCode or 0))
-
-    def _line_received(self, line: str) -> None:
         self.lines.append(line)
         if FIGURES in line:
             pairs = (word.partition("=") for word in line.partition(FIGURES)[2].split())
@@ -129,3 +95,13 @@ class ServiceProcess(ProcessProtocol):
         for text, waiting in due:
             self._waiting.remove((text, waiting))
             waiting.callback(line)
+
+    def _ended(self) -> None:
+        """All it said was read, so it is ending."""
+        self.is_running = False
+        code = self._program.process.wait()
+        self._program.close()
+        waiting, self._waiting = self._waiting, []
+        for text, line in waiting:
+            line.errback(EOFError(f"the service ended without a line with {text!r}:\n" + "\n".join(self.lines[-20:])))
+        self.ended.callback(-code)

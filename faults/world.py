@@ -218,7 +218,7 @@ class World:
 
     def start_service(self) -> None:
         """Start the service."""
-        self.service = service = ServiceProcess.start(self.reactor, self.service_settings(), self.folder)
+        self.service = service = ServiceProcess(self.reactor, self.service_settings(), self.folder)
         self.services.append(service)
         service.ended.addCallback(self._service_ended, service)
 

@@ -1,4 +1,4 @@
-"""The service as a process of its own, as an operator runs it."""
+"""Programs as processes of their own, the service as an operator runs it among them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rig import servers
-from rig.servers import Database, Mosquitto
+from aiot_mqtt.settings.settings import OWN_PREFIXES
+
+from . import servers
+from .servers import Database, Mosquitto
 
 LINE_TIMEOUT = 40.0  # s
 STARTED = "🚀 MQTT服务已启动"
@@ -42,24 +44,37 @@ def settings_for(broker: Mosquitto | None, database: Database | None) -> dict[st
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """These settings, and of the environment nothing that would be one."""
-    own = ("MQTT_", "DB_", "LOG_", "DEVICE_", "HEARTBEAT_", "LAST_SEEN_", "SPOOL_", "STATS_", "SHUTDOWN_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith((*own, "STATE_DIRECTORY"))}
+    own = (*OWN_PREFIXES, "STATE_DIRECTORY", "FAULTS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return {**kept, "PYTHONPATH": str(servers.ROOT), **settings}
 
 
 class Program:
-    """A process whose lines are read as they come."""
+    """A process whose lines are read as they come, in a thread of their own."""
 
     def __init__(
-        self, argv: Sequence[str], settings: Mapping[str, str], *, folder: Path, extra: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        settings: Mapping[str, str],
+        *,
+        folder: Path,
+        extra: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        heard: Callable[[str | None], None] | None = None,
     ) -> None:
+        """
+        :param stdin: ``subprocess.PIPE`` where it is to be told something.
+        :param heard: called in that thread with each line, and with None when there is no more; where it is None,
+            ``wait_for`` and ``wait`` read the lines.
+        """
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
+        self._heard = heard or self._queue.put
         self.process = subprocess.Popen(
             argv,
             env=environment({**settings, **(extra or {})}),
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -70,16 +85,27 @@ class Program:
         assert self.process.stdout is not None
         with self.process.stdout:
             for line in self.process.stdout:
-                self._queue.put(line.decode().rstrip("\n"))
-        self._queue.put(None)
+                self._heard(line.decode("utf-8", "replace").rstrip("\n"))
+        self._heard(None)
 
-    def wait_for(self, *texts: str) -> str:
-        """Read on until lines with these texts have come, in this order; returns the last."""
+    def tell(self, line: str) -> None:
+        """A line to its standard input; nothing where it does not read that."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{line}\n".encode())
+            self.process.stdin.flush()
+
+    def wait_for(self, *texts: str, timeout: float = LINE_TIMEOUT) -> str:
+        """Read on until lines with these texts have come, in this order; returns the last.
+
+        :param timeout: seconds until the next line.
+        :raises AssertionError: they do not come; with all the lines there were.
+        """
         line: str | None = ""
         for text in texts:
             while True:
                 try:
-                    line = self._queue.get(timeout=LINE_TIMEOUT)
+                    line = self._queue.get(timeout=timeout)
                 except queue.Empty:
                     line = None
                 if line is None:
@@ -115,6 +141,9 @@ class Program:
         self.process.kill()
         self.process.wait()
         self._reader.join()
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
 
 
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
