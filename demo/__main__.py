@@ -191,7 +191,7 @@ class Demo:
         async def show() -> None:
             nonlocal pictured
             moment = await look()
-            display.show(moment)
+            display.show_moment(moment)
             if moment.published == moment.acknowledged == moment.received and not moment.figures["pending"]:
                 pictured = moment  # nothing is on its way, so its figures need no explanation
 
@@ -238,8 +238,7 @@ def main() -> None:
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
     is_utf8 = "utf" in locale.lower()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    can_redraw = sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
-    display = Display(sys.stdout, is_utf8=is_utf8, can_redraw=can_redraw)
+    display = Display(sys.stdout, is_utf8=is_utf8)
 
     async def running(reactor: Any) -> NoReturn:
         demo = Demo(options, display, reactor)

@@ -11,9 +11,10 @@ from typing import IO, Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from rig import display
 
 from .ledger import DeviceRow
 
@@ -67,49 +68,31 @@ class Moment:
     """Naive, in the table's time zone."""
 
 
-class Display:
+class Display(display.Display):
     """Shows moments on one stream, in what that stream can show."""
 
-    def __init__(self, stream: IO[str], *, is_utf8: bool, can_redraw: bool) -> None:
+    def __init__(self, stream: IO[str], *, is_utf8: bool, can_redraw: bool | None = None) -> None:
         """
         :param is_utf8: whether more than ASCII can be shown.
-        :param can_redraw: whether it is a terminal that can be written over.
+        :param can_redraw: as the base's.
         """
-        self._stream = stream
+        super().__init__(stream, can_redraw=can_redraw, piped_columns=PICTURE_COLUMNS, is_transient=False)
         self._is_utf8 = is_utf8
         self._overflow: Literal["ellipsis", "crop"] = "ellipsis" if is_utf8 else "crop"
-        self._live: Live | None = None
-        self._next_line = 0.0
-        self._console = Console(file=stream, highlight=False, emoji=False, markup=False)
-        if can_redraw:
-            self._live = Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
-    def say(self, line: str) -> None:
-        """A line that stays."""
-        self._stream.write(f"{line}\n")
-        self._stream.flush()
-
-    def show(self, moment: Moment) -> None:
+    def show_moment(self, moment: Moment) -> None:
         """How it stands."""
-        if self._live is None:
-            if moment.elapsed >= self._next_line:
-                self._next_line = moment.elapsed + LINE_INTERVAL
-                self.say(self._line(moment))
-            return
-        if not self._live.is_started:
-            self._live.start()
-        most_rows = max(1, self._console.height - LINES_AROUND)
-        self._live.update(self._frame(moment, self._console.width, most_rows), refresh=True)
+        most_rows = max(1, self.console.height - LINES_AROUND)
+        frame = self._frame(moment, self.console.width, most_rows)
+        self.show(frame, self._line(moment), moment.elapsed, LINE_INTERVAL)
 
     def finish(self, moment: Moment) -> None:
-        """The last moment, with every row."""
+        """The last moment, with every row where there is no terminal that they might not fit on."""
         if self._live is not None:
-            self.show(moment)
-            self._live.stop()
-            return
-        table = self._table(moment, PICTURE_COLUMNS, len(moment.rows))
-        console = Console(width=PICTURE_COLUMNS, color_system=None, file=self._stream, emoji=False)
-        console.print(table)
+            self.show_moment(moment)
+            self.stop()
+        else:
+            self.console.print(self._table(moment, PICTURE_COLUMNS, len(moment.rows)))
 
     def picture(self, moment: Moment, path: Path) -> None:
         """Write the moment as an SVG that stands alone."""

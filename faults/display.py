@@ -1,22 +1,18 @@
-"""What a campaign shows: one line that is redrawn while it runs, a table at the end; plain lines without a terminal."""
+"""What a campaign shows: how its rounds go, what came of each, and a table at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO
 
 from rich import box
-from rich.console import Console
-from rich.live import Live
 from rich.table import Table
-from rich.text import Text
+
+from rig import display
 
 from .rounds import Fault, Outcome
 from .world import World
 
-LINE_INTERVAL = 10.0  # s between lines about one round where nothing can be redrawn
-LINE_WIDTH = 110  # of a table where there is no terminal
 MIB = 1024 * 1024
 COLUMNS = ("fault", "rounds", "messages", "lost", "moved back", "recovery s", "memory MiB", "void")
 
@@ -78,33 +74,16 @@ class ProgressOf:
         )
 
 
-class Display:
+class Display(display.Display):
     """Shows a campaign on one stream."""
 
-    def __init__(self, stream: IO[str], *, can_redraw: bool) -> None:
-        """:param can_redraw: whether it is a terminal that can be written over."""
-        width = None if can_redraw else LINE_WIDTH
-        self._console = Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=True, width=width)
-        self._live = Live(console=self._console, auto_refresh=False, transient=True) if can_redraw else None
-        self._next_line = LINE_INTERVAL
-
-    def say(self, line: str) -> None:
-        """A line that stays."""
-        self._console.print(line)
-
-    def show(self, progress: Progress) -> None:
-        """How the present round goes."""
-        if self._live is not None:
-            if not self._live.is_started:
-                self._live.start()
-            self._live.update(Text(str(progress), no_wrap=True, overflow="ellipsis"), refresh=True)
-        elif progress.elapsed >= self._next_line:
-            self._next_line += LINE_INTERVAL
-            self.say(f"     {progress}")
+    def show_round(self, progress: Progress, played: int, rounds: int) -> None:
+        """How the present round goes, after so many of all rounds."""
+        self.show(display.bar(played, rounds, str(progress)), f"     {progress}", progress.elapsed)
 
     def round_ended(self, outcome: Outcome, elapsed: float) -> None:
         """What came of a round."""
-        self._next_line = LINE_INTERVAL
+        self.next_line = display.LINE_INTERVAL
         verdict = "VOID " if outcome.void else "ok   " if outcome.is_right else "WRONG"
         self.say(
             f"{verdict} {outcome.fault} (seed {outcome.seed}) {elapsed:.0f} s: {outcome.messages} messages,"
@@ -116,8 +95,7 @@ class Display:
 
     def finish(self, faults: Sequence[Fault], outcomes: Sequence[Outcome]) -> None:
         """The table of a whole campaign."""
-        if self._live is not None:
-            self._live.stop()
+        self.stop()
         table = Table(*COLUMNS, box=box.SIMPLE_HEAD)
         for column in table.columns:
             column.no_wrap = True
@@ -126,7 +104,7 @@ class Display:
             of_fault = [outcome for outcome in outcomes if outcome.fault == fault.name]
             is_right = all(outcome.is_right for outcome in of_fault if not outcome.void)
             table.add_row(*summary(fault, of_fault), style="" if is_right else "bold red")
-        self._console.print(table)
+        self.console.print(table)
 
 
 def summary(fault: Fault, outcomes: Iterable[Outcome]) -> list[str]:

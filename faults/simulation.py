@@ -13,12 +13,13 @@ from pathlib import Path
 
 from twisted.logger import globalLogBeginner
 
-from faults.simulated.campaign import Failed, run
-from faults.simulated.course import Course
+from rig.display import Display, counting
+
+from .simulated.campaign import Failed, run
+from .simulated.course import Course
 
 COURSES = 20_000
 MOST_SHOWN = 10  # courses that failed
-PROGRESS = 500  # courses between two lines
 
 
 def simulate(courses: int, seed: int, *, shows_traces: bool = False) -> bool:
@@ -28,29 +29,30 @@ def simulate(courses: int, seed: int, *, shows_traces: bool = False) -> bool:
     """
     # What the service logs is part of a trace, and of nothing else.
     globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
+    display = Display(sys.stdout)
+    progress = counting("courses", courses, display)
     failures = 0
 
     def played(course: Course, failed: Failed | None) -> None:
         nonlocal failures
-        if shows_traces:
-            print("\n".join(course.trace))
         if failed is not None:
             failures += 1
             if failures <= MOST_SHOWN:
-                print(f"seed {failed.seed}: {failed.reason}", flush=True)
-        count = course.seed - seed + 1
-        if not count % PROGRESS:
-            print(f"{count} of {courses} courses, {failures} failed", file=sys.stderr, flush=True)
+                display.say(f"seed {failed.seed}: {failed.reason}")
+        if shows_traces:
+            print("\n".join(course.trace))
+        else:
+            progress(course.seed - seed + 1)
 
     shared = "/dev/shm"
     with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
         campaign = run(range(seed, seed + courses), Path(folder), played)
     if not shows_traces:
         for effect, count in sorted(campaign.effects.items()):
-            print(f"{count:9} {effect}")
-        print(f"{courses} courses, {len(campaign.failed)} failed")
+            display.say(f"{count:9} {effect}")
+        display.say(f"{courses} courses, {len(campaign.failed)} failed")
     if campaign.missing and not shows_traces:
-        print(f"never took effect: {', '.join(campaign.missing)}")
+        display.say(f"never took effect: {', '.join(campaign.missing)}")
     return not campaign.failed and (shows_traces or not campaign.missing)
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
-import resource
 import sys
 import tempfile
 import time
@@ -35,6 +35,8 @@ from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
+from rig.display import counting
+from rig.proc import memory
 
 from .inputs import PAYLOADS, TOKENS, TOPICS, changed, report_payload
 from .second_opinion import judge
@@ -112,7 +114,7 @@ def fuzz_decoding(seed: int, count: int, progress: Callable[[int], None] = lambd
     arcs: set[object] = set()
     outcomes: Counter[str] = Counter()
     findings: list[Finding] = []
-    began, memory = time.monotonic(), peak_memory()
+    began, before = time.monotonic(), memory(os.getpid()).peak
     for number in range(count):
         topic, payload = SEEDS[number] if number < len(SEEDS) else _next(random, corpus)
         packet_id, retain, chosen = random.choice((0, 1, 65535)), random.random() < 0.05, rules[number & 1]
@@ -143,7 +145,7 @@ def fuzz_decoding(seed: int, count: int, progress: Callable[[int], None] = lambd
         reached=len(reached),
         kept=len(corpus) - len(SEEDS),
         seconds=time.monotonic() - began,
-        memory_growth=peak_memory() - memory,
+        memory_growth=memory(os.getpid()).peak - before,
         findings=tuple(findings),
     )
 
@@ -207,11 +209,6 @@ def shortest(whole: Parts, is_wrong: Callable[[Parts], bool], tries: int) -> Par
     return whole
 
 
-def peak_memory() -> int:
-    """The most this process has had in memory, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def fuzz_with_atheris(arguments: Sequence[str]) -> NoReturn:
     """Hand the same judge to atheris, which ends the process itself; an input is a topic, a zero byte and a payload.
 
@@ -255,8 +252,7 @@ def main(arguments: Sequence[str]) -> int:
         fuzz_with_atheris(others)
     if others:
         parser.error(f"unknown: {' '.join(others)}")
-    result = fuzz_decoding(options.seed, options.inputs, lambda done: print(f"\r{done}", end="", file=sys.stderr))
-    print(file=sys.stderr)
+    result = fuzz_decoding(options.seed, options.inputs, counting("inputs", options.inputs))
     print(f"{result.inputs} inputs in {result.seconds:.0f} s: accepted {result.accepted}, refused {result.refused}")
     print(f"kept {result.kept}, reached {result.reached}, memory grew by {result.memory_growth / 2**20:.1f} MiB")
     for finding in result.findings:

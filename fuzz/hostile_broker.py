@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import re
 import signal
 import sys
@@ -28,8 +29,10 @@ from zope.interface import provider
 
 from aiot_mqtt.mqtt.errors import ProtocolViolation
 from aiot_mqtt.mqtt.packets import variable_byte_integer
+from rig.display import counting
+from rig.proc import memory
 
-from .decoding import MOST_FINDINGS, Finding, peak_memory, shortest
+from .decoding import MOST_FINDINGS, Finding, shortest
 from .giant_publish import refuse_giant
 from .packet_streams import Step, Stream, make_stream
 from .victim import MOST_LINE, Victim, Wrong
@@ -196,7 +199,7 @@ def run_streams(seed: int, count: int, progress: Callable[[int], None] = lambda 
     findings: list[Finding] = []
     received = most_held = 0
     slowest = 0.0
-    began, memory = time.monotonic(), peak_memory()
+    began, before = time.monotonic(), memory(os.getpid()).peak
     for number in range(count):
         stream_seed = random.getrandbits(48)
         stream = make_stream(stream_seed)
@@ -216,7 +219,7 @@ def run_streams(seed: int, count: int, progress: Callable[[int], None] = lambda 
         most_held=most_held,
         slowest=slowest,
         seconds=time.monotonic() - began,
-        memory_growth=peak_memory() - memory,
+        memory_growth=memory(os.getpid()).peak - before,
         findings=tuple(findings),
     )
 
@@ -246,8 +249,7 @@ def main(arguments: Sequence[str]) -> int:
         print(outcome)
         print(described(shorten(stream, outcome.problem) if outcome.problem else stream))
         return 1 if outcome.problem else 0
-    result = run_streams(options.seed, options.streams, lambda done: print(f"\r{done}", end="", file=sys.stderr))
-    print(file=sys.stderr)
+    result = run_streams(options.seed, options.streams, counting("streams", options.streams))
     print(f"{result.streams} streams in {result.seconds:.0f} s, {result.received} PUBLISH packets received")
     print(f"the slowest took {1000 * result.slowest:.0f} ms of CPU time")
     print(f"held at most {result.most_held} bytes, memory grew by {result.memory_growth / 2**20:.1f} MiB")

@@ -107,7 +107,7 @@ class DisplayTests(SynchronousTestCase):
         stream = io.StringIO()
         display = Display(stream, is_utf8=True, can_redraw=False)
         for tenth in range(50):
-            display.show(self.moment(elapsed=tenth / 10))
+            display.show_moment(self.moment(elapsed=tenth / 10))
         lines = stream.getvalue().splitlines()
         self.assertEqual(len(lines), 3)
         self.assertIn("online 1 of 3  published 12  received 10 = stored 8 + refused 2", lines[0])
@@ -128,18 +128,18 @@ class DisplayTests(SynchronousTestCase):
         for columns in (10, 30, 59, 60, 80, 95, 200):
             for is_utf8 in (True, False):
                 display = Display(io.StringIO(), is_utf8=is_utf8, can_redraw=False)
-                display._console.width = columns
+                display.console.width = columns
                 rows = tuple(row for row in ROWS if is_utf8 or row.report is None or row.report.isascii())
-                with display._console.capture() as capture:
-                    display._console.print(display._frame(self.moment(rows=rows), columns, 100))
+                with display.console.capture() as capture:
+                    display.console.print(display._frame(self.moment(rows=rows), columns, 100))
                 for line in capture.get().splitlines():
                     self.assertLessEqual(len(line), columns, line)
                     self.assertTrue(is_utf8 or line.isascii(), line)
 
     def test_rows_that_do_not_fit_are_counted(self) -> None:
         display = Display(io.StringIO(), is_utf8=True, can_redraw=False)
-        with display._console.capture() as capture:
-            display._console.print(display._frame(self.moment(), 100, 1))
+        with display.console.capture() as capture:
+            display.console.print(display._frame(self.moment(), 100, 1))
         self.assertIn("and 2 more devices", capture.get())
         self.assertNotIn("pump", capture.get())
 

@@ -37,7 +37,7 @@ FILLED_AT_IMPORT = {"ENGLISH"}  # the catalogue of log lines
 # What is not installed, and which of it each may import: none of them the tests.
 BESIDE: dict[str, set[str]] = {
     "rig": set(),
-    "fuzz": set(),
+    "fuzz": {"rig"},
     "faults": {"rig"},
     "bench": {"rig"},
     "demo": {"rig"},
