@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from rig.document import fill_in
 from rig.servers import ServerFailed, ServersMissing
 
 from . import held_up, under_load
 from .against import LOADS, beside, other_tree
 from .chart import chart
-from .display import Display
+from .display import Display, show_results
 from .figures import Outcome
 from .items import QUICK, Bench, Scale
-from .life import picture, texts
-from .page import fill_in, results_as_markdown
+from .page import BEGIN, END, results_as_markdown
 from .results import Record, is_right, record
 from .stage import RunFailed, Stage
 
@@ -31,7 +31,6 @@ ITEMS: dict[str, Callable[[Bench], Outcome]] = {
     "waiting": under_load.waiting,
     "turns": under_load.turns,
     "profile": under_load.where_time_goes,
-    "waits": held_up.waits,
     "latency": held_up.latency,
     "mqtt311": under_load.mqtt311,
     "backlog": held_up.backlog,
@@ -63,12 +62,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results")
     parser.add_argument("--from", type=Path, dest="source", metavar="FILE", help="measure nothing, show such a file")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the results in docs/performance.md")
-    parser.add_argument(
-        "--life", type=Path, metavar="FILE", help="put what each step costs in docs/life-of-a-message.md, and draw it"
-    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the throughput")
     options = parser.parse_args()
-    if options.against and (options.source or options.markdown or options.life or options.svg):
+    if options.against and (options.source or options.markdown or options.svg):
         parser.error("documents and pictures are of this tree alone: --against goes with --json only")
     items = LOADS if options.against else ITEMS
     options.items = options.only.split(",") if options.only else list(items)
@@ -92,14 +88,17 @@ def _measure(options: argparse.Namespace, display: Display) -> Record:
         stage = stack.enter_context(contextlib.closing(Stage("mysql" if options.mysql else "mariadb", options.broker)))
         bench = Bench(stage, scale, display.begin, display.say)
         outcomes: dict[str, Outcome] = {}
+        display.items = len(options.items)
         try:
             for name, item in items.items():
                 if name in options.items:
                     outcomes[name] = item(bench)
+                    display.done += 1
         except KeyboardInterrupt:
             if not outcomes:
                 raise
             display.say(f"interrupted: what follows is {', '.join(outcomes)} only")
+        display.stop()
         return record(stage, scale, outcomes)
 
 
@@ -109,8 +108,10 @@ def main() -> None:
     try:
         results = json.loads(options.source.read_text()) if options.source else _measure(options, display)
     except (RunFailed, ServerFailed, ServersMissing) as error:
+        display.stop()
         sys.exit(f"bench: FAILED: {error}")
     except KeyboardInterrupt:
+        display.stop()
         display.say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
     if options.json:
@@ -118,11 +119,8 @@ def main() -> None:
     if options.svg:
         options.svg.write_text(chart(results), encoding="utf-8")
     if options.markdown:
-        fill_in(options.markdown, {"results": results_as_markdown(results)})
-    if options.life:
-        fill_in(options.life, texts(results))
-        options.life.with_suffix(".svg").write_text(picture(results), encoding="utf-8")
-    display.finish(results)
+        fill_in(options.markdown, BEGIN, END, results_as_markdown(results))
+    show_results(results)
     sys.exit(0 if is_right(results) else 1)
 
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from rig import servers
+from rig.proc import cpu_seconds
+from rig.proc import memory as memory_of
 from rig.programs import Program
 from rig.relay import Relay
 from rig.servers import Mosquitto
 
 from .bare import BareLoop
-from .figures import Figure, Outcome, by_name, quantile, ratios
+from .figures import Figure, Outcome, quantile, ratios
 from .items import Bench
 from .messages import Plan
-from .noted_service import mean_waits
-from .runs import Run, cpu_seconds, load, measure, peak_memory
+from .runs import Run, load, measure
 from .stage import RunFailed, Stage, dropped
 from .subjects import ALL, PAHO_5, SERVICE, Subject, running, service
 from .witness import Witness
@@ -34,7 +32,6 @@ AT_QOS_1 = 65_000  # of what is to be pending: the window holds no more, so the 
 BACKLOG, BARE, BARE_ROW = "aiot-mqtt, from a backlog", "bare PyMySQL loop", "bare UPDATE and COMMIT"
 RELAY = "aiot-mqtt, a relay before the database"
 DISTANCES = ((20, 0.8), (50, 0.5))  # ms there and back, and what is wanted of the messages/s beside the database
-FULL_LOAD, STEADY = "at full load", "at 1,000/s"
 CONNECTED = "🎉 MQTT连接成功"
 SIGNS_OF_TROUBLE = ("❌", "📴", "⚠️")
 
@@ -75,31 +72,6 @@ def paced(bench: Bench, make: Callable[..., Subject]) -> Run:
     return replace(run, p50=seen["p50"], p99=seen["p99"], p99_since_due=seen["p99_since_due"])
 
 
-def waits(bench: Bench) -> Outcome:
-    """What a message waits for between its read and its PUBACK, under full load and at a steady rate."""
-    stage, scale = bench.stage, bench.scale
-    stage.fill(scale.devices)
-    path = servers.private_folder() / "notes"
-    milliseconds: dict[str, list[dict[str, float]]] = {FULL_LOAD: [], STEADY: []}
-
-    def step(name: str, count: int, rate: float) -> Run:
-        argv = [sys.executable, "-m", "bench.noted_service", str(path)]
-        run = measure(stage, functools.partial(service, argv=argv), stage.plan(count, rate=rate))
-        milliseconds[name].append(mean_waits(**json.loads(path.read_text())))
-        return run
-
-    outcome = bench.rounds(
-        "waits",
-        {
-            FULL_LOAD: functools.partial(step, FULL_LOAD, scale.messages, 0.0),
-            STEADY: functools.partial(step, STEADY, scale.paced_messages, RATE),
-        },
-    )
-    servers.remove_folder(path.parent)
-    outcome.notes["step_milliseconds"] = {name: by_name(rounds) for name, rounds in milliseconds.items()}
-    return outcome
-
-
 def memory(bench: Bench) -> Outcome:
     """The most memory while the database is frozen and each of many devices has a report pending."""
     stage, scale = bench.stage, bench.scale
@@ -120,7 +92,7 @@ def memory(bench: Bench) -> Outcome:
                 stage.database.thaw()
             ended = stage.wait_until_stored(plan)
             run = Run(plan.count, began, ended, cpu_seconds(pid) - cpu_before)
-            peak = peak_memory(pid) / MEGABYTE
+            peak = memory_of(pid).peak / MEGABYTE
             _check(bench, broker, plan)
         figures = [line.rpartition("pending=")[2].split()[0] for line in program.lines if "pending=" in line]
         pending = max(map(int, figures), default=0)

@@ -1,139 +1,75 @@
-"""The service, with notes of when messages came and what each batch of them cost where.
+"""The service, with notes that can only be taken in its own process.
 
-    python -m bench.noted_service FILE
+    python -m bench.noted_service ticks|transactions FILE
 
-As ``twistd -n aiot-mqtt``; when it ends, it writes ``Notes`` to ``FILE`` as JSON. Only what is done once for a read, a
-batch or a statement is noted, so messages cost what they always cost.
+As ``twistd -n aiot-mqtt``; when it ends, it writes its notes to ``FILE``, as doubles. ``ticks``: when a ticker of 1 ms
+beside it had its turn, in seconds of the machine's monotonic clock, so that one sees how long the reactor is away.
+``transactions``: how many seconds each UPDATE and its COMMIT waited for their answers.
 """
 
 from __future__ import annotations
 
-import json
-import pkgutil
 import sys
+import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from array import array
 from pathlib import Path
 from typing import Any
 
+from pymysql.connections import Connection
+from twisted.internet.task import LoopingCall
 from twisted.scripts import twistd
 
-from aiot_mqtt.ingest.ingest import Ingest
-
-from .steps import STEPS
-
-MILLI = 1000
-
-Read = tuple[float, float, int]
-"""When one was through, in seconds of the machine's monotonic clock and of CPU of the reactor's thread; and how many
-messages were pending then."""
-Span = tuple[str, float, float, float, float, int]
-"""Of which step; from when until when, in seconds of the clock, and in seconds of CPU of the thread it was in; and how
-many messages are acknowledged in it."""
+TICKS, TRANSACTIONS = "ticks", "transactions"
+INTERVAL = 0.001  # s
 
 
-class Notes:
-    """What is noted."""
-
-    def __init__(self) -> None:
-        self.reads: list[Read] = []
-        self.spans: list[Span] = []
-
-    def install(self) -> None:
-        """Note whatever this process does from now on."""
-        for name, step in STEPS.items():
-            if step.timed:
-                self._wrap(step.timed, name)
-        reads, read_finished = self.reads, Ingest.read_finished
-
-        def noting(self: Ingest) -> None:
-            reads.append((time.monotonic(), time.thread_time(), self._pending.unacknowledged))
-            read_finished(self)
-
-        Ingest.read_finished = noting  # type: ignore[method-assign]
-
-    def _wrap(self, method: str, step: str) -> None:
-        owner, _, name = method.rpartition(".")
-        holder: Any = pkgutil.resolve_name(owner)
-        original: Callable[..., Any] = getattr(holder, name)
-
-        def timed(*arguments: Any, **named: Any) -> Any:
-            count = min(len(arguments[0].packet_ids), arguments[1]) if step == "puback" else 0
-            began, cpu_began = time.monotonic(), time.thread_time()
-            try:
-                return original(*arguments, **named)
-            finally:
-                self.spans.append((step, began, time.monotonic(), cpu_began, time.thread_time(), count))
-
-        setattr(holder, name, timed)
+def argv(what: str, path: Path) -> list[str]:
+    """How to start it."""
+    return [sys.executable, "-m", "bench.noted_service", what, str(path)]
 
 
-def cpu_seconds_by_step(reads: Sequence[Read], spans: Sequence[Span]) -> tuple[dict[str, float], float]:
-    """CPU that was used in each step that is timed, and by the reactor's thread in all, since the first read."""
-    since, reactor_since, _ = reads[0]
-    used: defaultdict[str, float] = defaultdict(float)
-    reactor_until = reactor_since
-    for step, began, _, cpu_began, cpu_ended, _ in spans:
-        if began >= since:
-            used[step] += cpu_ended - cpu_began
-            if step == "update":
-                used["sql"] -= cpu_ended - cpu_began  # which is timed around it
-            if step == "puback":
-                reactor_until = cpu_ended
-    return dict(used), reactor_until - reactor_since
+def read_notes(path: Path) -> array[float]:
+    """What it wrote."""
+    notes = array("d")
+    notes.frombytes(path.read_bytes())
+    return notes
 
 
-def transaction_times(spans: Sequence[Span]) -> list[float]:
-    """Seconds that each UPDATE and its COMMIT waited for their answers."""
-    taken: list[float] = []
-    updating = 0.0
-    for step, began, ended, *_ in sorted(spans, key=lambda span: span[1]):
-        if step == "update":
-            updating = ended - began
-        elif step == "commit" and updating:
-            taken.append(updating + ended - began)
-            updating = 0.0
-    return taken
+def note_transactions(notes: array[float]) -> None:
+    """Note each transaction of this process from now on that has an UPDATE of rows."""
+    query, commit = Connection.query, Connection.commit
+    updating = threading.local()
 
+    def timed_query(self: Any, sql: Any, unbuffered: bool = False) -> Any:
+        began = time.monotonic()
+        try:
+            return query(self, sql, unbuffered)
+        finally:
+            if sql[:6] in (b"UPDATE", "UPDATE"):
+                updating.seconds = getattr(updating, "seconds", 0.0) + time.monotonic() - began
 
-def mean_waits(reads: Sequence[Read], spans: Sequence[Span]) -> dict[str, float]:
-    """Milliseconds that the mean message spends in each step, from the end of its read to its PUBACK.
+    def timed_commit(self: Any) -> None:
+        began = time.monotonic()
+        commit(self)
+        if seconds := getattr(updating, "seconds", 0.0):
+            notes.append(seconds + time.monotonic() - began)
+            updating.seconds = 0.0
 
-    One batch is in flight at a time, so whatever is between a ``take`` and a ``puback`` behind it is what the messages
-    that this acknowledges have waited for, and what no span covers is the way to the thread and back.
-    """
-    total: defaultdict[str, float] = defaultdict(float)
-    batch: defaultdict[str, float] = defaultdict(float)
-    messages = at = 0
-    taken = 0.0
-    for step, began, ended, _, _, count in sorted(spans, key=lambda span: span[1]):
-        if step == "take":
-            batch, taken, in_batch = defaultdict(float), ended, 0
-            while at < len(reads) and reads[at][0] <= began:
-                came, _, pending = reads[at]
-                total["take"] += (pending - in_batch) * (ended - came)
-                in_batch, at = pending, at + 1
-            continue
-        batch[step] += ended - began
-        if step == "update":
-            batch["sql"] -= ended - began  # which is timed around it
-        if count:
-            for name, seconds in batch.items():
-                total[name] += count * seconds
-            total["hand_over"] += count * (ended - taken - sum(batch.values()))
-            messages += count
-    return {name: MILLI * seconds / messages for name, seconds in total.items()}
+    Connection.query, Connection.commit = timed_query, timed_commit  # type: ignore[method-assign]
 
 
 def main() -> None:
     """See the module."""
     from twisted.internet import reactor  # noqa: PLC0415 whoever only reads notes needs none
 
-    path, notes = Path(sys.argv[1]), Notes()
-    notes.install()
+    what, path, notes = sys.argv[1], Path(sys.argv[2]), array("d")
     loop: Any = reactor
-    loop.addSystemEventTrigger("after", "shutdown", lambda: path.write_text(json.dumps(vars(notes))))
+    if what == TICKS:
+        loop.callWhenRunning(LoopingCall(lambda: notes.append(time.monotonic())).start, INTERVAL)
+    else:
+        note_transactions(notes)
+    loop.addSystemEventTrigger("after", "shutdown", lambda: path.write_bytes(notes.tobytes()))
     sys.argv = ["twistd", "--nodaemon", "--pidfile=", "aiot-mqtt"]
     twistd.run()
 

@@ -1,13 +1,12 @@
-"""Puts results into documents, between marks; what stands around them is written by hand."""
+"""The results as docs/performance.md has them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from .results import HEADINGS, Record, figures, rooms, spread, subject_cells, wanted
 
-BEGIN, END = "<!-- {}: written by scripts/bench -->", "<!-- end of {} -->"
+BEGIN, END = "<!-- results: written by scripts/bench -->", "<!-- end of results -->"
 TITLES = {
     "throughput": "Payloads of about 40 bytes",
     "large": "Payloads of 1 KiB",
@@ -17,21 +16,6 @@ TITLES = {
     "backlog": "A backlog",
     "resolution": "A binary log, and heartbeats that need no write",
 }
-
-
-def fill_in(path: Path, texts: Mapping[str, str]) -> None:
-    """Put each text in the place of the older one between the marks of its name.
-
-    :raises ValueError: marks are missing.
-    """
-    document = path.read_text(encoding="utf-8")
-    for name, text in texts.items():
-        begin, end = BEGIN.format(name), END.format(name)
-        if begin not in document or end not in document:
-            raise ValueError(f"{path} has no place for {name}: {begin}")
-        before, _, rest = document.partition(begin)
-        document = f"{before}{begin}{text}{end}{rest.partition(end)[2]}"
-    path.write_text(document, encoding="utf-8")
 
 
 def results_as_markdown(results: Record) -> str:
@@ -47,7 +31,7 @@ def results_as_markdown(results: Record) -> str:
         shown = [[f"`{name}`" if name.islower() else name, f"{share:.0%}"] for name, share in found.items()]
         few = [row for row in shown if row[1] != "0%"]
         parts.append(f"**Where the service's time goes**\n\n{table(['', 'share'], few)}")
-    return "\n" + "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def conditions(results: Record, messages: int) -> str:

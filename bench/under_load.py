@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import json
-import sys
-from array import array
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
@@ -17,11 +14,12 @@ from rig import servers
 from rig.programs import Program
 from rig.servers import unavailable
 
+from . import noted_service
 from .bare import BareLoop
 from .figures import Figure, Outcome, by_name, quantile, ratios
 from .items import Bench
-from .noted_service import cpu_seconds_by_step, transaction_times
-from .rooms import by_room, micros_by_step, sample
+from .noted_service import TICKS, TRANSACTIONS, read_notes
+from .rooms import by_room, sample
 from .runs import Run, measure
 from .stage import RunFailed
 from .subjects import ALL, CEILINGS, PAHO_5, SERVICE, SUB, Make, missing, service
@@ -110,14 +108,12 @@ def mqtt311(bench: Bench) -> Outcome:
     def step() -> Run:
         with contextlib.closing(BareLoop(stage)) as loop:
             taken = loop.transactions(WINDOW_OF_311, 200)
-        argv = [sys.executable, "-m", "bench.noted_service", str(path)]
-        make = functools.partial(service, argv=argv, MQTT_PROTOCOL="3.1.1")
+        make = functools.partial(service, argv=noted_service.argv(TRANSACTIONS, path), MQTT_PROTOCOL="3.1.1")
         run = measure(stage, make, stage.plan(count), broker_version=KEEPS_WINDOW, meanwhile=says_so)
         with contextlib.closing(BareLoop(stage)) as loop:
             taken += loop.transactions(WINDOW_OF_311, 200)
         of_a_bare_one.append(run.rate / (WINDOW_OF_311 / median(taken)))
-        own = transaction_times(json.loads(path.read_text())["spans"])
-        of_its_own.append(run.rate / (WINDOW_OF_311 / median(own)))
+        of_its_own.append(run.rate / (WINDOW_OF_311 / median(read_notes(path))))
         return run
 
     outcome = bench.rounds("MQTT 3.1.1", {SERVICE: step})
@@ -140,8 +136,8 @@ def turns(bench: Bench) -> Outcome:
     worst: list[float] = []
 
     def step() -> Run:
-        argv = [sys.executable, "-m", "bench.ticked_service", str(path)]
-        run = measure(stage, functools.partial(service, argv=argv), stage.plan(bench.scale.messages))
+        make = functools.partial(service, argv=noted_service.argv(TICKS, path))
+        run = measure(stage, make, stage.plan(bench.scale.messages))
         gaps = _gaps(path, run)
         usual.append(quantile(gaps, 0.999) * MILLI)
         worst.append(max(gaps) * MILLI)
@@ -158,37 +154,23 @@ def turns(bench: Bench) -> Outcome:
 
 def _gaps(path: Path, run: Run) -> list[float]:
     """Seconds between ticks while there was load."""
-    ticks = array("d")
-    ticks.frombytes(path.read_bytes())
-    under_load = [tick for tick in ticks if run.began <= tick <= run.ended]
+    under_load = [tick for tick in read_notes(path) if run.began <= tick <= run.ended]
     return [after - before for before, after in itertools.pairwise(under_load)]
 
 
 def where_time_goes(bench: Bench) -> Outcome:
-    """A sampling profile of the service, by room and by step of a message."""
+    """A sampling profile of the service, by room."""
     stage = bench.stage
     stage.fill(bench.scale.devices)
     shares: list[dict[str, float]] = []
-    micros: list[dict[str, float]] = []
-    path = servers.private_folder() / "notes"
+
+    def look(program: Program) -> None:
+        shares.append(by_room(sample(program.process.pid, bench.scale.profile_seconds)))
 
     def step() -> Run:
-        stacks: list[str] = []
-        argv = [sys.executable, "-m", "bench.noted_service", str(path)]
-
-        def look(program: Program) -> None:
-            stacks.append(sample(program.process.pid, bench.scale.profile_seconds))
-
-        plan = stage.plan(bench.scale.profile_messages)
-        run = measure(stage, functools.partial(service, argv=argv), plan, meanwhile=look)
-        timed, reactor = cpu_seconds_by_step(**json.loads(path.read_text()))
-        shares.append(by_room(stacks[0]))
-        micros.append(micros_by_step(stacks[0], timed, reactor, run.cpu_seconds, run.messages))
-        return run
+        return measure(stage, service, stage.plan(bench.scale.profile_messages), meanwhile=look)
 
     outcome = bench.rounds("profile", {SERVICE: step})
-    servers.remove_folder(path.parent)
     medians = {room: median(values) for room, values in by_name(shares).items()}
     outcome.notes["rooms"] = dict(sorted(medians.items(), key=lambda item: -item[1]))
-    outcome.notes["step_micros"] = by_name(micros)
     return outcome

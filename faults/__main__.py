@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 import time
@@ -17,11 +16,13 @@ from typing import Any, NoReturn
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, gatherResults
 from twisted.internet.task import LoopingCall, react
 
+from rig.display import LINE_INTERVAL
+from rig.document import fill_in
 from rig.servers import ServerFailed, ServersMissing
 
 from .catalogue import FAULTS
 from .display import Display, ProgressOf, markdown
-from .document import DOCUMENT, campaign_in_words, write_between_marks
+from .document import BEGIN, DOCUMENT, END, campaign_in_words
 from .rounds import Fault, Outcome, play
 from .simulation import simulate
 from .soak import INTERVAL, soak
@@ -82,6 +83,7 @@ class Campaign:
         self._faults = [fault for fault in FAULTS if not options.only or fault.name in options.only]
         if options.soak:
             self._faults = [soak(options.soak)]
+        self._rounds = sum(map(self._rounds_of, self._faults))
         self.outcomes: list[Outcome] = []
 
     async def run(self) -> int:
@@ -102,11 +104,14 @@ class Campaign:
         is_right = all(outcome.is_right for outcome in self.outcomes if not outcome.void)
         return 0 if is_right else EXIT_WRONG
 
+    def _rounds_of(self, fault: Fault) -> int:
+        return self._options.rounds or (1 if self._options.quick else fault.rounds)
+
     async def _play(self, faults: Sequence[Fault], jobs: int) -> None:
         """Play all rounds of these, so many at a time."""
         waiting: deque[tuple[Fault, int, int]] = deque()
         for fault in faults:
-            rounds = self._options.rounds or (1 if self._options.quick else fault.rounds)
+            rounds = self._rounds_of(fault)
             waiting += [(fault, number, rounds) for number in range(1, rounds + 1)]
 
         async def work() -> None:
@@ -132,7 +137,7 @@ class Campaign:
 
             def begun(world: World, showing: LoopingCall = showing, seed: int = seed) -> None:
                 progress = ProgressOf(fault, number, rounds, seed, world)
-                showing.f = lambda: self._display.show(progress.look())
+                showing.f = lambda: self._display.show_round(progress.look(), len(self.outcomes), self._rounds)
                 showing.clock = self._reactor
                 showing.start(SHOW_INTERVAL)
 
@@ -157,7 +162,7 @@ class Campaign:
             self._options.markdown.write_text(markdown(played, self.outcomes), "utf-8")
         if self._options.document and len(played) == len(FAULTS):
             text = campaign_in_words(self._scene, played, self.outcomes, seconds) + markdown(played, self.outcomes)
-            write_between_marks(DOCUMENT, text)
+            fill_in(DOCUMENT, BEGIN, END, f"\n{text}\n")
 
 
 def main() -> None:
@@ -166,8 +171,8 @@ def main() -> None:
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     if options.simulate:
         sys.exit(0 if simulate(options.simulate, options.seed) else EXIT_WRONG)
-    can_redraw = sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
-    display = Display(sys.stdout, can_redraw=can_redraw)
+    display = Display(sys.stdout)
+    display.next_line = LINE_INTERVAL
     if options.list:
         for fault in FAULTS:
             display.say(f"{fault.name:22} {fault.description}")

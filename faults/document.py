@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from rig import servers
 
@@ -31,15 +30,6 @@ def campaign_in_words(scene: Scene, faults: Sequence[Fault], outcomes: Sequence[
         f"On {time.strftime('%Y-%m-%d')}, whole, at commit {_commit()}, with Mosquitto {scene.broker} and {database},"
         f" in {seconds / 60:.0f} minutes: {len(faults)} faults, {len(told)} rounds. {verdict}\n\n"
     )
-
-
-def write_between_marks(path: Path, text: str) -> None:
-    """:raises ValueError: the marks are not there."""
-    before, begin, rest = path.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{path} has no {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", "utf-8")
 
 
 def _commit() -> str:

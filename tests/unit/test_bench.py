@@ -16,18 +16,16 @@ from aiot_mqtt.devices.report import ReportRules, decode
 from bench.against import THIS, compare, requirements
 from bench.chart import chart
 from bench.figures import Figure, Outcome, quantile, ratio_of_medians, ratios
-from bench.held_up import FULL_LOAD, STEADY
 from bench.items import Bench, Scale
-from bench.life import picture, texts
 from bench.load import encode
 from bench.messages import LAST_UUID, Plan, last_reports, messages
-from bench.noted_service import cpu_seconds_by_step, mean_waits
-from bench.page import BEGIN, END, fill_in, results_as_markdown
+from bench.page import BEGIN, END, results_as_markdown
 from bench.results import _item, figures, is_right, spread
-from bench.rooms import by_room, by_step, micros_by_step
+from bench.rooms import by_room
 from bench.runs import Run
 from bench.witness import PUBACK, PUBLISH_AT_QOS_1, Direction, Sightings
 from rig import servers
+from rig.document import fill_in
 
 CONDITIONS = {
     "date": "2026-11-25",
@@ -182,88 +180,6 @@ class ProfileTests(SynchronousTestCase):
         )
         self.assertEqual(by_room(stacks), {"packets": 0.75, "PyMySQL": 0.25})
 
-    def test_the_innermost_function_of_a_step_takes_what_it_calls(self) -> None:
-        loop = "thread (1): MainThread;run (/x/twisted/internet/base.py:1)"
-        cut = (
-            f"{loop};dataReceived (/aiot_mqtt/mqtt/connection.py:2);PacketReader._parse (/aiot_mqtt/mqtt/packets.py:3)"
-        )
-        thread = "thread (2): PoolThread-1;work (/x/twisted/_threads.py:1)"
-        stacks = (
-            f"{cut};PacketReader._refuse_oversized (/x/aiot_mqtt/mqtt/packets.py:4) 40\n"
-            f"{cut};publish_received (/aiot_mqtt/ingest/ingest.py:5);"
-            "decode (/aiot_mqtt/devices/report.py:6);f (/x/enum.py:7) 30\n"
-            f"{thread};_runWithConnection (/aiot_mqtt/aiot_mqtt/table/pool.py:2) 900\n"
-            f"{loop};acknowledge (/aiot_mqtt/aiot_mqtt/mqtt/connection.py:2) 900\n"  # which is timed
-            f"{loop};doPoll_all (/x/twisted/internet/epollreactor.py:8) 30\n"
-        )
-        self.assertEqual({*by_step(stacks)}, {"cut", "decode", "(Twisted)"})
-        timed = {"puback": 1.0, "commit": 2.0}
-        micros = micros_by_step(stacks, timed, reactor_seconds=11.0, cpu_seconds=15.0, messages=1_000_000)
-        expected = {**timed, "cut": 4.0, "decode": 3.0, "(Twisted)": 3.0, "(other threads)": 2.0}
-        self.assertEqual({name: round(each, 6) for name, each in micros.items()}, expected)
-
-
-class WaitTests(SynchronousTestCase):
-    def test_a_message_waits_for_the_batch_before_and_then_with_its_own(self) -> None:
-        # One message alone; while it is written two, and then one more.
-        reads = [(10.0, 3.0, 1), (10.5, 3.1, 2), (11.0, 3.2, 3)]
-        spans = [
-            ("commit", 1.0, 2.0, 0.0, 0.1, 0),  # of somebody who looked at the table first
-            ("take", 10.0, 10.0, 3.0, 3.0, 0),
-            ("sql", 10.2, 10.8, 0.1, 0.3, 0),
-            ("update", 10.3, 10.7, 0.15, 0.2, 0),
-            ("commit", 10.8, 11.0, 0.3, 0.31, 0),
-            ("puback", 11.5, 11.5, 3.3, 3.4, 1),
-            ("take", 11.5, 11.5, 3.5, 3.6, 0),
-            ("commit", 11.5, 11.9, 0.31, 0.32, 0),  # of a chunk that brought two of them
-            ("puback", 12.0, 12.0, 3.6, 3.7, 2),
-            ("commit", 12.0, 12.2, 0.32, 0.33, 0),
-            ("puback", 12.2, 12.2, 3.7, 3.8, 1),
-            ("puback", 12.2, 12.2, 3.8, 3.8, 0),
-        ]
-        waits = mean_waits(reads, spans)
-        expected = {"take": (2 * 1.0 + 0.5) / 4, "sql": 0.05, "update": 0.1, "commit": 0.4, "hand_over": 0.25}
-        for step, seconds in expected.items():
-            self.assertAlmostEqual(waits[step], 1000 * seconds, msg=step)
-        used, reactor = cpu_seconds_by_step(reads, spans)
-        self.assertAlmostEqual(reactor, 0.8)
-        for step, seconds in {"sql": 0.15, "update": 0.05, "commit": 0.03, "take": 0.1, "puback": 0.3}.items():
-            self.assertAlmostEqual(used[step], seconds, msg=step)
-
-
-class LifeTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        runs = {"aiot-mqtt": Run(1000, 0.0, 1.0, 0.01), FULL_LOAD: Run(1000, 0.0, 1.0, 0.009)}
-        item = _item(Outcome(rounds=[runs] * 3))
-        micros = {"read": [1.0, 1.2, 1.1], "update": [6.0, 6.2, 6.1], "(Twisted)": [2.9, 2.9, 3.1]}
-        waits = {FULL_LOAD: {"take": [40.0] * 3, "update": [20.0] * 3}, STEADY: {"update": [1.5] * 3}}
-        self.results = {
-            **CONDITIONS,
-            "items": {
-                "profile": {**item, "notes": {"step_micros": micros}},
-                "waits": {**item, "notes": {"step_milliseconds": waits}},
-            },
-        }
-
-    def test_each_step_is_told_its_cost_and_the_sum_is_the_whole(self) -> None:
-        told = texts(self.results)
-        self.assertEqual(told["read"], "**1.10 µs**")
-        self.assertEqual(told["update"], "**6.10 µs** · 20.0 ms at full load · 1.50 ms at 1,000/s")
-        self.assertIn("| rest: Twisted | 2.90 (2.90–3.10) |  |  |", told["sum"])
-        self.assertIn("| **the whole process** | **10.0 (10.0–10.0)** | **60.0** | **1.50** |", told["sum"])
-
-    def test_the_document_has_a_place_for_all_of_it(self) -> None:
-        path = Path(self.mktemp())
-        path.write_text((servers.ROOT / "docs" / "life-of-a-message.md").read_text("utf-8"), "utf-8")
-        fill_in(path, texts(self.results))
-        self.assertIn("**6.10 µs** · 20.0 ms", path.read_text("utf-8"))
-
-    def test_the_picture_has_a_stair_for_each_step(self) -> None:
-        root = ElementTree.fromstring(picture(self.results))
-        stairs = [float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")]
-        self.assertAlmostEqual(stairs[1] / stairs[0], 6.1 / 1.1, places=1)
-        self.assertIn("Waiting at 1,000/s, ms: 1.50", "".join(root.itertext()))
-
 
 class ResultTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -302,14 +218,16 @@ class ResultTests(SynchronousTestCase):
 
     def test_results_take_the_place_of_older_ones_in_the_document(self) -> None:
         path = Path(self.mktemp())
-        begin, end = BEGIN.format("results"), END.format("results")
-        path.write_text(f"before\n{begin}\noutdated\n{end}\nafter\n")
-        results = {"results": results_as_markdown(self.results)}
+        path.write_text(f"before\n{BEGIN}\noutdated\n{END}\nafter\n")
         for _ in range(2):
-            fill_in(path, results)
+            fill_in(path, BEGIN, END, results_as_markdown(self.results))
             text = path.read_text()
             self.assertTrue(text.startswith("before\n") and text.endswith("\nafter\n"))
             self.assertNotIn("outdated", text)
             self.assertIn("| 3 | of <the ORM's> | 100 × | ≥ 100 × | ✓ |", text)
         path.write_text("no place")
-        self.assertRaises(ValueError, fill_in, path, results)
+        self.assertRaises(ValueError, fill_in, path, BEGIN, END, "")
+
+    def test_the_document_has_the_marks(self) -> None:
+        text = (servers.ROOT / "docs" / "performance.md").read_text("utf-8")
+        self.assertIn(BEGIN, text.partition(END)[0])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.simulate.fleet import ORDINARY, Message
 from faults.check import Row, wrong_sum, wrong_values
-from faults.document import BEGIN, DOCUMENT, END, campaign_in_words, write_between_marks
+from faults.document import BEGIN, DOCUMENT, END, campaign_in_words
 from faults.load import Acknowledged
 from faults.rounds import Fault, Outcome
 from faults.world import Scene
@@ -69,18 +68,11 @@ class CheckTests(SynchronousTestCase):
 
 
 class DocumentTests(SynchronousTestCase):
-    def test_only_what_is_between_the_marks_is_written_anew(self) -> None:
-        path = Path(self.mktemp())
-        path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", "utf-8")
+    def test_rounds_that_were_wrong_are_named(self) -> None:
         outcomes = [Outcome(fault="a", seed=1, messages=7), Outcome(fault="a", seed=2, lost=1)]
         fault = Fault("a", "something", None)
-        write_between_marks(path, campaign_in_words(Scene(), [fault], outcomes, 120.0))
-        text = path.read_text("utf-8")
-        self.assertTrue(text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n"))
-        self.assertIn("1 rounds were wrong**: a.", text)
-        self.assertNotIn("old", text)
-        path.write_text("no marks")
-        self.assertRaises(ValueError, write_between_marks, path, "")
+        text = campaign_in_words(Scene(), [fault], outcomes, 120.0)
+        self.assertIn("in 2 minutes: 1 faults, 2 rounds. **1 rounds were wrong**: a.", text)
 
     def test_the_document_has_the_marks(self) -> None:
         self.assertIn(BEGIN, DOCUMENT.read_text("utf-8").partition(END)[0])
