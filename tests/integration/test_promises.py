@@ -18,13 +18,13 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.writing import writer as writer_module
-from rig import servers
+from rig import load, servers
 from rig.certificates import make_certificates
 from rig.programs import FOREGROUND, STARTED, Program, settings_for
 from rig.relay import Relay
 from rig.servers import Mosquitto
 from tests.eventually import eventually
-from tests.integration.test_service import Fleet, ServiceMixin
+from tests.integration.test_service import ServiceMixin
 
 RECEIVED = "📨 收到MQTT消息"
 
@@ -55,9 +55,8 @@ class CrashTests(SynchronousTestCase):
         first = self.run_program(FOREGROUND)
         first.wait_for(STARTED)
         first.stop()
-        fleet = Fleet(self.broker)
-        fleet.publish([("devices/a/data", '{"n": 1}'), ("devices/a/data", '{"n": 2}'), ("devices/b/data", '{"n": 3}')])
-        fleet.close()
+        messages = [("devices/a/data", '{"n": 1}'), ("devices/a/data", '{"n": 2}'), ("devices/b/data", '{"n": 3}')]
+        load.publish(self.broker.port, messages)
         crashing = self.run_program([sys.executable, "-m", "faults.service"], FAULTS=f"die {step} {passings}")
         self.assertEqual(crashing.wait(), -signal.SIGKILL)
         self.after_crash = self.documents()
@@ -130,14 +129,12 @@ class AcknowledgementTests(ServiceMixin):
     async def test_a_killed_database_costs_no_message(self) -> None:
         self.database.add_devices(f"d{n}" for n in range(50))
         service = await self.start_service()
-        fleet = await deferToThread(Fleet, self.broker)
         for n in range(60):
-            await deferToThread(fleet.publish, [(f"devices/d{d}/data", f'{{"n": {n}}}') for d in range(50)])
+            await self.publish(*((f"devices/d{d}/data", f'{{"n": {n}}}') for d in range(50)))
             if n == 20:
                 await deferToThread(self.database.kill)
             if n == 40:
                 await deferToThread(self.database.start)
-        await deferToThread(fleet.close)
         await self.settled(service, 3000)
         self.assertEqual([self.written(f"d{d}")["last_report_data"]["n"] for d in range(50)], [59] * 50)
         self.assertEqual(self.count(log_lines.DATABASE_FAILED), 1)
@@ -146,7 +143,6 @@ class AcknowledgementTests(ServiceMixin):
     async def test_every_pooled_connection_killed_under_load_costs_no_message(self) -> None:
         self.database.add_devices(f"d{n}" for n in range(50))
         service = await self.start_service()
-        fleet = await deferToThread(Fleet, self.broker)
         for n in range(30):
             for (connection,) in self.database.query(
                 "SELECT id FROM information_schema.processlist WHERE user = %s", (self.database.service_user,)
@@ -155,15 +151,14 @@ class AcknowledgementTests(ServiceMixin):
                     self.database.query(f"KILL {connection}")
                 except Exception as error:  # it ended by itself
                     self.assertIn("1094", str(error))
-            await deferToThread(fleet.publish, [(f"devices/d{d}/data", f'{{"n": {n}}}') for d in range(50)])
-        await deferToThread(fleet.close)
+            await self.publish(*((f"devices/d{d}/data", f'{{"n": {n}}}') for d in range(50)))
         await self.settled(service, 1500)
         self.assertEqual([self.written(f"d{d}")["last_report_data"]["n"] for d in range(50)], [29] * 50)
 
     async def test_another_client_that_takes_the_session_is_not_fought(self) -> None:
         self.database.add_device("a")
         service = await self.start_service(mqtt_client_id="contested")
-        rival = await deferToThread(Fleet, self.broker, "contested")
+        rival = await deferToThread(load.Load, self.broker.port, "contested")
         await self.said(log_lines.MQTT_LOST)
         await deferToThread(rival.close)
         await self.said(log_lines.MQTT_BACK)

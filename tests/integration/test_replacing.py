@@ -8,10 +8,9 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rig import servers
+from rig import load, servers
 from rig.programs import FOREGROUND, STARTED, Program, settings_for
 from rig.servers import Mosquitto
-from tests.integration.test_service import Fleet
 
 AIOT_MQTT = [sys.executable, "-m", "aiot_mqtt"]
 DEVICES = 200
@@ -30,8 +29,6 @@ class ReplacingTests(SynchronousTestCase):
         self.addCleanup(self.broker.close)
         self.broker.start()
         self.sent = 0
-        self.fleet = Fleet(self.broker)
-        self.addCleanup(self.fleet.close)
         self.other = self.run_service(MQTT_CLIENT_ID="other", SPOOL_FILE="")
         self.other.wait_for_each(STARTED, BACK_IN_TABLE)
 
@@ -46,7 +43,8 @@ class ReplacingTests(SynchronousTestCase):
     def publish(self, rounds: int = ROUNDS) -> None:
         for _ in range(rounds):
             self.sent += 1
-            self.fleet.publish([(f"devices/d{number}/data", f'{{"n": {self.sent}}}') for number in range(DEVICES)])
+            messages = ((f"devices/d{number}/data", f'{{"n": {self.sent}}}') for number in range(DEVICES))
+            load.publish(self.broker.port, messages)
 
     def stop(self, program: Program, number: int = signal.SIGTERM) -> str:
         program.process.send_signal(number)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -17,32 +14,13 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Secret, Settings
 from aiot_mqtt.telemetry import log_lines
-from rig import servers
+from rig import load, servers
 from rig.servers import Mosquitto
 from tests.eventually import eventually
 from tests.log_events import collect_events
 from tests.store_contract import Mixin
 
 WRITTEN = ("last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
-
-
-class Fleet:
-    """A client that publishes and knows what the broker acknowledged."""
-
-    def __init__(self, broker: Mosquitto, client_id: str = "fleet") -> None:
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv311)
-        self.client.max_inflight_messages_set(1000)
-        self.client.connect(broker.host, broker.port)
-        self.client.loop_start()
-
-    def publish(self, messages: Iterable[tuple[str, str]], qos: int = 1) -> None:
-        """Publish and return once the broker has acknowledged all."""
-        for sent in [self.client.publish(topic, payload, qos) for topic, payload in messages]:
-            sent.wait_for_publish(30)
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
 
 
 class ServiceMixin(Mixin):
@@ -98,9 +76,7 @@ class ServiceMixin(Mixin):
         return [event for event in self.events if event.get("log_format") == line][-1]
 
     async def publish(self, *messages: tuple[str, str], qos: int = 1) -> None:
-        fleet = await deferToThread(Fleet, self.broker)
-        await deferToThread(fleet.publish, messages, qos)
-        await deferToThread(fleet.close)
+        await deferToThread(load.publish, self.broker.port, messages, qos)
 
     async def settled(self, service: AiotMqttService, received: int) -> None:
         """Everything that was received is in the table, or was refused."""
@@ -201,14 +177,12 @@ class MessageTests(ServiceMixin):
         self.database.add_devices(uuids)
         self.database.add_device("spare", name="new hardware")
         service = await self.start_service()
-        fleet = await deferToThread(Fleet, self.broker)
         for number in range(40):
             if number == 20:
                 self.database.query("UPDATE device_main SET uuid = 'retired' WHERE uuid = 'd7'")
                 self.database.query("UPDATE device_main SET uuid = 'd7' WHERE uuid = 'spare'")
                 stopped_at = json.loads(self.database.row("retired")["last_report_data"])["n"]
-            await deferToThread(fleet.publish, [(f"devices/{uuid}/data", f'{{"n": {number}}}') for uuid in uuids])
-        await deferToThread(fleet.close)
+            await self.publish(*((f"devices/{uuid}/data", f'{{"n": {number}}}') for uuid in uuids))
         await self.settled(service, 2000)
         row = self.database.row("d7")
         self.assertEqual((row["name"], json.loads(row["last_report_data"])), ("new hardware", {"n": 39}))

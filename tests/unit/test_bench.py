@@ -17,7 +17,6 @@ from bench.against import THIS, compare, requirements
 from bench.chart import chart
 from bench.figures import Figure, Outcome, quantile, ratio_of_medians, ratios
 from bench.items import Bench, Scale
-from bench.load import encode
 from bench.messages import LAST_UUID, Plan, last_reports, messages
 from bench.page import BEGIN, END, results_as_markdown
 from bench.results import _item, figures, is_right, spread
@@ -26,6 +25,7 @@ from bench.runs import Run
 from bench.witness import PUBACK, PUBLISH_AT_QOS_1, Direction, Sightings
 from rig import servers
 from rig.document import fill_in
+from rig.load import encode
 
 CONDITIONS = {
     "date": "2026-11-25",
@@ -67,7 +67,7 @@ class MessageTests(SynchronousTestCase):
 
     def test_packets_end_where_they_say(self) -> None:
         plan = Plan(20, 10, at_qos_1=15)
-        packets, ends = encode(plan)
+        packets, ends, _ = encode(messages(plan), plan.at_qos_1)
         sightings = Sightings()
         for start, end in zip([0, *ends], ends, strict=False):
             Direction(PUBLISH_AT_QOS_1, sightings.published).passed(packets[start:end])
