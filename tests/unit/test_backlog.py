@@ -13,19 +13,10 @@ from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
 from aiot_mqtt.devices.update import DeviceUpdate, uuid_key
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.writing.backlog import Backlog
+from tests.doubles import OrderedConnection
 
 DEVICES = st.sampled_from(("a", "A", "b", "c"))
 CASE = {"A": "a"}
-
-
-class Connection:
-    def __init__(self) -> None:
-        self.received: list[int] = []
-        self.acknowledged: list[int] = []
-
-    def acknowledge(self, packet_ids: Sequence[int]) -> None:
-        self.acknowledged += packet_ids
-        assert self.acknowledged == self.received[: len(self.acknowledged)]
 
 
 class BacklogMachine(RuleBasedStateMachine):
@@ -41,11 +32,12 @@ class BacklogMachine(RuleBasedStateMachine):
         """Of each device the last document that was received."""
         self.kept: dict[str, int] = {}
         """Of each device the number of the document that the table or the disk has."""
+        self.is_described = False
         self.connect()
 
     @rule()
     def connect(self) -> None:
-        self.connection = Connection()
+        self.connection = OrderedConnection()
         self.pending.start_connection(self.connection)
 
     @rule(device=DEVICES, kind=st.sampled_from((DATA, STATUS, HEARTBEAT)))
@@ -61,10 +53,11 @@ class BacklogMachine(RuleBasedStateMachine):
 
     @rule()
     def learn_spellings(self) -> None:
-        self.key = uuid_key(CASE)
+        self.key, self.is_described = uuid_key(CASE), True
         self.superseded += self.pending.keys_are(self.key)
 
-    @precondition(lambda self: self.backlog.in_flight is None and self.pending)
+    # Nothing is written before the table has said which spellings are one device to it.
+    @precondition(lambda self: self.is_described and self.backlog.in_flight is None and self.pending)
     @rule()
     def begin_batch(self) -> None:
         self.backlog.begin_batch()
@@ -118,6 +111,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """With nothing failing, all is kept and acknowledged."""
+        self.learn_spellings()
         while self.backlog.in_flight is not None or self.pending:
             if self.backlog.in_flight is None:
                 self.backlog.begin_batch()

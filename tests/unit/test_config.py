@@ -534,8 +534,11 @@ class EarlierServiceTests(ConfigTestCase):
             )
 
     def test_what_kubernetes_puts_there_for_a_service_of_that_name_is_not_its(self) -> None:
-        load_settings({"MQTT_SERVICE_HOST": "10.0.0.1", "MQTT_SERVICE_PORT": "1883", "MQTT_SERVICE_PORT_MQTT": "1883"})
-        load_settings({"MQTT_SERVICE_PORT": "tcp://10.0.0.1:1883", "MQTT_SERVICE_SERVICE_HOST": "10.0.0.1"})
+        for environ in (
+            {"MQTT_SERVICE_HOST": "10.0.0.1", "MQTT_SERVICE_PORT": "1883", "MQTT_SERVICE_PORT_MQTT": "1883"},
+            {"MQTT_SERVICE_PORT": "tcp://10.0.0.1:1883", "MQTT_SERVICE_SERVICE_HOST": "10.0.0.1"},
+        ):
+            self.assertEqual(load_settings(environ), load_settings({}))
 
     def test_a_password_in_the_form_of_a_url_is_recognised(self) -> None:
         for password in ("p%40ss", "p%2fss", "a%2Bb", "50%25", "p%C3%A9", "x+y%40", "x%20y", "%23"):

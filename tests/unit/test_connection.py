@@ -20,7 +20,7 @@ from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError, Unanswered
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.reason_codes import suback_reason
-from aiot_mqtt.mqtt.receiver import Acknowledger
+from tests.doubles import RecordingReceiver
 
 V5_CONNACK = b"\x20\x03\x00\x00\x00"
 V311_CONNACK = b"\x20\x02\x00\x00"
@@ -42,23 +42,6 @@ def publish(packet_id: int, payload: bytes = b"{}", *, mqtt5: bool = True) -> by
 def length(size: int) -> bytes:
     """A variable byte integer."""
     return bytes([size]) if size < 128 else bytes([size & 127 | 128]) + length(size >> 7)
-
-
-class RecordingReceiver:
-    def __init__(self) -> None:
-        self.calls: list[tuple[object, ...]] = []
-
-    def connection_started(self, connection: Acknowledger) -> None:
-        self.calls.append(("started", connection))
-
-    def publish_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
-        self.calls.append(("publish", topic, payload, packet_id, retain))
-
-    def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
-        self.calls.append(("oversized", topic, size, packet_id, most))
-
-    def read_finished(self) -> None:
-        self.calls.append(("finished",))
 
 
 class ConnectionTestCase(SynchronousTestCase):
@@ -820,7 +803,11 @@ class EndTests(ConnectionTestCase):
         self.assertEqual(self.lose(connection), "enough")
 
     def test_abort_before_there_is_a_transport_does_nothing(self) -> None:
-        MqttConnection(ConnectOptions("cid"), RecordingReceiver(), Clock()).abort("enough")
+        receiver = RecordingReceiver()
+        connection = MqttConnection(ConnectOptions("cid"), receiver, Clock())
+        connection.abort("enough")
+        self.assertNoResult(connection.closed)
+        self.assertEqual(receiver.calls, [])
 
     def test_the_first_reason_is_the_true_one(self) -> None:
         connection = self.accepted()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timezone, tzinfo
 from random import Random
 from typing import cast
@@ -20,18 +20,11 @@ from aiot_mqtt.table.contract import TableDescription
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
+from tests.doubles import RecordingConnection
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 # 2026-11-23 02:00:00 UTC, so 10:00:00 in Shanghai.
 START = 1_795_399_200.0
-
-
-class RecordingConnection:
-    def __init__(self) -> None:
-        self.acknowledged: list[int] = []
-
-    def acknowledge(self, packet_ids: Sequence[int]) -> None:
-        self.acknowledged += packet_ids
 
 
 class IngestTestCase(SynchronousTestCase):
@@ -164,7 +157,7 @@ class PublishTests(IngestTestCase):
             ),
         ):
             self.make()
-            self.connection.acknowledged.clear()
+            self.connection.calls.clear()
             self.publish(topic, payload, 5, retain)
             self.assertEqual(self.figures(), {"received": 1, **figures}, what)
             self.assertEqual(self.accounted(), 1, what)

@@ -16,6 +16,7 @@ from aiot_mqtt.mqtt.packets import (
     PacketReader,
     variable_byte_integer,
 )
+from tests.doubles import RecordingReceiver
 
 Call = tuple[object, ...]
 PINGRESP = b"\xd0\x00"
@@ -60,20 +61,6 @@ def user_properties(size: int) -> bytes:
     value = b"v" * 100
     one = b"\x26\x00\x01n" + len(value).to_bytes(2, "big") + value
     return one * (size // len(one))
-
-
-class RecordingReceiver:
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-
-    def publish_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
-        self.calls.append(("publish", topic, payload, packet_id, retain))
-
-    def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
-        self.calls.append(("oversized", topic, size, packet_id, most))
-
-    def control_packet(self, packet: bytes, body: bytes) -> None:
-        self.calls.append(("control", packet, body))
 
 
 class PacketTestCase(SynchronousTestCase):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.pending import UPDATE_BYTES, PendingUpdates
+from tests.doubles import RecordingConnection
 
 NOW = "2026-11-23 10:00:00"
 LATER = "2026-11-23 10:00:01"
@@ -20,14 +20,6 @@ def pending_updates() -> PendingUpdates:
     pending = PendingUpdates()
     pending.keys_are(str.lower)
     return pending
-
-
-class RecordingConnection:
-    def __init__(self) -> None:
-        self.acknowledged: list[list[int]] = []
-
-    def acknowledge(self, packet_ids: Sequence[int]) -> None:
-        self.acknowledged.append(list(packet_ids))
 
 
 def data(device: str = "d1", document: bytes = b"{}") -> DeviceReport:
@@ -197,21 +189,21 @@ class AcknowledgementTests(SynchronousTestCase):
     def test_they_go_out_in_the_order_of_arrival(self) -> None:
         self.owe(3, 1, 65535, 2)
         self.pending.take().acknowledge()
-        self.assertEqual(self.connection.acknowledged, [[3, 1, 65535, 2]])
+        self.assertEqual(self.connection.calls, [[3, 1, 65535, 2]])
 
     def test_none_goes_out_before_the_batch_is_told_to(self) -> None:
         self.owe(1)
         self.pending.take()
-        self.assertEqual(self.connection.acknowledged, [])
+        self.assertEqual(self.connection.calls, [])
 
     def test_those_owed_after_a_batch_was_taken_ride_on_the_next(self) -> None:
         self.owe(1, 2)
         first = self.pending.take()
         self.owe(3)
         first.acknowledge()
-        self.assertEqual(self.connection.acknowledged, [[1, 2]])
+        self.assertEqual(self.connection.calls, [[1, 2]])
         self.pending.take().acknowledge()
-        self.assertEqual(self.connection.acknowledged, [[1, 2], [3]])
+        self.assertEqual(self.connection.calls, [[1, 2], [3]])
 
     def test_a_superseded_message_is_acknowledged_with_the_one_that_superseded_it(self) -> None:
         self.pending.merge(data(), NOW)
@@ -219,7 +211,7 @@ class AcknowledgementTests(SynchronousTestCase):
         self.pending.merge(data(), NOW)
         self.owe(2)
         self.pending.take().acknowledge()
-        self.assertEqual(self.connection.acknowledged, [[1, 2]])
+        self.assertEqual(self.connection.calls, [[1, 2]])
 
     def test_those_of_an_older_connection_are_thrown_away_and_its_updates_kept(self) -> None:
         self.pending.merge(data(), NOW)
@@ -230,7 +222,7 @@ class AcknowledgementTests(SynchronousTestCase):
         batch = self.pending.take()
         batch.acknowledge()
         self.assertEqual(len(batch.updates), 1)
-        self.assertEqual((self.connection.acknowledged, newer.acknowledged), ([], [[1]]))
+        self.assertEqual((self.connection.calls, newer.calls), ([], [[1]]))
 
     def test_a_batch_taken_earlier_stays_bound_to_its_own_connection(self) -> None:
         self.owe(1)
@@ -239,7 +231,7 @@ class AcknowledgementTests(SynchronousTestCase):
         self.pending.start_connection(newer)
         self.owe(2)
         batch.acknowledge()
-        self.assertEqual((self.connection.acknowledged, newer.acknowledged), ([[1]], []))
+        self.assertEqual((self.connection.calls, newer.calls), ([[1]], []))
 
     def take_in_parts(self, *packet_ids_and_devices: tuple[int, str]) -> list[list[int]]:
         """What is acknowledged as one update after the other is done with, and then at the end."""
@@ -256,7 +248,7 @@ class AcknowledgementTests(SynchronousTestCase):
 
     def acknowledged(self) -> list[int]:
         """What was acknowledged since the last call."""
-        calls = self.connection.acknowledged
+        calls = self.connection.calls
         packet_ids = [packet_id for call in calls for packet_id in call]
         calls.clear()
         return packet_ids
@@ -284,12 +276,14 @@ class AcknowledgementTests(SynchronousTestCase):
     def test_nothing_owed_is_nothing_sent(self) -> None:
         self.pending.merge(data(), NOW)
         self.pending.take().acknowledge()
-        self.assertEqual(self.connection.acknowledged, [])
+        self.assertEqual(self.connection.calls, [])
 
     def test_without_a_connection_nothing_is_sent(self) -> None:
         pending = pending_updates()
         pending.owe_acknowledgement(1)
         pending.take().acknowledge()
+        pending.start_connection(self.connection)
+        self.assertEqual((self.connection.calls, pending.unacknowledged), ([], 0))
 
 
 class SizeTests(SynchronousTestCase):

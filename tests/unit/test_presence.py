@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred
@@ -11,7 +10,7 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import ReportRules
-from aiot_mqtt.devices.update import DeviceUpdate, table_time
+from aiot_mqtt.devices.update import table_time
 from aiot_mqtt.ingest.committed_times import CommittedTimes
 from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
@@ -22,43 +21,17 @@ from aiot_mqtt.table.contract import (
     RowKey,
     Silence,
     StoreUnavailable,
-    Written,
 )
 from aiot_mqtt.table.memory import MemoryTable, Row
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
 from aiot_mqtt.writing.writer import Writer
+from tests.doubles import HeldTable
 from tests.log_events import collect_events
 
 WALL = 1_800_000_000.0
 ZONE = ZoneInfo("Asia/Shanghai")
-
-
-class SlowTable(MemoryTable):
-    """Holds what it is told to hold until it is let."""
-
-    def __init__(self, uuids: Sequence[str] = ()) -> None:
-        super().__init__(uuids)
-        self.hold_sweeps = self.hold_writes = False
-        self.held: list[Deferred[None]] = []
-
-    def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
-        return self._held(self.hold_sweeps).addCallback(lambda _: MemoryTable.set_offline(self, keys, silence))
-
-    def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
-        return self._held(self.hold_writes).addCallback(lambda _: MemoryTable.write(self, updates))
-
-    def _held(self, hold: bool) -> Deferred[None]:
-        released: Deferred[None] = Deferred()
-        if hold:
-            self.held.append(released)
-        else:
-            released.callback(None)
-        return released
-
-    def release(self) -> None:
-        self.held.pop(0).callback(None)
 
 
 class Subscription:
@@ -178,23 +151,23 @@ class PresenceTests(PresenceTestCase):
         self.assertEqual(self.online(), set())
 
     def test_a_message_in_the_same_instant_as_the_sweep_wins(self) -> None:
-        table = SlowTable(["a", "b"])
+        table = HeldTable(["a", "b"], holds_writes=False)
         self.start(table, timeout=100, check_interval=10)
         self.hear("a", "b")
         self.run_for(109)
         self.hear("a")  # one second before the sweep at 110
         self.assertEqual(self.online(), {"a", "b"})
-        table.hold_writes = True
+        table.holds_writes = True
         self.hear("b")  # pending when the sweep comes due
         self.run_for(1)
         table.release()
         self.assertEqual(self.online(), {"a", "b"})
 
     def test_a_device_heard_while_its_sweep_runs_is_not_left_offline(self) -> None:
-        table = SlowTable(["a"])
+        table = HeldTable(["a"], holds_writes=False)
         self.start(table, timeout=100, check_interval=10)
         self.hear("a")
-        table.hold_sweeps = True
+        table.holds_sweeps = True
         self.run_for(110)
         self.assertEqual(len(table.held), 1)
         self.hear("a")
@@ -218,13 +191,13 @@ class PresenceTests(PresenceTestCase):
             self.successResultOf(self.writer.stopService())
 
     def test_a_sweep_longer_than_the_interval_is_not_begun_twice(self) -> None:
-        table = SlowTable(["a"])
+        table = HeldTable(["a"], holds_writes=False)
         self.start(table, timeout=100, check_interval=10)
         self.hear("a")
-        table.hold_sweeps = True
+        table.holds_sweeps = True
         self.run_for(200)
         self.assertEqual(len(table.held), 1)
-        table.hold_sweeps = False
+        table.holds_sweeps = False
         table.release()
         self.hear("a")
         self.run_for(120)
@@ -305,11 +278,11 @@ class PresenceTests(PresenceTestCase):
         def a_full_window() -> None:
             for packet_id in range(1, 40000):
                 self.pending.owe_acknowledgement(packet_id)
-            table.hold_writes = True
+            table.holds_writes = True
             self.hear("b", packet_id=40000)
 
         def an_old_message() -> None:
-            table.hold_writes = True
+            table.holds_writes = True
             self.hear("b", packet_id=1)
 
         def a_table_that_refuses() -> None:
@@ -318,7 +291,7 @@ class PresenceTests(PresenceTestCase):
 
         for stop_listening in (no_subscription, a_full_window, an_old_message, a_table_that_refuses):
             self.subscription.is_listening = True
-            table = SlowTable(["a", "b"])
+            table = HeldTable(["a", "b"], holds_writes=False)
             self.start(table, timeout=100, check_interval=10)
             self.run_for(150)
             self.hear("a", "b")
@@ -390,10 +363,10 @@ class PresenceTests(PresenceTestCase):
         self.assertEqual(self.online(), {"a"})
 
     def test_stopping_ends_a_sweep_and_leaves_no_timer(self) -> None:
-        table = SlowTable(["a"])
+        table = HeldTable(["a"], holds_writes=False)
         self.start(table, timeout=100, check_interval=10)
         self.hear("a")
-        table.hold_sweeps = True
+        table.holds_sweeps = True
         self.run_for(120)
         self.presence.stopService()
         stopped = self.writer.stopService()

@@ -4,14 +4,13 @@ from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError
-from aiot_mqtt.mqtt.packets import PacketReader
 from aiot_mqtt.simulate.fleet import Message
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions, encode_connect, encode_publish
+from tests.doubles import Received, Transport
 
 CONNACK_311 = b"\x20\x02\x00\x00"
 CONNACK_5_OF_20 = b"\x20\x06\x00\x00\x03\x21\x00\x14"  # Receive Maximum 20
@@ -24,34 +23,6 @@ def message(number: int = 0, *, retain: bool = False) -> Message:
 
 def puback(*packet_ids: int) -> bytes:
     return b"".join(b"\x40\x02" + packet_id.to_bytes(2, "big") for packet_id in packet_ids)
-
-
-class Received:
-    """What a broker would read."""
-
-    def __init__(self, *, mqtt5: bool) -> None:
-        self.publishes: list[tuple[bytes, bytes, int, bool]] = []
-        self.controls: list[bytes] = []
-        self._reader = PacketReader(
-            self, lambda packet, _body: self.controls.append(packet), mqtt5=mqtt5, max_payload=1_000_000
-        )
-        self.feed = self._reader.feed
-
-    def publish_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
-        self.publishes.append((topic, payload, packet_id, retain))
-
-    def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
-        raise AssertionError("too large")
-
-
-class Transport(StringTransport):
-    is_aborted = False
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        pass
-
-    def abortConnection(self) -> None:
-        self.is_aborted = True
 
 
 class EncodingTests(SynchronousTestCase):
@@ -163,7 +134,7 @@ class PublisherTests(SynchronousTestCase):
             publisher = self.connect(b"", mqtt5=mqtt5)
             publisher.dataReceived(connack)
             self.assertEqual(str(self.failureResultOf(publisher.accepted, ConnectionRefused).value), reason)
-            self.assertTrue(self.transport.is_aborted)
+            self.assertTrue(self.transport.disconnected)
 
     def test_a_connection_that_goes_before_connack_fails(self) -> None:
         publisher = self.connect(b"")
@@ -189,7 +160,7 @@ class PublisherTests(SynchronousTestCase):
     def test_what_is_no_mqtt_ends_the_connection(self) -> None:
         publisher = self.connect()
         publisher.dataReceived(b"\x40\xff\xff\xff\xff\xff")
-        self.assertTrue(self.transport.is_aborted)
+        self.assertTrue(self.transport.disconnected)
 
     def test_an_idle_connection_is_kept_alive(self) -> None:
         self.connect()

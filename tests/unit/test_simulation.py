@@ -14,7 +14,8 @@ from aiot_mqtt.mqtt.errors import MqttError
 from aiot_mqtt.simulate.fleet import Fleet, FleetPlan, Message, numbered_uuids
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
 from aiot_mqtt.simulate.simulation import Simulation, Summary
-from tests.unit.test_publisher import CONNACK_311, SUCCESSFUL, Received, Transport, puback
+from tests.doubles import Received, Transport
+from tests.unit.test_publisher import CONNACK_311, SUCCESSFUL, puback
 
 PLAN = FleetPlan(numbered_uuids(6), rate=100.0)
 

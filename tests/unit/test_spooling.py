@@ -32,6 +32,7 @@ from aiot_mqtt.writing.saver import MAX_IN_MEMORY, START_PATIENCE
 from aiot_mqtt.writing.writer import Writer
 from rig.faulty_disk import BROKEN, READ_ONLY, FaultyDisk
 from rig.spool_files import update_of
+from tests.doubles import OrderedConnection
 
 NOW = "2026-11-23 10:00:00"
 DOWN = StoreUnavailable("down")
@@ -72,19 +73,6 @@ class HeldTable(MemoryTable):
         return self.held.call(self._write, [update.copy() for update in updates], unless_heard_until)
 
 
-class Connection:
-    """Checks that every PUBACK is sent once, and in the order of the PUBLISH packets (MQTT-4.6.0-2)."""
-
-    def __init__(self) -> None:
-        self.received: list[int] = []
-        self.acknowledged = 0
-
-    def acknowledge(self, packet_ids: Sequence[int]) -> None:
-        expected = self.received[self.acknowledged : self.acknowledged + len(packet_ids)]
-        assert list(packet_ids) == expected, (packet_ids, expected)
-        self.acknowledged += len(packet_ids)
-
-
 class Process:
     """One life of the service's data path."""
 
@@ -94,7 +82,7 @@ class Process:
         self.clock = clock
         self.counters = Counters()
         self.pending = PendingUpdates()
-        self.connection = Connection()
+        self.connection = OrderedConnection()
         self.pending.start_connection(self.connection)
         self.now = NOW
         self.spool = Spool(path, OWNER, disk)
@@ -192,7 +180,7 @@ class SpoolingMixin(SynchronousTestCase):
 
     def assert_settled(self) -> None:
         process = self.process
-        self.assertEqual(process.connection.acknowledged, len(process.connection.received))
+        self.assertEqual(len(process.connection.acknowledged), len(process.connection.received))
         self.assertEqual((process.writer.deliveries, process.imbalance), (0, 0), process.counters.as_dict())
         self.assertFalse(self.path.exists())
         self.assertTrue(process.writer.is_accepted)
@@ -211,13 +199,13 @@ class SpoolingTests(SpoolingMixin):
         self.receive("a")
         self.receive("b")
         self.advance(4)
-        self.assertEqual(self.process.connection.acknowledged, 0)
+        self.assertEqual(len(self.process.connection.acknowledged), 0)
         self.advance(2)
-        self.assertEqual(self.process.connection.acknowledged, 2)
+        self.assertEqual(len(self.process.connection.acknowledged), 2)
         self.assertEqual(self.process.spool.held.devices, 2)
         # From now on at once.
         self.receive("b")
-        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.assertEqual(len(self.process.connection.acknowledged), 3)
         self.assertEqual(self.process.counters.superseded, 1)
         self.assertEqual(self.process.imbalance, 0)
         self.assertFalse(self.process.writer.is_accepted)
@@ -231,9 +219,9 @@ class SpoolingTests(SpoolingMixin):
         for _ in range(3):
             self.receive("a")
         self.advance(3)
-        self.assertEqual(self.process.connection.acknowledged, 0)
+        self.assertEqual(len(self.process.connection.acknowledged), 0)
         self.receive("b")
-        self.assertEqual(self.process.connection.acknowledged, 4)
+        self.assertEqual(len(self.process.connection.acknowledged), 4)
         self.thaw()
         self.assert_settled()
 
@@ -261,7 +249,7 @@ class SpoolingTests(SpoolingMixin):
             if self.database.calls:
                 self.database.release(DOWN)
             self.advance(1)
-        self.assertEqual(self.process.connection.acknowledged, 40)
+        self.assertEqual(len(self.process.connection.acknowledged), 40)
         # The states with which emptying was tried first, and the newest in the other file: nothing in between.
         self.assertEqual(self.process.spool.held.devices, 6)
         self.thaw()
@@ -278,7 +266,7 @@ class SpoolingTests(SpoolingMixin):
                 if self.database.calls:
                     self.database.release(error)
                 self.advance(1)
-            self.assertEqual(self.process.connection.acknowledged, len(self.process.connection.received))
+            self.assertEqual(len(self.process.connection.acknowledged), len(self.process.connection.received))
             self.thaw()
             self.advance(60)
             self.assert_settled()
@@ -291,7 +279,7 @@ class SpoolingTests(SpoolingMixin):
         self.assertEqual(self.process.spool.held.devices, 0)
         self.process.receive("c", DATA, document)
         self.assertEqual(self.process.spool.held.devices, 3)
-        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.assertEqual(len(self.process.connection.acknowledged), 3)
         self.assertLess(self.process.pending.size, MAX_IN_MEMORY)
         self.thaw()
         self.assert_settled()
@@ -322,7 +310,7 @@ class SpoolingTests(SpoolingMixin):
         self.receive("b", STATUS, "on")
         self.advance(6)
         self.receive("b", HEARTBEAT)
-        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.assertEqual(len(self.process.connection.acknowledged), 3)
         self.process.kill()
         self.database.calls.clear()
         self.database.is_holding = False
@@ -360,7 +348,7 @@ class SpoolingTests(SpoolingMixin):
         with capturedLogs() as events:
             self.advance(20)
         self.receive("b")
-        self.assertEqual(self.process.connection.acknowledged, 0)
+        self.assertEqual(len(self.process.connection.acknowledged), 0)
         self.assertEqual(self.process.imbalance, 0)
         self.assertEqual(self.process.writer.unacknowledged, 3)
         self.assertEqual([event["log_format"] for event in events], [log_lines.SPOOL_FAILED])
@@ -368,7 +356,7 @@ class SpoolingTests(SpoolingMixin):
         with capturedLogs() as events:
             self.advance(2)
         self.assertIn(log_lines.SPOOL_WORKS_AGAIN, [event["log_format"] for event in events])
-        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.assertEqual(len(self.process.connection.acknowledged), 3)
         self.thaw()
         self.assert_settled()
 
@@ -427,11 +415,11 @@ class SpoolingTests(SpoolingMixin):
         self.receive("a")
         self.break_disk("commit", is_done=True)
         self.advance(6)
-        self.assertEqual(self.process.connection.acknowledged, 0)
+        self.assertEqual(len(self.process.connection.acknowledged), 0)
         self.receive("a")
         self.mend_disk()
         self.advance(2)
-        self.assertEqual(self.process.connection.acknowledged, 3)
+        self.assertEqual(len(self.process.connection.acknowledged), 3)
         self.thaw()
         self.advance(3)
         self.assertEqual(self.documents()[0], '{"n": 3}')
@@ -448,7 +436,7 @@ class SpoolingTests(SpoolingMixin):
             self.receive("a")
             self.advance(60)
         self.assertIn(log_lines.SPOOL_IN_USE, [event["log_format"] for event in events])
-        self.assertEqual((self.documents()[0], self.process.connection.acknowledged), (None, 0))
+        self.assertEqual((self.documents()[0], len(self.process.connection.acknowledged)), (None, 0))
         other.close()
         self.advance(2)
         self.assertEqual(self.documents()[0], '{"n": 1}')
@@ -543,7 +531,7 @@ class StoppingTests(SpoolingMixin):
         self.assertNoResult(stopped)
         self.advance(3)
         self.successResultOf(stopped)
-        self.assertEqual(self.process.connection.acknowledged, 2)
+        self.assertEqual(len(self.process.connection.acknowledged), 2)
         self.assertEqual((self.process.writer.deliveries, self.process.writer.spooled), (2, 2))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -554,7 +542,7 @@ class StoppingTests(SpoolingMixin):
         stopped = self.process.writer.stopService()
         self.database.release(DOWN)
         self.successResultOf(stopped)
-        self.assertEqual((self.process.connection.acknowledged, self.process.writer.spooled), (2, 2))
+        self.assertEqual((len(self.process.connection.acknowledged), self.process.writer.spooled), (2, 2))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_with_a_full_disk_too_it_ends_and_acknowledges_nothing(self) -> None:
@@ -568,7 +556,7 @@ class StoppingTests(SpoolingMixin):
         stopped = self.process.writer.stopService()
         self.database.release(DOWN)
         self.successResultOf(stopped)
-        self.assertEqual((self.process.connection.acknowledged, self.process.imbalance), (0, 0))
+        self.assertEqual((len(self.process.connection.acknowledged), self.process.imbalance), (0, 0))
 
     def start_without_an_answer(self) -> None:
         """Of the database, and of the disk."""
@@ -588,7 +576,7 @@ class StoppingTests(SpoolingMixin):
         self.process.disk.is_holding = False
         self.process.disk.release()
         self.successResultOf(stopped)
-        self.assertEqual((self.process.connection.acknowledged, self.process.writer.spooled), (1, 1))
+        self.assertEqual((len(self.process.connection.acknowledged), self.process.writer.spooled), (1, 1))
 
     def test_a_disk_that_does_not_answer_is_not_waited_for(self) -> None:
         self.start_without_an_answer()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
@@ -15,7 +13,6 @@ from aiot_mqtt.table.contract import (
     StoreMisconfigured,
     StoreRefused,
     StoreUnavailable,
-    TableDescription,
 )
 
 
@@ -53,12 +50,6 @@ class DeviceUpdateTests(SynchronousTestCase):
     def test_it_takes_no_column_but_those_it_may_write(self) -> None:
         # Through setattr, so that mypy does not see what must fail.
         self.assertRaises(AttributeError, setattr, DeviceUpdate("d1"), "name", "x")
-
-
-class TableDescriptionTests(SynchronousTestCase):
-    def test_it_is_a_value(self) -> None:
-        self.assertEqual(TableDescription(20), TableDescription(20))
-        self.assertRaises(FrozenInstanceError, setattr, TableDescription(20), "status_length", 1)
 
 
 class StoreErrorTests(SynchronousTestCase):

@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,19 +24,17 @@ from aiot_mqtt.mqtt.subscriber import Subscriber
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
+from tests.doubles import Transport
 from tests.log_events import collect_events
 
 UTC = ZoneInfo("UTC")
 CONNACK5, CONNACK5_RESUMED, CONNACK311 = b"\x20\x03\x00\x00\x00", b"\x20\x03\x01\x00\x00", b"\x20\x02\x00\x00"
 
 
-class Transport(StringTransport):
-    """Remembers how it was closed, and closes."""
+class ClosingTransport(Transport):
+    """Closes as soon as it is told to."""
 
     protocol: MqttConnection
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        self.no_delay = enabled
 
     def loseConnection(self) -> None:
         super().loseConnection()
@@ -51,7 +48,7 @@ class Broker:
         self.outcomes: list[Exception | Deferred[Any]] = []
         """What the next dials come to; a connection when there is none left."""
         self.dials = 0
-        self.transport: Transport
+        self.transport: ClosingTransport
         self.connection: MqttConnection
 
     def connect(self, factory: Factory) -> Deferred[Any]:
@@ -61,7 +58,7 @@ class Broker:
             return outcome if isinstance(outcome, Deferred) else fail(outcome)
         connection = factory.buildProtocol(None)
         assert isinstance(connection, MqttConnection)
-        self.connection, self.transport = connection, Transport()
+        self.connection, self.transport = connection, ClosingTransport()
         self.transport.protocol = connection
         connection.makeConnection(self.transport)
         return succeed(connection)
@@ -554,7 +551,11 @@ class SubscriberTests(SynchronousTestCase):
         self.assertFalse(self.broker.transport.disconnecting or self.broker.transport.disconnected)
 
     def test_with_no_connection_there_is_no_reading_to_pause(self) -> None:
+        self.broker.outcomes.append(ConnectError())
         self.start().pause_reading()
+        self.clock.advance(60)
+        self.broker.accept()
+        self.assertEqual(self.broker.transport.producerState, "producing")
 
     def test_it_listens_only_with_every_topic_granted_on_a_connection_that_is_heard(self) -> None:
         subscriber = self.start()

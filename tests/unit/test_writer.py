@@ -28,16 +28,9 @@ from aiot_mqtt.telemetry.refusals import Refusals
 from aiot_mqtt.writing import chunk_size
 from aiot_mqtt.writing.flow_control import MAX_FILL_TIME
 from aiot_mqtt.writing.writer import Writer
+from tests.doubles import HeldTable, RecordingConnection
 
 NOW = "2026-11-23 10:00:00"
-
-
-class RecordingConnection:
-    def __init__(self) -> None:
-        self.acknowledged: list[int] = []
-
-    def acknowledge(self, packet_ids: Sequence[int]) -> None:
-        self.acknowledged += packet_ids
 
 
 class Listener:
@@ -49,22 +42,6 @@ class Listener:
 
     def row_refused(self, update: DeviceUpdate) -> None:
         """Nothing is told."""
-
-
-class HeldTable(MemoryTable):
-    """Writes only when it is let."""
-
-    def __init__(self, uuids: Sequence[str]) -> None:
-        super().__init__(uuids)
-        self.held: list[tuple[Deferred[None], Sequence[DeviceUpdate]]] = []
-
-    def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
-        released: Deferred[None] = Deferred()
-        self.held.append((released, updates))
-        return released.addCallback(lambda _: MemoryTable.write(self, updates))
-
-    def release(self) -> None:
-        self.held.pop(0)[0].callback(None)
 
 
 class WriterTests(SynchronousTestCase):
