@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from rig import load, servers
-from rig.programs import FOREGROUND, STARTED, Program, settings_for
+from rig.programs import FOREGROUND, LINE_TIMEOUT, STARTED, Program, settings_for
 from rig.servers import Mosquitto
 
 AIOT_MQTT = [sys.executable, "-m", "aiot_mqtt"]
@@ -41,10 +42,15 @@ class ReplacingTests(SynchronousTestCase):
         return program
 
     def publish(self, rounds: int = ROUNDS) -> None:
+        """Return once the table holds it: a service that is stopped leaves in its session what it has not received."""
         for _ in range(rounds):
             self.sent += 1
             messages = ((f"devices/d{number}/data", f'{{"n": {self.sent}}}') for number in range(DEVICES))
             load.publish(self.broker.port, messages)
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while self.stale():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
 
     def stop(self, program: Program, number: int = signal.SIGTERM) -> str:
         program.process.send_signal(number)
