@@ -32,6 +32,7 @@ STATUS = 2
 HEARTBEAT = 4
 KINDS = ("data", "status", "heartbeat")
 _KIND_OF = dict(zip(KINDS, (DATA, STATUS, HEARTBEAT), strict=True))
+ALL_KINDS = sum(_KIND_OF.values())
 
 
 class DeviceReport(NamedTuple):
@@ -93,7 +94,7 @@ class ReportRules:
 
     def __post_init__(self) -> None:
         prefix = re.escape(self.topic_prefix)
-        pattern = re.compile(rf"{prefix}/({DEVICE_PATTERN})/(data|status|heartbeat)")
+        pattern = re.compile(rf"{prefix}/({DEVICE_PATTERN})/({'|'.join(KINDS)})")
         object.__setattr__(self, "topic_pattern", pattern)
 
     @property

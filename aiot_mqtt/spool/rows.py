@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from zlib import crc32
 
-from ..devices.report import DEVICE_PATTERN, Refused, parse_json
+from ..devices.report import ALL_KINDS, DEVICE_PATTERN, Refused, parse_json
 from ..devices.update import DeviceUpdate
 
 NAMES = (
@@ -118,7 +118,7 @@ def _fault(name: str, value: object) -> str | None:
         # Of any length, because the column may be; surrogates stand for what is not UTF-8 (``Disk.connect``).
         is_right = value is None or (isinstance(value, str) and value != "" and _SURROGATE.search(value) is None)
     else:
-        most = {"kinds": 7, "is_online": 1}.get(name, MAX_ORDER)
+        most = {"kinds": ALL_KINDS, "is_online": 1}.get(name, MAX_ORDER)
         is_right = isinstance(value, int) and 0 <= value <= most
     return None if is_right else f"is not what this service writes: {value!r:.60}"
 

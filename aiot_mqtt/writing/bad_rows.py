@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Protocol
 
-from ..devices.report import DATA, STATUS
+from ..devices.report import HEARTBEAT
 from ..devices.update import DeviceUpdate
 from ..table.contract import StoreMisconfigured, StoreRefused, Written
 
@@ -161,8 +161,9 @@ def _without(update: DeviceUpdate, *, document: bool = False, status: bool = Fal
     reduced = update.copy()
     if document:
         reduced.document = None
-        # One delivery brought the document that stands here; which of the two kinds makes no difference to a sum.
-        reduced.kinds &= ~DATA if update.kinds & DATA else ~STATUS
+        # One delivery brought the document that stands here; of which kind it was makes no difference to a sum.
+        with_document = reduced.kinds & ~HEARTBEAT
+        reduced.kinds &= ~(with_document & -with_document)  # the lowest bit of them
     if status:
         reduced.status = None
     return reduced
