@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from aiot_mqtt.settings.settings import Secret
+from aiot_mqtt.settings.secret import Secret
 from aiot_mqtt.table.contract import StoreService
 from rig import servers
 from rig.servers import MariaDB, Mosquitto, ServerFailed

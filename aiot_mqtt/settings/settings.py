@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from . import parsers
 from .earlier_service import ignored_names, own_name
 from .env_file import read_env_file
+from .secret import Secret
 
 OWN_PREFIXES = ("MQTT_", "DB_", "DEVICE_", "HEARTBEAT_", "HTTP_", "LAST_SEEN_", "LOG_", "SPOOL_", "STATS_", "SHUTDOWN_")
 DEFAULT_ENV_FILE = ".env"
-MOST_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
-LONGEST_UUID = 36  # bytes
 
 
 class ConfigError(Exception):
@@ -29,168 +26,6 @@ class ConfigError(Exception):
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes = list(mistakes)
         super().__init__("\n".join(self.mistakes))
-
-
-class Secret:
-    """A password that shows itself only when asked to."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str = "") -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The password itself."""
-        return self._value
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._value == other._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        return "Secret('***')" if self._value else "Secret('')"
-
-    __str__ = __repr__
-
-
-# Parsers: a text in, a value out; ValueError says what it should have been.
-
-
-def _text(text: str) -> str:
-    return text
-
-
-def _host(text: str) -> str:
-    if "://" in text:
-        raise ValueError("must be a host name or address alone, without a scheme such as mqtt://")
-    if "@" in text:
-        raise ValueError("must be a host name or address alone (user name and password have settings of their own)")
-    if re.fullmatch(r"[A-Za-z0-9._-]+", text):
-        return _host_name(text)
-    address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    try:
-        ipaddress.IPv6Address(address)
-    except ValueError:
-        raise ValueError("must be a host name or address alone (the port has a setting of its own)") from None
-    return address
-
-
-def _host_name(text: str) -> str:
-    """A name that may be known to the system, which decides; with an underscore too, as a compose service's may be."""
-    labels = text.removesuffix(".").split(".")
-    if len(text) > 254 or not all(1 <= len(label) <= 63 for label in labels):
-        raise ValueError("cannot be a host name: that has at most 253 characters, and 1 to 63 between two dots")
-    if all(label.isdigit() for label in labels):
-        try:
-            socket.inet_aton(text)
-        except OSError:
-            raise ValueError("must be an IPv4 address or a host name, which is not all numbers") from None
-    return text
-
-
-def _identifier(text: str) -> str:
-    if not re.fullmatch(r"[0-9A-Za-z$_\u0080-\uffff-]{1,64}", text):
-        raise ValueError("must be 1 to 64 letters, digits, $, _ or -")
-    return text
-
-
-def _client_id(text: str) -> str:
-    if not 1 <= len(text.encode()) <= 65535 or not text.isprintable():
-        raise ValueError("must be 1 or more printable characters: without a fixed one the broker keeps no session")
-    return text
-
-
-def _topic_prefix(text: str) -> str:
-    """The levels before a device's own, as section 4.7 of MQTT 5 has them."""
-    if not text.isprintable():
-        raise ValueError("must not hold line breaks or other characters that cannot be seen")
-    if any(character in text for character in "+#") or text.startswith("$"):
-        raise ValueError("must be topic levels without the wildcards + and #, not beginning with $")
-    if not all(text.split("/")):
-        raise ValueError("must be topic levels with one / between two, and none at the beginning or the end")
-    if len(text.encode()) > MOST_TOPIC - len(f"/{'x' * LONGEST_UUID}/heartbeat"):
-        raise ValueError(f"must leave room for the rest of a topic, which has at most {MOST_TOPIC} bytes of UTF-8")
-    return text
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() in ("1", "true", "yes", "on"):
-        return True
-    if text.lower() in ("0", "false", "no", "off"):
-        return False
-    raise ValueError("must be true or false")
-
-
-def _zone(text: str) -> ZoneInfo:
-    try:
-        zone = ZoneInfo(text)
-    except Exception:
-        raise ValueError("must be a time zone name such as Asia/Shanghai or UTC") from None
-    now = datetime.now(timezone.utc)
-    if len({(now + timedelta(days=days)).astimezone(zone).utcoffset() for days in range(0, 1100, 5)}) > 1:
-        raise ValueError("has daylight saving: naive times in it repeat or skip an hour each year; use one without")
-    return zone
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(word.strip() for word in text.split(",") if word.strip())
-
-
-def _log_level(text: str) -> str:
-    level = {"WARN": "WARNING"}.get(text.upper(), text.upper())
-    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
-    return level
-
-
-def _file(text: str) -> str:
-    if text and not os.path.isfile(text):
-        raise ValueError("no such file")
-    if text and not os.access(text, os.R_OK):
-        raise ValueError("this user may not read that file")
-    return text
-
-
-def _fingerprint(text: str) -> str:
-    """SHA-256 as ``openssl x509 -fingerprint -sha256`` prints it, with or without what stands before it and colons."""
-    digits = text.strip().rpartition("=")[2].replace(":", "").upper()
-    if digits and not re.fullmatch(r"[0-9A-F]{64}", digits):
-        raise ValueError("must be a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons")
-    return ":".join(re.findall("..", digits))
-
-
-def _new_file(text: str) -> str:
-    """The path of a file that may not be there yet; its folder has to be."""
-    if not text:
-        return text
-    if not os.path.isdir(os.path.dirname(text) or "."):
-        raise ValueError("its folder does not exist")
-    if os.path.exists(text) and not os.path.isfile(text):
-        raise ValueError("it is there already and no file")
-    return text
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,20}", text) or not least <= int(text) <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"must be one of: {', '.join(choices)}")
-        return text
-
-    return parse
 
 
 def _setting(parse: Callable[[str], Any], default: str, *, may_be_empty: bool = False) -> Any:
@@ -206,61 +41,61 @@ def _secret() -> Any:
     return _setting(Secret, "", may_be_empty=True)
 
 
-_port = _number(1, 65535)
+_port = parsers.number(1, 65535)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting. Its name in upper case is its name in the environment; ``docs/settings.md`` tells its use."""
 
-    mqtt_broker: str = _setting(_host, "localhost")
+    mqtt_broker: str = _setting(parsers.host, "localhost")
     mqtt_port: int = _setting(_port, "1883")
-    mqtt_username: str = _setting(_text, "", may_be_empty=True)
+    mqtt_username: str = _setting(parsers.any_text, "", may_be_empty=True)
     mqtt_password: Secret = _secret()
-    mqtt_client_id: str = _setting(_client_id, "aiot-mqtt-service")
-    mqtt_protocol: str = _setting(_one_of("auto", "5", "3.1.1"), "auto")
-    mqtt_keepalive: int = _setting(_number(5, 65535), "60")
-    mqtt_tls: bool = _setting(_boolean, "false")
-    mqtt_ca_file: str = _setting(_file, "", may_be_empty=True)
-    mqtt_cert_file: str = _setting(_file, "", may_be_empty=True)
-    mqtt_key_file: str = _setting(_file, "", may_be_empty=True)
-    mqtt_tls_fingerprint: str = _setting(_fingerprint, "", may_be_empty=True)
-    mqtt_topic_prefix: str = _setting(_topic_prefix, "devices")
-    mqtt_receive_maximum: int = _setting(_number(1, 65535), "65535")
-    mqtt_session_expiry: int = _setting(_number(1, 4294967295), "604800")
-    mqtt_max_payload: int = _setting(_number(1, 16 * 1024 * 1024), "65536")
+    mqtt_client_id: str = _setting(parsers.client_id, "aiot-mqtt-service")
+    mqtt_protocol: str = _setting(parsers.one_of("auto", "5", "3.1.1"), "auto")
+    mqtt_keepalive: int = _setting(parsers.number(5, 65535), "60")
+    mqtt_tls: bool = _setting(parsers.boolean, "false")
+    mqtt_ca_file: str = _setting(parsers.readable_file, "", may_be_empty=True)
+    mqtt_cert_file: str = _setting(parsers.readable_file, "", may_be_empty=True)
+    mqtt_key_file: str = _setting(parsers.readable_file, "", may_be_empty=True)
+    mqtt_tls_fingerprint: str = _setting(parsers.fingerprint, "", may_be_empty=True)
+    mqtt_topic_prefix: str = _setting(parsers.topic_prefix, "devices")
+    mqtt_receive_maximum: int = _setting(parsers.number(1, 65535), "65535")
+    mqtt_session_expiry: int = _setting(parsers.number(1, 4294967295), "604800")
+    mqtt_max_payload: int = _setting(parsers.number(1, 16 * 1024 * 1024), "65536")
 
-    db_host: str = _setting(_host, "localhost")
+    db_host: str = _setting(parsers.host, "localhost")
     db_port: int = _setting(_port, "3306")
-    db_name: str = _setting(_identifier, "aiot_admin")
-    db_user: str = _setting(_text, "root")
+    db_name: str = _setting(parsers.identifier, "aiot_admin")
+    db_user: str = _setting(parsers.any_text, "root")
     db_password: Secret = _secret()
-    db_table: str = _setting(_identifier, "device_main")
-    db_timezone: ZoneInfo = _setting(_zone, "Asia/Shanghai")
-    db_tls: bool = _setting(_boolean, "false")
-    db_ca_file: str = _setting(_file, "", may_be_empty=True)
-    db_cert_file: str = _setting(_file, "", may_be_empty=True)
-    db_key_file: str = _setting(_file, "", may_be_empty=True)
-    db_tls_fingerprint: str = _setting(_fingerprint, "", may_be_empty=True)
-    db_public_key_file: str = _setting(_file, "", may_be_empty=True)
-    db_pool_size: int = _setting(_number(1, 100), "5")
-    db_max_overflow: int = _setting(_number(0, 100), "10")
-    db_pool_recycle: int = _setting(_number(1, 86400), "3600")
+    db_table: str = _setting(parsers.identifier, "device_main")
+    db_timezone: ZoneInfo = _setting(parsers.zone, "Asia/Shanghai")
+    db_tls: bool = _setting(parsers.boolean, "false")
+    db_ca_file: str = _setting(parsers.readable_file, "", may_be_empty=True)
+    db_cert_file: str = _setting(parsers.readable_file, "", may_be_empty=True)
+    db_key_file: str = _setting(parsers.readable_file, "", may_be_empty=True)
+    db_tls_fingerprint: str = _setting(parsers.fingerprint, "", may_be_empty=True)
+    db_public_key_file: str = _setting(parsers.readable_file, "", may_be_empty=True)
+    db_pool_size: int = _setting(parsers.number(1, 100), "5")
+    db_max_overflow: int = _setting(parsers.number(0, 100), "10")
+    db_pool_recycle: int = _setting(parsers.number(1, 86400), "3600")
 
-    device_status_values: frozenset[str] = _setting(_words, "", may_be_empty=True)
-    last_seen_resolution: int = _setting(_number(0, 86400), "0")
+    device_status_values: frozenset[str] = _setting(parsers.words, "", may_be_empty=True)
+    last_seen_resolution: int = _setting(parsers.number(0, 86400), "0")
 
-    spool_file: str = _setting(_new_file, "mqtt_service.spool", may_be_empty=True)
+    spool_file: str = _setting(parsers.new_file, "mqtt_service.spool", may_be_empty=True)
 
-    heartbeat_timeout: int = _setting(_number(0, 31536000), "300")
-    heartbeat_check_interval: int = _setting(_number(1, 86400), "30")
+    heartbeat_timeout: int = _setting(parsers.number(0, 31536000), "300")
+    heartbeat_check_interval: int = _setting(parsers.number(1, 86400), "30")
 
-    stats_interval: int = _setting(_number(0, 86400), "300")
-    shutdown_timeout: int = _setting(_number(1, 3600), "10")
-    log_level: str = _setting(_log_level, "INFO")
-    log_format: str = _setting(_one_of("text", "json"), "text")
-    log_language: str = _setting(_one_of("zh", "en"), "zh")
-    log_file: str = _setting(_text, "", may_be_empty=True)
+    stats_interval: int = _setting(parsers.number(0, 86400), "300")
+    shutdown_timeout: int = _setting(parsers.number(1, 3600), "10")
+    log_level: str = _setting(parsers.log_level, "INFO")
+    log_format: str = _setting(parsers.one_of("text", "json"), "text")
+    log_language: str = _setting(parsers.one_of("zh", "en"), "zh")
+    log_file: str = _setting(parsers.any_text, "", may_be_empty=True)
 
 
 def setting_defaults() -> dict[str, str]:

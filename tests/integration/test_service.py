@@ -12,7 +12,8 @@ from twisted.logger import LogEvent
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.service import AiotMqttService
-from aiot_mqtt.settings.settings import Secret, Settings
+from aiot_mqtt.settings.secret import Secret
+from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.telemetry import log_lines
 from rig import load, servers
 from rig.servers import Mosquitto

@@ -25,7 +25,8 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.mqtt import tls_endpoint
 from aiot_mqtt.mqtt.errors import MqttError
 from aiot_mqtt.mqtt.tls_endpoint import broker_endpoint
-from aiot_mqtt.settings.settings import ConfigError, Secret, Settings, load_settings
+from aiot_mqtt.settings.secret import Secret
+from aiot_mqtt.settings.settings import ConfigError, Settings, load_settings
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
 from aiot_mqtt.table import address
 from aiot_mqtt.table.address import database_address, database_tls

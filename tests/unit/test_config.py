@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.settings.earlier_service import looks_url_encoded
 from aiot_mqtt.settings.env_file import read_env_file
 from aiot_mqtt.settings.exposure import exposed_files
+from aiot_mqtt.settings.secret import Secret
 from aiot_mqtt.settings.settings import (
     ConfigError,
-    Secret,
     Settings,
     judge,
     load_settings,

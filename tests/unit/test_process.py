@@ -28,7 +28,8 @@ from aiot_mqtt.process import (
     session_file,
     warn_of_settings,
 )
-from aiot_mqtt.settings.settings import ConfigError, Secret, Settings, read_texts
+from aiot_mqtt.settings.secret import Secret
+from aiot_mqtt.settings.settings import ConfigError, Settings, read_texts
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.logs import Log
 

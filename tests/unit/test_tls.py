@@ -7,7 +7,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.mqtt.tls_endpoint import sends_password_in_clear
-from aiot_mqtt.settings.settings import Secret, Settings
+from aiot_mqtt.settings.secret import Secret
+from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.table.address import logs_in_without_tls
 from aiot_mqtt.telemetry.bilingual import Bilingual
 from aiot_mqtt.tls import refusal

@@ -1,0 +1,162 @@
+"""What a setting's text means: each parser takes a text and returns its value.
+
+``ValueError`` says what the text should have been, and never shows it: it may be a password that slipped in.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+MOST_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
+LONGEST_UUID = 36  # bytes
+
+
+def any_text(text: str) -> str:
+    """Any text, as it stands."""
+    return text
+
+
+def host(text: str) -> str:
+    """A host by name or address; an IPv6 address may stand in brackets, and is returned without."""
+    if "://" in text:
+        raise ValueError("must be a host name or address alone, without a scheme such as mqtt://")
+    if "@" in text:
+        raise ValueError("must be a host name or address alone (user name and password have settings of their own)")
+    if re.fullmatch(r"[A-Za-z0-9._-]+", text):
+        return _host_name(text)
+    address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        raise ValueError("must be a host name or address alone (the port has a setting of its own)") from None
+    return address
+
+
+def _host_name(text: str) -> str:
+    """A name that may be known to the system, which decides; with an underscore too, as a compose service's may be."""
+    labels = text.removesuffix(".").split(".")
+    if len(text) > 254 or not all(1 <= len(label) <= 63 for label in labels):
+        raise ValueError("cannot be a host name: that has at most 253 characters, and 1 to 63 between two dots")
+    if all(label.isdigit() for label in labels):
+        try:
+            socket.inet_aton(text)
+        except OSError:
+            raise ValueError("must be an IPv4 address or a host name, which is not all numbers") from None
+    return text
+
+
+def identifier(text: str) -> str:
+    """A name of a database or a table, within what MySQL allows unquoted, and ``-``."""
+    if not re.fullmatch(r"[0-9A-Za-z$_\u0080-\uffff-]{1,64}", text):
+        raise ValueError("must be 1 to 64 letters, digits, $, _ or -")
+    return text
+
+
+def client_id(text: str) -> str:
+    """A client identifier of MQTT, which has at most 65,535 bytes (section 1.5.4 of MQTT 5)."""
+    if not 1 <= len(text.encode()) <= 65535 or not text.isprintable():
+        raise ValueError("must be 1 or more printable characters: without a fixed one the broker keeps no session")
+    return text
+
+
+def topic_prefix(text: str) -> str:
+    """The levels before a device's own, as section 4.7 of MQTT 5 has them."""
+    if not text.isprintable():
+        raise ValueError("must not hold line breaks or other characters that cannot be seen")
+    if any(character in text for character in "+#") or text.startswith("$"):
+        raise ValueError("must be topic levels without the wildcards + and #, not beginning with $")
+    if not all(text.split("/")):
+        raise ValueError("must be topic levels with one / between two, and none at the beginning or the end")
+    if len(text.encode()) > MOST_TOPIC - len(f"/{'x' * LONGEST_UUID}/heartbeat"):
+        raise ValueError(f"must leave room for the rest of a topic, which has at most {MOST_TOPIC} bytes of UTF-8")
+    return text
+
+
+def boolean(text: str) -> bool:
+    """True or false, in the words that people write for them."""
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("must be true or false")
+
+
+def zone(text: str) -> ZoneInfo:
+    """A time zone of the IANA database whose offset from UTC stays the same for the next three years."""
+    try:
+        zone = ZoneInfo(text)
+    except Exception:
+        raise ValueError("must be a time zone name such as Asia/Shanghai or UTC") from None
+    now = datetime.now(timezone.utc)
+    if len({(now + timedelta(days=days)).astimezone(zone).utcoffset() for days in range(0, 1100, 5)}) > 1:
+        raise ValueError("has daylight saving: naive times in it repeat or skip an hour each year; use one without")
+    return zone
+
+
+def words(text: str) -> frozenset[str]:
+    """Words between commas; no word at all is allowed."""
+    return frozenset(word.strip() for word in text.split(",") if word.strip())
+
+
+def log_level(text: str) -> str:
+    """A level of the standard library's ``logging`` by name, in any case."""
+    level = {"WARN": "WARNING"}.get(text.upper(), text.upper())
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return level
+
+
+def readable_file(text: str) -> str:
+    """The path of a file that is there and may be read, or nothing."""
+    if text and not os.path.isfile(text):
+        raise ValueError("no such file")
+    if text and not os.access(text, os.R_OK):
+        raise ValueError("this user may not read that file")
+    return text
+
+
+def fingerprint(text: str) -> str:
+    """SHA-256 as ``openssl x509 -fingerprint -sha256`` prints it, with or without what stands before it and colons."""
+    digits = text.strip().rpartition("=")[2].replace(":", "").upper()
+    if digits and not re.fullmatch(r"[0-9A-F]{64}", digits):
+        raise ValueError("must be a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons")
+    return ":".join(re.findall("..", digits))
+
+
+def new_file(text: str) -> str:
+    """The path of a file that may not be there yet; its folder has to be."""
+    if not text:
+        return text
+    if not os.path.isdir(os.path.dirname(text) or "."):
+        raise ValueError("its folder does not exist")
+    if os.path.exists(text) and not os.path.isfile(text):
+        raise ValueError("it is there already and no file")
+    return text
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """A parser of whole numbers from ``least`` to ``most``, in digits alone."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,20}", text) or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A parser that takes these texts, as they stand, and no other."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of: {', '.join(choices)}")
+        return text
+
+    return parse
