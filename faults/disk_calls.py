@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiot_mqtt.spool.spool import SUFFIXES
+from aiot_mqtt.spool.names import JOURNAL_SUFFIX, SUFFIXES
 from rig import servers
 
 from .disk_driver import EVENTS, SPOOL
@@ -66,7 +66,7 @@ def spool_paths(spool: Path) -> list[str]:
     """What strace is to look at: every file of the spool, and its folder."""
     names = [
         f"{spool.name}.lock",
-        *(spool.name + suffix + beside for suffix in SUFFIXES for beside in ("", "-journal")),
+        *(spool.name + suffix + beside for suffix in SUFFIXES for beside in ("", JOURNAL_SUFFIX)),
     ]
     return [option for name in ("", *names) for option in ("-P", str(spool.parent / name))]
 

@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from aiot_mqtt.spool.contents import Looked
 from aiot_mqtt.spool.disk import SpoolError
-from aiot_mqtt.spool.spool import Looked, Spool
+from aiot_mqtt.spool.spool import Spool
 from rig.spool_files import OWNER, update_of
 
 PR_SET_PTRACER = 0x59616D61

@@ -16,7 +16,7 @@ from twisted.internet.defer import TimeoutError as NotFired
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
-from aiot_mqtt.spool.spool import SUFFIXES
+from aiot_mqtt.spool.names import files_of
 from rig import servers
 from rig.programs import settings_for
 from rig.relay import Relay
@@ -195,7 +195,7 @@ class World:
     @property
     def spool_files(self) -> list[Path]:
         """Those of its files that are there, the journals left out."""
-        names = [self.spool.with_name(self.spool.name + suffix) for suffix in SUFFIXES]
+        names = files_of(self.spool)
         return [path for path in names if path.exists()]
 
     @property

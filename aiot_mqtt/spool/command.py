@@ -13,54 +13,20 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from ..devices.update import DeviceUpdate
 from .disk import Disk, SpoolError, SpoolInUse
-from .file import SpoolDamaged, SpoolFile
-from .found import SpoolForeign, SpoolOwner, judge_outside, open_found
-from .salvage import salvage
-from .spool import ASIDE, JOURNAL_SUFFIX, LOCK_SUFFIX, SUFFIXES
+from .found import SpoolOwner, open_found
+from .inspection import Inspected, candidates, inspect_all
+from .names import is_set_aside, lock_of, remove_with_journal
 
 EXIT_NOT_DONE = 1
 EXIT_USAGE = 64  # these are of sysexits.h
 EXIT_CANNOT_CREATE = 73
 EXIT_DISK = 74
 EXIT_IN_USE = 75
-AT_ONCE = 4 * 1024 * 1024  # bytes of documents that are in memory at one time
-
-Take = Callable[[Path, DeviceUpdate], object]
-
-
-@dataclass(slots=True)
-class Inspected:
-    """One file, as an operator wants to know it."""
-
-    path: Path
-    size: int
-    modified: float
-    """Seconds since the epoch."""
-    user: int
-    verdict: str = ""
-    """What is wrong with it, or different; empty: the service would write it to its table."""
-    owner: str = ""
-    """Whose it says it is, in words."""
-    is_adoptable: bool = False
-    """It differs in nothing but the settings."""
-    devices: int = 0
-    deliveries: int = 0
-    earliest: str = ""
-    """Of the times at which its devices were last heard."""
-    latest: str = ""
-
-    def note(self, update: DeviceUpdate) -> None:
-        """It holds this."""
-        self.devices += 1
-        self.deliveries += update.deliveries
-        self.earliest = min(self.earliest or update.last_seen, update.last_seen)
-        self.latest = max(self.latest, update.last_seen)
 
 
 class _CannotCreate(Exception):
@@ -107,10 +73,10 @@ def run(
             code, reason = EXIT_USAGE, "nobody is there to be asked; --yes-i-mean-it deletes without"
         elif parsed.export:
             with _exported(parsed.export, output) as lines, _for_itself(path):
-                _show(path, _inspect_all(path, owner, lambda *each: lines.write(_as_json(*each))), errors)
+                _show(path, inspect_all(path, owner, lambda *each: lines.write(_as_json(*each))), errors)
         else:
             with _for_itself(path):
-                found = _inspect_all(path, owner, lambda _path, _update: None)
+                found = inspect_all(path, owner, lambda _path, _update: None)
                 _show(path, found, output)
                 if parsed.adopt:
                     code, reason = _adopt(found, owner, output)
@@ -156,17 +122,17 @@ def _for_itself(path: Path) -> Iterator[None]:
     is_root = os.geteuid() == 0
     if is_root:
         # What SQLite makes beside a file must be the service's.
-        there = next((each for each in _candidates(path) if not each.is_symlink()), path.parent)
+        there = next((each for each in candidates(path) if not each.is_symlink()), path.parent)
         found = os.lstat(there)
         os.setegid(found.st_gid)
         os.seteuid(found.st_uid)
-    disk, lock, descriptor = Disk(), path.with_name(path.name + LOCK_SUFFIX), None
+    disk, lock, descriptor = Disk(), lock_of(path), None
     try:
         if disk.find(lock) is not None:  # it is not made here: the service makes it before anything else
             try:
                 descriptor = disk.lock(lock)
             except BlockingIOError:
-                sizes = ", ".join(f"{each.name} has {each.lstat().st_size} bytes" for each in _candidates(path))
+                sizes = ", ".join(f"{each.name} has {each.lstat().st_size} bytes" for each in candidates(path))
                 reason = f"the service runs and has {path}: {sizes or 'nothing is there'}; stop it first"
                 raise SpoolInUse(reason) from None
         yield
@@ -176,63 +142,6 @@ def _for_itself(path: Path) -> Iterator[None]:
         if is_root:
             os.seteuid(0)
             os.setegid(os.getgid())
-
-
-def _candidates(path: Path) -> list[Path]:
-    """Every file of the spool that is there, and what was set aside as damaged."""
-    names = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
-    beside = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
-    for name in names[:]:
-        aside = [each for each in beside if each.startswith(name.name + ASIDE) and not each.endswith(JOURNAL_SUFFIX)]
-        names += [path.with_name(each) for each in aside]
-    return [each for each in names if Disk().find(each) is not None]
-
-
-def _is_set_aside(path: Path) -> bool:
-    return ASIDE in path.name
-
-
-def _inspect_all(path: Path, owner: SpoolOwner, take: Take) -> list[Inspected]:
-    return [_inspect(each, owner, take) for each in _candidates(path)]
-
-
-def _inspect(path: Path, owner: SpoolOwner, take: Take) -> Inspected:
-    """:param take: gets all that can be read."""
-    found = os.lstat(path)
-    inspected = Inspected(path, found.st_size, found.st_mtime, found.st_uid)
-    updates: Iterator[DeviceUpdate] = iter(())
-    try:
-        if (reason := judge_outside(path, Disk())) is not None:
-            raise SpoolForeign(reason)
-        if _is_set_aside(path):
-            raise SpoolDamaged("the service set it aside")
-        if (file := open_found(path, Disk(), None)) is None:
-            inspected.verdict = "nothing is in it"
-        else:
-            updates = _updates_of(file, inspected, owner)
-    except SpoolForeign as error:
-        inspected.verdict = f"not a spool of this service: {error}"
-    except SpoolDamaged as error:
-        inspected.verdict = f"damaged ({error}); what can still be read is not for the table, which may be newer"
-        updates = salvage(path)
-    for update in updates:
-        inspected.note(update)
-        take(path, update)
-    return inspected
-
-
-def _updates_of(file: SpoolFile, inspected: Inspected, owner: SpoolOwner) -> Iterator[DeviceUpdate]:
-    try:
-        if file.owner:
-            inspected.owner = SpoolOwner.in_words(file.owner)
-            if (difference := owner.differs_from(file.owner)) is not None:
-                inspected.verdict = f"saved under other settings: {difference}"
-                inspected.is_adoptable = True
-        while (chunk := file.read(1000, AT_ONCE)).updates:
-            yield from chunk.updates
-            file.written(chunk)  # which only this object remembers
-    finally:
-        file.close()
 
 
 def _show(path: Path, found: list[Inspected], output: IO[str]) -> None:
@@ -294,7 +203,7 @@ def _adopt(found: list[Inspected], owner: SpoolOwner, output: IO[str]) -> tuple[
 
 def _discard(path: Path, found: list[Inspected], output: IO[str], ask: Callable[[str], str] | None) -> tuple[int, str]:
     """:param ask: None: ask nothing."""
-    doomed = [file for file in found if file.path == path or not _is_set_aside(file.path)]
+    doomed = [file for file in found if file.path == path or not is_set_aside(file.path)]
     if not doomed:
         return 0, ""
     if folders := [file.path for file in doomed if stat.S_ISDIR(os.lstat(file.path).st_mode)]:
@@ -311,8 +220,7 @@ def _discard(path: Path, found: list[Inspected], output: IO[str], ask: Callable[
             return EXIT_NOT_DONE, "nothing was deleted"
     disk = Disk()
     for file in doomed:
-        for each in (file.path, file.path.with_name(file.path.name + JOURNAL_SUFFIX)):
-            disk.remove(each)
+        remove_with_journal(file.path, disk)
         print(f"{file.path}: deleted", file=output)
     disk.sync_folder(path.parent)
     return 0, ""

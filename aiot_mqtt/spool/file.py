@@ -15,46 +15,10 @@ from pathlib import Path
 
 from ..devices.update import DeviceUpdate, UuidKey
 from . import rows
+from .contents import Held
+from .damage import SpoolDamaged, damage
 from .disk import Disk, SpoolError
-
-APPLICATION_ID = 0x61696F74
-FORMAT = 2
-"""Of the file, as SQLite's ``user_version``; raise it when the columns change their meaning."""
-
-MAX_NUMBER = 2**53  # of files and saves: one that goes on counting must not come to SQLite's own limit
-STATE = """
-CREATE TABLE spool (
-    generation INTEGER NOT NULL,
-    owner TEXT NOT NULL,
-    saves INTEGER NOT NULL,
-    devices INTEGER NOT NULL,
-    deliveries INTEGER NOT NULL
-)"""
-_COLUMNS = ", ".join(rows.NAMES)
-_INSERT = (
-    f"INSERT OR REPLACE INTO device_update ({_COLUMNS}, checksum)"  # noqa: S608
-    f" VALUES ({', '.join('?' * (len(rows.NAMES) + 1))})"
-)
-_SELECT = f"SELECT version, checksum, {_COLUMNS} FROM device_update WHERE"  # noqa: S608
-_SELECT_1 = f"SELECT version, checksum, {', '.join(rows.NAMES_1)} FROM device_update WHERE"  # noqa: S608
-
-
-class SpoolDamaged(SpoolError):
-    """The file is not what was written to it, or the disk does not give it: SQLite does not tell these apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What is on disk and not in the table."""
-
-    devices: int = 0
-    deliveries: int = 0
-
-    def __add__(self, other: Held) -> Held:
-        return Held(self.devices + other.devices, self.deliveries + other.deliveries)
-
-    def __sub__(self, other: Held) -> Held:
-        return Held(self.devices - other.devices, self.deliveries - other.deliveries)
+from .format import APPLICATION_ID, FORMAT, INSERT, MAX_NUMBER, SELECT, SELECT_1, STATE
 
 
 class SpoolFile:
@@ -180,11 +144,11 @@ class SpoolFile:
                 merged = rows.later(update, self.order_offset)
                 devices += 1
                 deliveries += update.deliveries
-                for version, checksum, *row in connection.execute(f"{_SELECT} device = ?", (update.key,)).fetchall():
+                for version, checksum, *row in connection.execute(f"{SELECT} device = ?", (update.key,)).fetchall():
                     superseded += merged.merge(rows.checked(version, checksum, row, is_found=self.is_found))
                     devices -= 1
                 values = rows.values(merged)
-                connection.execute(_INSERT, (*values, rows.checksum(values)))
+                connection.execute(INSERT, (*values, rows.checksum(values)))
             deliveries -= superseded
             connection.execute(
                 "UPDATE spool SET saves = ?, devices = devices + ?, deliveries = deliveries + ?",
@@ -278,7 +242,7 @@ class SpoolFile:
     def _rows(self, after: int) -> Iterator[tuple[int, DeviceUpdate, list[DeviceUpdate]]]:
         """Versions and updates, and what else is saved of the same device under other spellings."""
         connection = self._open
-        select = _SELECT_1 if self.is_old else _SELECT
+        select = SELECT_1 if self.is_old else SELECT
         checked = rows.checked_1 if self.is_old else partial(rows.checked, is_found=self.is_found)
         for version, checksum, *row in connection.execute(f"{select} version > ? ORDER BY version", (after,)):
             if version in self._merged:
@@ -324,18 +288,4 @@ def _transaction(disk: Disk, connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise
-
-
-@contextmanager
-def damage() -> Iterator[None]:
-    """What SQLite, and a look at a row, say of a file that is not what was written."""
-    try:
-        yield
-    except ValueError as error:
-        raise SpoolDamaged(str(error)) from error
-    except sqlite3.DatabaseError as error:
-        # "malformed", "not a database", "too big"; what the disk and other processes do are of other subclasses.
-        if type(error) in (sqlite3.DatabaseError, sqlite3.DataError):
-            raise SpoolDamaged(str(error)) from error
         raise

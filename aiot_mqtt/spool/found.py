@@ -10,28 +10,15 @@ import sqlite3
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from . import rows
+from .contents import Held
+from .damage import SpoolDamaged, damage
 from .disk import MAX_BYTES, Disk, SpoolError, why_not_ours
-from .file import APPLICATION_ID, FORMAT, MAX_NUMBER, STATE, Held, SpoolDamaged, SpoolFile, damage
+from .file import SpoolFile
+from .format import APPLICATION_ID, FORMAT, MAX_NUMBER, TABLES, TABLES_1
+from .names import JOURNAL_SUFFIX
 
 MAX_OWNER = 200_000  # characters of a file's owner that are read; a topic prefix has up to 65,535 bytes
-_JOURNAL, *_OTHERS = ("-journal", "-wal", "-shm")  # what SQLite would look for beside a file
-_SCHEMA = frozenset(
-    {
-        ("table", "device_update", rows.SCHEMA.strip()),
-        ("index", "sqlite_autoindex_device_update_1", None),
-        ("table", "sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)"),
-        ("table", "spool", STATE.strip()),
-    }
-)
-_SCHEMA_1 = frozenset(
-    {
-        ("table", "device_update", rows.SCHEMA_1.strip()),
-        ("index", "sqlite_autoindex_device_update_1", None),
-        ("table", "sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)"),
-        ("table", "written_to", "CREATE TABLE written_to (version INTEGER NOT NULL)"),
-    }
-)
+_OTHER_SUFFIXES = ("-wal", "-shm")  # of what SQLite would look for beside a file, but for the journal
 
 
 class SpoolForeign(SpoolError):
@@ -127,7 +114,7 @@ def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner | 
     if found_format not in (1, FORMAT):
         raise SpoolForeign(f"another version of this program wrote it (format {found_format}, this one knows {FORMAT})")
     file.is_old = found_format == 1
-    if schema != (_SCHEMA_1 if file.is_old else _SCHEMA):
+    if schema != (TABLES_1 if file.is_old else TABLES):
         raise SpoolForeign("its tables are not those that this service makes")
     if file.is_old:
         written_to = connection.execute("SELECT version FROM written_to LIMIT 2").fetchall()
@@ -163,10 +150,10 @@ def _judge_state(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOw
 
 def _judge_beside(path: Path, disk: Disk) -> str | None:
     """Why what SQLite would read along with a file, or delete for it, must not be: a journal may name other files."""
-    for suffix in (_JOURNAL, *_OTHERS):
+    for suffix in (JOURNAL_SUFFIX, *_OTHER_SUFFIXES):
         beside = path.with_name(path.name + suffix)
         if (found := disk.find(beside)) is not None:
-            reason = "this service makes none" if suffix != _JOURNAL else why_not_ours(found)
+            reason = "this service makes none" if suffix != JOURNAL_SUFFIX else why_not_ours(found)
             if reason is not None:
                 return f"{beside.name} is beside it: {reason}"
     return None

@@ -9,43 +9,22 @@ older one, they say themselves.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..devices.update import DeviceUpdate, UuidKey
+from .contents import NOTHING, Held, Looked
+from .damage import SpoolDamaged
 from .disk import Disk, SpoolError, SpoolInUse
-from .file import MAX_NUMBER, Chunk, Held, SpoolDamaged, SpoolFile
+from .file import Chunk, SpoolFile
+from .format import MAX_NUMBER
 from .found import SpoolForeign, SpoolOwner, open_found
+from .lock import SpoolLock
+from .names import files_of, journal_of, remove_with_journal, set_aside
 
-SUFFIXES = ("", ".2", ".3", ".4")
-LOCK_SUFFIX = ".lock"
-ASIDE = ".damaged-"  # and the time
-JOURNAL_SUFFIX = "-journal"
 MAX_FILES = 2  # of ours: one is filled while the other is emptied
-NOTHING = Held()
-
-
-@dataclass(slots=True)
-class Looked:
-    """What a look at the disk found."""
-
-    is_empty: bool = True
-    """There is no file that may hold something of ours."""
-    found: Held = NOTHING
-    """What this process neither saved nor knew of."""
-    lost: Held = NOTHING
-    """What this process knew of, in files that are gone or damaged."""
-    is_saved: bool = False
-    """The save that failed is on disk all the same."""
-    superseded: int = 0
-    """How many deliveries that one superseded."""
-    set_aside: list[tuple[Path, Path, str]] = field(default_factory=list)
-    """Damaged files: their name before and now, and what is wrong with them."""
-    foreign: list[tuple[Path, str]] = field(default_factory=list)
-    """Files by the spool's names that are somebody else's, and why: neither written nor deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +47,15 @@ class Spool:
         self.path = path
         self._owner = owner
         self._disk = disk or Disk()
-        self._names = [path.with_name(path.name + suffix) for suffix in SUFFIXES]
-        self._lock_path = path.with_name(path.name + LOCK_SUFFIX)
-        self._lock: int | None = None
+        self._names = files_of(path)
+        self._lock = SpoolLock(path, self._disk)
         self._files: list[SpoolFile] = []  # the older first
         self._foreign: list[Path] = []
         self._emptied: SpoolFile | None = None
         self._uncertain: _Uncertain | None = None
         self._told_by_files: list[tuple[SpoolFile, int, Held]] = []
-        self.cannot_keep: str | None = None
-        """Why nothing can be saved, as far as that is known without trying: no lock can be made."""
         self._is_suspect = False
         self._is_folder_synced = True
-        self._passed_by: set[int] = set()
         self._set_aside_untold: list[tuple[Path, Path, str]] = []  # by looks that failed afterwards
 
     def look(self, *, is_late: bool = False) -> Looked:
@@ -94,7 +69,7 @@ class Spool:
         self._told_by_files = []
         try:
             with self._told(self.path):
-                self._take_lock()
+                self._lock.take()
                 if not self._is_folder_synced:
                     self._sync_folder()
                 for path in self._names:
@@ -125,7 +100,7 @@ class Spool:
         """
         known = [file.path for file in self._files] + self._foreign
         with self._told(self.path):
-            self._take_lock()
+            self._lock.take()
             return any((self._disk.find(path) is not None) != (path in known) for path in self._names) or not all(
                 file.is_there for file in self._files
             )
@@ -137,7 +112,7 @@ class Spool:
         :raises SpoolError: nobody knows whether they are on disk; ``look`` tells.
         """
         with self._told(self.path):
-            self._take_lock(must_have=True)
+            self._lock.take(must_have=True)
             file = self._to_fill()
             if not file.is_there:  # a disk was mounted over it, or exchanged
                 raise SpoolError("it is not there any more")
@@ -176,6 +151,11 @@ class Spool:
                 self._remove(file)
 
     @property
+    def cannot_keep(self) -> str | None:
+        """Why nothing can be saved, as far as that is known without trying."""
+        return self._lock.cannot_keep
+
+    @property
     def held(self) -> Held:
         """What all files hold that is not in the table, as far as this process knows."""
         return sum((file.held for file in self._files), NOTHING)
@@ -190,9 +170,7 @@ class Spool:
         for file in self._files:
             file.close()
         self._files = []
-        if self._lock is not None:
-            self._disk.close(self._lock)
-            self._lock = None
+        self._lock.close()
 
     # What follows raises OSError and sqlite3.Error, too.
 
@@ -216,42 +194,8 @@ class Spool:
         except OSError as error:
             raise SpoolError(f"{error.filename or path}: {error.strerror or error}") from error
 
-    def _take_lock(self, *, must_have: bool = False) -> None:
-        """Keep other processes out for as long as this one lives.
-
-        Where no lock can be made because nothing can, as on a full disk or in a folder that is not there, nothing can
-        be saved either, and a file that is there is locked by SQLite.
-
-        :param must_have: raise then, too.
-        """
-        if self._lock is not None and not self._disk.is_same(self._lock, self._lock_path):
-            self._disk.close(self._lock)  # the folder is another one now
-            self._lock = None
-        if self._lock is None:
-            self.cannot_keep = None
-            try:
-                self._lock = self._disk.lock(self._lock_path)
-                noted = self._disk.read_note(self._lock).split()
-                self._passed_by = {int(word) for word in noted if word.isdigit()}
-            except BlockingIOError:
-                raise SpoolInUse(f"{self.path}: another process of this service has it") from None
-            except OSError as error:
-                self.cannot_keep = f"{self._lock_path}: {error.strerror or error}"
-                if must_have:
-                    raise
-
     def _note_passed_by(self) -> None:
-        """Have the next process know, too, which files the table was written to without: by their inodes.
-
-        Settings may be set back, or rights mended, and what such a file holds must not go over what came later.
-        """
-        late = [file.identity for file in self._files if file.is_late]
-        with suppress(OSError):  # it is a full disk that does not take it
-            found = [*late, *(self._disk.identity(path) for path in self._foreign)]
-            passed_by = {identity[1] for identity in found if identity is not None}
-            if self._lock is not None and passed_by != self._passed_by:
-                self._passed_by = passed_by
-                self._disk.write_note(self._lock, b" ".join(b"%d" % inode for inode in sorted(passed_by)))
+        self._lock.note_passed_by([file.identity for file in self._files if file.is_late], self._foreign)
 
     def _look_at(self, path: Path, looked: Looked, is_late: bool) -> SpoolFile | None:
         """What is there by one of the names."""
@@ -282,14 +226,14 @@ class Spool:
             else:
                 if file is None:
                     with suppress(OSError):  # it holds nothing, and is in nobody's way until something is saved
-                        self._remove_empty(path)
+                        remove_with_journal(path, self._disk)
                 else:
-                    file.is_late = is_late or (file.identity is not None and file.identity[1] in self._passed_by)
+                    file.is_late = is_late or (file.identity is not None and file.identity[1] in self._lock.passed_by)
                     looked.found += file.held
                 return file
         if known is not None:
             known.close()
-        looked.set_aside.append((path, self._set_aside(path), reason))
+        looked.set_aside.append((path, set_aside(path, self._disk), reason))
         looked.lost += before
         return None
 
@@ -326,7 +270,7 @@ class Spool:
         if self._disk.find(free) is not None:
             raise SpoolError("a file has turned up there that nobody has looked at")
         # SQLite would play one that was left behind into the new file.
-        self._disk.remove(free.with_name(free.name + JOURNAL_SUFFIX))
+        self._disk.remove(journal_of(free))
         file = SpoolFile.create(free, self._disk, str(self._owner), generation)
         self._files.append(file)
         return file
@@ -341,7 +285,7 @@ class Spool:
             self._files.remove(file)
         if self._emptied is file:
             self._emptied = None
-        self._disk.remove(file.path.with_name(file.path.name + JOURNAL_SUFFIX))
+        self._disk.remove(journal_of(file.path))
         self._sync_folder()
         if file.is_late:
             self._note_passed_by()  # or the next file to get its inode would be taken for it
@@ -350,20 +294,3 @@ class Spool:
         """So that a file that was deleted does not come back after a power cut, with states that are older by then."""
         self._disk.sync_folder(self.path.parent)
         self._is_folder_synced = True
-
-    def _remove_empty(self, path: Path) -> None:
-        """Delete a file that was about to be made, with nothing in it; where that fails, it is judged anew."""
-        for name in (path, path.with_name(path.name + JOURNAL_SUFFIX)):
-            self._disk.remove(name)
-
-    def _set_aside(self, path: Path) -> Path:
-        """Give a damaged file another name."""
-        stem = f"{path.name}{ASIDE}{time.strftime('%Y%m%d-%H%M%S')}"
-        names = (path.with_name(stem + suffix) for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
-        aside = next(name for name in names if self._disk.find(name) is None)
-        self._disk.rename(path, aside)
-        journal = path.with_name(path.name + JOURNAL_SUFFIX)
-        if self._disk.find(journal) is not None:
-            self._disk.rename(journal, aside.with_name(aside.name + JOURNAL_SUFFIX))
-        self._disk.sync_folder(path.parent)
-        return aside

@@ -14,9 +14,10 @@ from ..devices.update import DeviceUpdate, UuidKey
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Outage
+from .contents import Held, Looked
 from .disk import SpoolError, SpoolInUse
-from .file import Chunk, Held
-from .spool import Looked, Spool
+from .file import Chunk
+from .spool import Spool
 
 PROGRESS_INTERVAL = 10.0  # s
 MAX_ANSWER_TIME = 10.0  # s that the disk may take for one call before that is told
