@@ -63,8 +63,6 @@ class MqttConnection(Protocol):
         self._clock = clock
         self.accepted: Deferred[Connack] = Deferred()
         self.closed: Deferred[str] = Deferred()
-        self.protocol_violation: str | None = None
-        """What the broker did that MQTT does not allow, when that ended the connection."""
         self.disconnect_code: int | None = None
         """The reason code of the broker's DISCONNECT, when that ended the connection."""
         self.window = Window(options.receive_maximum if options.mqtt5 else None)
@@ -198,7 +196,6 @@ class MqttConnection(Protocol):
             if data:
                 self._reader.feed(data)
         except ProtocolViolation as violation:
-            self.protocol_violation = str(violation)
             words = f"the broker broke the MQTT protocol: {violation}"
             self._abort(Unanswered(words) if self._connack is None else MqttError(words))
         if self._sending.is_stuck:

@@ -42,11 +42,6 @@ class ListenedTime:
         self.beginnings = 0
         """How often the history began anew."""
 
-    @property
-    def seconds(self) -> float:
-        """Listened time that is remembered."""
-        return self._total
-
     def observe(self, monotonic: float, wall: float, listening: bool) -> None:
         """Note the state at one moment.
 

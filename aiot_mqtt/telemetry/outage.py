@@ -50,11 +50,9 @@ class Outage:
         self._line = line
         self._told = now
 
-    def ended(self) -> bool:
-        """It works. Returns whether that ends an outage."""
-        if self._since is None:
-            return False
-        self._log.info(self._back, seconds=round(self._clock.seconds() - self._since))
-        self._since = None
-        self._line = ""
-        return True
+    def ended(self) -> None:
+        """It works, whether it did before or not."""
+        if self._since is not None:
+            self._log.info(self._back, seconds=round(self._clock.seconds() - self._since))
+            self._since = None
+            self._line = ""

@@ -24,10 +24,10 @@ class OutageTests(SynchronousTestCase):
             self.outage.failed(line, reason, place="here")
         return [(event["log_level"].name, formatEvent(event)) for event in events]
 
-    def ended(self) -> tuple[bool, list[tuple[str, str]]]:
+    def ended(self) -> list[tuple[str, str]]:
         with capturedLogs() as events:
-            ended = self.outage.ended()
-        return ended, [(event["log_level"].name, formatEvent(event)) for event in events]
+            self.outage.ended()
+        return [(event["log_level"].name, formatEvent(event)) for event in events]
 
     def test_an_outage_is_one_error_when_it_starts(self) -> None:
         self.assertEqual(self.failed(), [("error", "down: refused (here)")])
@@ -66,8 +66,8 @@ class OutageTests(SynchronousTestCase):
     def test_it_is_one_info_when_it_ends(self) -> None:
         self.failed()
         self.clock.advance(75.4)
-        self.assertEqual(self.ended(), (True, [("info", "back: 75")]))
-        self.assertEqual(self.ended(), (False, []))
+        self.assertEqual(self.ended(), [("info", "back: 75")])
+        self.assertEqual(self.ended(), [])
 
     def test_it_is_on_from_the_first_failure_to_its_end(self) -> None:
         states = [self.outage.is_on]
@@ -78,7 +78,7 @@ class OutageTests(SynchronousTestCase):
         self.assertEqual(states, [False, True, False])
 
     def test_without_an_outage_nothing_ends(self) -> None:
-        self.assertEqual(self.ended(), (False, []))
+        self.assertEqual(self.ended(), [])
 
     def test_the_next_outage_is_told_anew_even_for_the_same_reason(self) -> None:
         self.failed()
@@ -86,7 +86,7 @@ class OutageTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.failed(), [("error", "down: refused (here)")])
         self.clock.advance(5)
-        self.assertEqual(self.ended(), (True, [("info", "back: 5")]))
+        self.assertEqual(self.ended(), [("info", "back: 5")])
 
     def test_an_outage_without_words_for_its_reason_is_told_with_the_line_that_starts_one(self) -> None:
         self.assertEqual(self.failed(""), [("error", "down:  (here)")])
