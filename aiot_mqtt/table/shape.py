@@ -179,6 +179,4 @@ def _words(declared: str) -> frozenset[str]:
     """The words in the declaration of an ENUM or a SET, which both servers print with backslashes in any sql_mode."""
     escaped = {"n": "\n", "r": "\r", "0": "\0", "Z": "\x1a", "t": "\t"}
     words = (word.replace("''", "'") for word in _WORD.findall(declared))
-    return frozenset(
-        re.sub(r"\\(.)", lambda found: escaped.get(found[1], found[1]), word, flags=re.S) for word in words
-    )
+    return frozenset(_ESCAPED.sub(lambda found: escaped.get(found[1], found[1]), word) for word in words)
