@@ -47,17 +47,10 @@ class Ledger:
 
         :param pending: deliveries that the service has not written yet.
         """
-        refused = counters.refused.total()
-        parts = {
-            "stored": counters.stored,
-            "superseded": counters.superseded,
-            "unchanged": counters.unchanged,
-            "refused": refused,
-            "retained": counters.retained,
-            "dropped": counters.dropped,
-            "pending": pending,
-        }
-        shown = " + ".join(f"{name} {count}" for name, count in parts.items() if count or name in _ALWAYS_SHOWN)
+        balance = counters.balance(pending)
+        refused = balance.became["refused"]
+        came = _sum_in_words(balance.came, ("received",))
+        became = _sum_in_words(balance.became, ("stored", "superseded", "refused"))
         by_reason = ", ".join(f"{reason} {count}" for reason, count in sorted(counters.refused.items())) or "nothing"
         bad = summary.sorts[BAD_PAYLOAD] + summary.sorts[CLEARING]
         return [
@@ -69,9 +62,7 @@ class Ledger:
                 counters.received == summary.acknowledged,
                 f"the service received {counters.received}, acknowledged to the fleet were {summary.acknowledged}",
             ),
-            Finding(
-                counters.received == sum(parts.values()) and not pending, f"received {counters.received} = {shown}"
-            ),
+            Finding(not balance.difference and not pending, f"{came} = {became}"),
             Finding(
                 refused - counters.refused["unknown_device"] == bad,
                 f"refused {refused}: {by_reason}; the fleet published {bad} bad ones",
@@ -107,4 +98,5 @@ class Finding:
     text: str
 
 
-_ALWAYS_SHOWN = ("stored", "superseded", "refused")
+def _sum_in_words(parts: Mapping[str, int], always_shown: Sequence[str]) -> str:
+    return " + ".join(f"{name} {count}" for name, count in parts.items() if count or name in always_shown)

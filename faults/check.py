@@ -8,6 +8,8 @@ from datetime import datetime, tzinfo
 
 import orjson
 
+from aiot_mqtt.telemetry.counters import balance
+
 from .load import Acknowledged
 
 
@@ -69,18 +71,12 @@ def wrong_values(device: Acknowledged, row: Row | None, zone: tzinfo) -> list[st
     return wrong
 
 
-_PARTS = ("stored", "superseded", "unchanged", "retained", "dropped", "pending")
-
-
 def wrong_sum(figures: Mapping[str, int]) -> str | None:
     """Why the figures of a service that has stopped do not add up; None when they do."""
     if not figures:
         return "the service told no figures"
-    refused = sum(count for name, count in figures.items() if name.startswith("refused_"))
-    came = figures["received"] + figures.get("recovered", 0)
-    went = sum(figures[name] for name in _PARTS) + refused
-    if came != went:
-        return f"received + recovered is {came}, all the others are {went}: {dict(figures)}"
+    if (difference := balance(figures).difference) != 0:
+        return f"{difference} more came than became of them: {dict(figures)}"
     if figures["pending"]:
         return f"{figures['pending']} still pending: {dict(figures)}"
     return None

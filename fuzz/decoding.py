@@ -78,11 +78,7 @@ class DecodingResult:
 
 def sum_is_wrong(counters: Counters, pending: PendingUpdates) -> str | None:
     """What is wrong with the sum in which each delivery counts once; None where nothing is."""
-    parts = (counters.stored, counters.superseded, counters.unchanged, counters.retained, counters.dropped)
-    if (
-        counters.received == sum(parts) + counters.refused.total() + pending.deliveries
-        and not counters.refused["internal_error"]
-    ):
+    if not counters.balance(pending.deliveries).difference and not counters.refused["internal_error"]:
         return None
     return f"received {counters.received}, {counters.as_dict()}, pending {pending.deliveries}"
 

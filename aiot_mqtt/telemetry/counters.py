@@ -1,19 +1,14 @@
-"""Figures about every delivery, so that none is ever lost without a trace.
-
-At any time ``received + recovered = stored + superseded + unchanged + refused + retained + dropped +
-pending``.
-"""
+"""Figures about every delivery, so that none is ever lost without a trace: each counts once (``balance``)."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
 
 
 class Counters:
-    """Counts since the process started.
-
-    Each delivery counts in ``received`` or ``recovered``, and in exactly one of the others.
-    """
+    """Counts since the process started. Each delivery counts on each side of ``balance`` once."""
 
     __slots__ = (
         "came_back",
@@ -81,3 +76,34 @@ class Counters:
         for group in ("refused", "retries"):
             plain |= {f"{group}_{reason}": count for reason, count in sorted(getattr(self, group).items())}
         return plain
+
+    def balance(self, pending: int) -> Balance:
+        """See ``balance``. :param pending: deliveries in memory, in flight or in the spool."""
+        return balance({**self.as_dict(), "pending": pending})
+
+
+class Balance(NamedTuple):
+    """The deliveries that came, and what became of them, by the names of their figures."""
+
+    came: dict[str, int]
+    became: dict[str, int]
+
+    @property
+    def difference(self) -> int:
+        """Deliveries that came and are counted nowhere; below 0, so many are counted twice. 0 at any time."""
+        return sum(self.came.values()) - sum(self.became.values())
+
+
+def balance(figures: Mapping[str, int]) -> Balance:
+    """The sum of promise 8: each delivery counts once.
+
+    ``received + recovered = stored + superseded + unchanged + refused + retained + dropped + pending``
+
+    :param figures: as ``Counters.as_dict`` gives them, with ``pending``: deliveries in memory, in flight or spooled.
+    :raises KeyError: one of them is missing.
+    """
+    refused = sum(count for name, count in figures.items() if name.startswith("refused_"))
+    with_refused = {**figures, "refused": refused}
+    came = ("received", "recovered")
+    became = ("stored", "superseded", "unchanged", "refused", "retained", "dropped", "pending")
+    return Balance({name: with_refused[name] for name in came}, {name: with_refused[name] for name in became})

@@ -119,21 +119,10 @@ class Process:
         """:raises Violation: a delivery was not counted, or not once."""
         counters = self.service.counters
         pending = self.service.writer.deliveries
-        came = counters.received + counters.recovered
-        accounted = (
-            counters.stored
-            + counters.superseded
-            + counters.unchanged
-            + counters.refused.total()
-            + counters.retained
-            + counters.dropped
-            + pending
-        )
-        if came != accounted or counters.received != self.received:
+        difference = counters.balance(pending).difference
+        if difference or counters.received != self.received:
             figures = {name: count for name, count in counters.as_dict().items() if count}
-            raise Violation(
-                f"{self}: handed {self.received}, pending {pending}, {figures}: {came} came, {accounted} went"
-            )
+            raise Violation(f"{self}: handed {self.received}, pending {pending}, {figures}: {difference} too many came")
 
     def stop(self) -> None:
         """SIGTERM."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.counters import Counters, balance
 
 
 class CountersTests(SynchronousTestCase):
@@ -57,6 +57,25 @@ class CountersTests(SynchronousTestCase):
                 ("retries_conflict", 9),
             ],
         )
+
+    def test_each_delivery_counts_once_on_each_side(self) -> None:
+        counters = Counters()
+        counters.received, counters.recovered = 2**6 - 1, 2**6
+        counters.stored, counters.superseded, counters.unchanged = 1, 2, 4
+        counters.retained, counters.dropped = 8, 16
+        counters.refused["bad_json"], counters.refused["too_deep"] = 30, 2
+        sides = counters.balance(pending=2**6)
+        self.assertEqual(sides.difference, 0)
+        self.assertEqual(sides.came, {"received": 63, "recovered": 64})
+        self.assertEqual(sides.became["refused"], 32)
+        # Nothing else is a delivery.
+        counters.status_ignored = counters.went_silent = counters.odd_last_seen = counters.came_back = 100
+        counters.sweep_failures = counters.retries["conflict"] = 100
+        self.assertEqual(counters.balance(2**6), sides)
+        self.assertEqual(counters.balance(2**6 - 1).difference, 1)
+
+    def test_figures_that_are_not_all_there_have_no_balance(self) -> None:
+        self.assertRaises(KeyError, balance, Counters().as_dict())
 
     def test_two_services_do_not_count_together(self) -> None:
         Counters().refused["bad_json"] += 1

@@ -119,10 +119,7 @@ class Process:
 
     @property
     def imbalance(self) -> int:
-        counters = self.counters
-        accounted = counters.stored + counters.superseded + counters.refused.total()
-        accounted += self.writer.deliveries
-        return counters.received + counters.recovered - accounted
+        return self.counters.balance(self.writer.deliveries).difference
 
     def kill(self) -> None:
         """As SIGKILL does: whatever it waits for, nobody hears of it."""
