@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.application.internet import backoffPolicy
 from twisted.logger import Logger
 
 from ..telemetry import log_lines
 from ..telemetry.refusals import shorten
+from ..telemetry.survive import backoff
 from .reason_codes import SESSION_TAKEN_OVER
 
 # A session that ends sooner than this was no success: without counting it as a failure, two instances with one client
@@ -18,13 +18,12 @@ SHORT_SESSIONS_UNTOLD = 2  # in a row; a broker that restarts gives one
 
 
 class ReconnectDelay:
-    """Grows with failures in a row from 1 s to 30 s, jitter included."""
+    """Grows with failures in a row, and says so where sessions keep being short."""
 
     def __init__(self, log: Logger, jitter: Callable[[], float]) -> None:
         """:param jitter: seconds added to each delay."""
         self._log = log
-        # 29, because the jitter comes on top and no wait should exceed 30 s.
-        self.backoff: Callable[[int], float] = backoffPolicy(1.0, 29.0, 2.0, jitter)
+        self.backoff = backoff(jitter)
         """Seconds, by how many attempts were made before."""
         self._failures = 0  # in a row
         self._short_sessions = 0  # in a row

@@ -13,7 +13,6 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ITCPTransport
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from ..telemetry import log_lines
 from ..telemetry.outage import Outage
@@ -253,14 +252,7 @@ class Subscriber(Service):
         self.state = State.SUBSCRIBING
         doubt = self._choice.doubt_after
         doubting = None if doubt is None else self._clock.callLater(doubt, self._doubt, connection)
-        subscribing = Deferred.fromCoroutine(self._subscribe(connection))
-        subscribing.addErrback(lambda failure: failure.trap(CancelledError, MqttError) and None)
-
-        def failed(failure: Failure) -> None:
-            self._log.failure(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY, failure)
-            connection.abort("subscribing failed")
-
-        subscribing.addErrback(failed)
+        subscribing = start(self._subscribe(connection), self._log, log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY)
         try:
             return await connection.closed
         finally:
@@ -277,19 +269,24 @@ class Subscriber(Service):
         connection.disconnect()
 
     async def _subscribe(self, connection: MqttConnection) -> None:
-        """Subscribe, and be subscribed.
-
-        :raises MqttError: the connection is gone.
-        """
+        """Subscribe, and be subscribed; a fault of ours in that ends the connection."""
         backoff = self._delay.backoff
-        await subscribe(connection, self.topics, self._clock, self._log, timeout=CONNECT_TIMEOUT, backoff=backoff)
-        self.state = State.SUBSCRIBED
-        if self._kept_session is not None:
-            self._kept_session.subscribed()
-        self._outage.ended()
-        self._complete_subscriptions += 1
-        if self._complete_subscriptions == 1:
-            self._log.info(log_lines.STARTED)
+        try:
+            await subscribe(connection, self.topics, self._clock, self._log, timeout=CONNECT_TIMEOUT, backoff=backoff)
+            self.state = State.SUBSCRIBED
+            if self._kept_session is not None:
+                self._kept_session.subscribed()
+            self._outage.ended()
+            self._complete_subscriptions += 1
+            if self._complete_subscriptions == 1:
+                self._log.info(log_lines.STARTED)
+        except MqttError:
+            return  # the connection is gone, which is told where its end is waited for
+        except CancelledError:
+            raise
+        except Exception:
+            connection.abort("subscribing failed")
+            raise
 
     def foreign_topic_received(self, topic: str) -> None:
         """Unsubscribe from a topic that is none of ours: an old subscription lives on in a kept session."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import random
 
-from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -14,6 +13,7 @@ from ..table.contract import StoreConflict, StoreError, StoreLoginRefused, Store
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Outage
+from ..telemetry.survive import backoff
 
 CONFLICT_DELAY = 0.05  # s
 MAX_CONFLICT_DELAY = 1.0  # s
@@ -41,8 +41,7 @@ class Retry:
         self._counters = counters
         self._clock = clock
         self._database = database
-        # 29, because the jitter comes on top and no wait should exceed 30 s.
-        self._backoff = backoffPolicy(1.0, 29.0, 2.0, jitter)
+        self._backoff = backoff(jitter)
         self._outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
         self._failures = 0  # in a row
         self._next: IDelayedCall | None = None
