@@ -133,7 +133,7 @@ class AiotMqttService(MultiService):
                 self._spool_thread = SpoolThread(reactor)
                 run_in_spool_thread = self._spool_thread.run
             spool = Spool(Path(settings.spool_file).absolute(), spool_owner(settings), disk)
-            self._spooler = Spooler(spool, run_in_spool_thread, counters, reactor)
+            self._spooler = Spooler(spool, run_in_spool_thread, counters, refusals, reactor)
 
         # From the broker to the table.
         session = f"{settings.mqtt_client_id} {settings.mqtt_broker}:{settings.mqtt_port}"

@@ -135,7 +135,7 @@ class Ingest:
             self._refuse(refused, topic, payload)
             self._heard(topic)
         except Exception:
-            counters.refused["internal_error"] += 1
+            self._refusals.internal_error()
             self._tell_fault(topic)
         else:
             if report.ignored_status is not None:
@@ -198,14 +198,14 @@ class Ingest:
             if isinstance(refused, UnknownDevice):
                 self._refusals.unknown_device(refused.device)
             elif isinstance(refused, ForeignTopic):
-                counted[refused.reason] += 1
+                self._refusals.foreign_topic()
                 self._foreign_topics.foreign_topic_received(refused.topic)
             else:
                 name = topic.decode("utf-8", "backslashreplace")
                 self._refusals.refuse(refused.reason, name, refused.detail, payload)
         except Exception:
             if counted.total() == before:
-                counted["internal_error"] += 1
+                self._refusals.internal_error()
             self._tell_fault(topic)
 
     def _warn_of_status(self, device: str, reason: str, payload: bytes) -> None:

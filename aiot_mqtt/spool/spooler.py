@@ -14,6 +14,7 @@ from ..devices.update import DeviceUpdate, UuidKey
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Outage
+from ..telemetry.refusals import Refusals
 from .contents import Held, Looked
 from .disk import SpoolError, SpoolInUse
 from .file import Chunk
@@ -34,10 +35,13 @@ class Spooler:
 
     _log = Logger()
 
-    def __init__(self, spool: Spool, run_in_thread: RunInThread, counters: Counters, clock: IReactorTime) -> None:
+    def __init__(
+        self, spool: Spool, run_in_thread: RunInThread, counters: Counters, refusals: Refusals, clock: IReactorTime
+    ) -> None:
         self._spool = spool
         self._run_in_thread = run_in_thread
         self._counters = counters
+        self._refusals = refusals
         self._clock = clock
         self._turn = DeferredLock()
         self._where = {"path": str(spool.path)}
@@ -69,8 +73,6 @@ class Spooler:
         looked: Looked = await self._call(partial(self._spool.look, is_late=is_late), line=log_lines.SPOOL_AWAITED)
         self._counters.recovered += looked.found.deliveries
         self._counters.superseded += looked.superseded
-        if looked.lost.deliveries:
-            self._counters.refused["spool_lost"] += looked.lost.deliveries
         self._tell(looked)
         return looked
 
@@ -184,8 +186,7 @@ class Spooler:
             if (path_text, reason) not in self._told_foreign:
                 self._log.error(log_lines.SPOOL_FOREIGN, path=path_text, reason=reason)
         self._told_foreign = foreign
-        if looked.lost.devices:
-            self._log.error(log_lines.SPOOL_LOST, devices=looked.lost.devices, **self._where)
+        self._refusals.lost_from_spool(self._where["path"], looked.lost.devices, looked.lost.deliveries)
         if looked.found.devices:
             self._log.warn(log_lines.SPOOL_FOUND, devices=looked.found.devices, **self._where)
 

@@ -1,4 +1,4 @@
-"""Counts every refused delivery, and says so without letting a chatty device fill the log."""
+"""Counts and tells every refused delivery, without letting a chatty device fill the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shorten(text: bytes | str) -> str:
 
 
 class Refusals:
-    """The one place where a delivery is refused."""
+    """The one place where a delivery is refused, whoever found out why: counted by its reason, then told."""
 
     _log = Logger()
 
@@ -38,7 +38,7 @@ class Refusals:
 
     def unknown_device(self, device: str, deliveries: int = 1) -> None:
         """Nothing was stored: no row has this ``uuid``."""
-        self._counters.refused["unknown_device"] += deliveries
+        self._count("unknown_device", deliveries)
         self._warn("unknown_device", device, log_lines.UNKNOWN_DEVICE, device=shorten(device))
 
     def refuse(self, reason: str, topic: str, detail: str, payload: bytes) -> None:
@@ -46,10 +46,25 @@ class Refusals:
 
         :param reason: the word it is counted by.
         """
-        self._counters.refused[reason] += 1
+        self._count(reason)
         self._warn(
             reason, topic, log_lines.REPORT_REFUSED, topic=shorten(topic), reason=detail, payload=shorten(payload)
         )
+
+    def foreign_topic(self) -> None:
+        """A PUBLISH came on a topic that is none of ours; told by whoever undoes the subscription."""
+        self._count("foreign_topic")
+
+    def internal_error(self) -> None:
+        """A PUBLISH met a fault of ours; told, with its traceback, by whoever caught that."""
+        self._count("internal_error")
+
+    def lost_from_spool(self, path: str, devices: int, deliveries: int) -> None:
+        """What was saved on this host, and acknowledged, is not there any more."""
+        if deliveries:
+            self._count("spool_lost", deliveries)
+        if devices:
+            self._log.error(log_lines.SPOOL_LOST, path=path, devices=devices)
 
     def drop(self) -> None:
         """A QoS 0 message is let go, because too much is pending."""
@@ -59,7 +74,7 @@ class Refusals:
     def refused_by_table(self, device: str, column: str | None, detail: str, deliveries: int) -> None:
         """The database does not take a value, or, where ``column`` is None, any update of this device's row."""
         if deliveries:
-            self._counters.refused["refused_by_database"] += deliveries
+            self._count("refused_by_database", deliveries)
         if column is not None and "device_status" in column:
             self._counters.status_ignored += 1
         line = log_lines.ROW_REFUSED if column is None else log_lines.VALUE_REFUSED
@@ -86,6 +101,9 @@ class Refusals:
             reason=detail,
             payload=shorten(payload),
         )
+
+    def _count(self, reason: str, deliveries: int = 1) -> None:
+        self._counters.refused[reason] += deliveries
 
     def _warn(self, sort: str, subject: str, line: str, **fields: Any) -> None:
         """Log the line, unless it was said about the same subject in this interval, or too many of its sort were.

@@ -86,8 +86,8 @@ class Process:
         self.pending.start_connection(self.connection)
         self.now = NOW
         self.spool = Spool(path, OWNER, disk)
-        self.spooler = Spooler(self.spool, self.call_disk, self.counters, clock)
         refusals = Refusals(self.counters, clock)
+        self.spooler = Spooler(self.spool, self.call_disk, self.counters, refusals, clock)
         self.writer = Writer(
             table,
             self.pending,
