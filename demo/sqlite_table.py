@@ -13,7 +13,7 @@ from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from aiot_mqtt.devices.update import DeviceUpdate
+from aiot_mqtt.devices.update import COLUMNS, DeviceUpdate
 from aiot_mqtt.table.contract import (
     PieceRead,
     RowKey,
@@ -41,14 +41,8 @@ CREATE TABLE device_main (
     last_heartbeat TEXT,
     last_report_data TEXT CHECK (last_report_data IS NULL OR json_valid(last_report_data))
 )"""
-_UPDATE = """
-UPDATE device_main SET
-    last_report_data = COALESCE(?, last_report_data),
-    device_status = COALESCE(?, device_status),
-    last_seen = ?,
-    last_heartbeat = COALESCE(?, last_heartbeat),
-    is_online = ?
-WHERE uuid = ?"""
+_ASSIGNMENTS = ", ".join(f"{column} = COALESCE(:{name}, {column})" for name, column in COLUMNS.items())
+_UPDATE = f"UPDATE device_main SET {_ASSIGNMENTS} WHERE uuid = :uuid"  # noqa: S608
 _IS_SILENT = "is_online = 1 AND (last_seen IS NULL OR last_seen < ? OR last_seen > ?)"
 _ROW = "SELECT id, last_seen > ? AND last_seen <= ? FROM device_main WHERE uuid = ?"
 
@@ -143,8 +137,9 @@ def _write(cursor: sqlite3.Cursor, updates: Sequence[DeviceUpdate], unless_heard
                 heard_later.add(number)
     rest, written = sort_out(updates, rows, heard_later)
     for update in rest:
-        document = None if update.document is None else update.document.decode()
-        values = (document, update.status, update.last_seen, update.last_heartbeat, update.is_online, update.uuid)
+        values = {name: getattr(update, name) for name in ("uuid", *COLUMNS)}
+        if update.document is not None:
+            values["document"] = update.document.decode()
         cursor.execute(_UPDATE, values)
     return written
 

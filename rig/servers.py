@@ -27,6 +27,8 @@ from typing import Any, ClassVar
 import pymysql
 import pymysql.cursors
 
+from aiot_mqtt.devices.update import COLUMNS
+
 ROOT = Path(__file__).resolve().parent.parent
 TREES = ROOT / ".servers"
 DEVICE_TABLE_SQL = Path(__file__).with_name("device_main.sql")
@@ -42,7 +44,7 @@ TREES_OF = {
 }
 DATABASE = "aiot_admin"
 DEVICE_TABLE = "device_main"
-WRITTEN_COLUMNS = "last_report_data, device_status, last_seen, last_heartbeat, is_online"
+WRITTEN_COLUMNS = ", ".join(COLUMNS.values())
 START_TIMEOUT = 120.0  # seconds: a loaded machine with slow disks
 STOP_TIMEOUT = 60.0  # seconds
 

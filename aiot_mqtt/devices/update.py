@@ -5,6 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 
+COLUMNS = {
+    "document": "last_report_data",
+    "status": "device_status",
+    "last_seen": "last_seen",
+    "last_heartbeat": "last_heartbeat",
+    "is_online": "is_online",
+}
+"""The values of an update, and the column that each is assigned to. None leaves the column alone."""
+ALWAYS_ASSIGNED = frozenset({"last_seen", "is_online"})
+"""Those of the values that are never None."""
+ORDERS = {
+    "document": "document_order",
+    "status": "status_order",
+    "last_seen": "seen_order",
+    "last_heartbeat": "heartbeat_order",
+    "is_online": "seen_order",
+}
+"""The values, and the attribute that holds the place, among all deliveries, of the one that each is from."""
+
 UuidKey = Callable[[str], str]
 """Gives two spellings of a ``uuid`` the same key where the table's column holds them equal."""
 
@@ -16,20 +35,7 @@ class DeviceUpdate:
     result whichever of them is laid over the other, and however often.
     """
 
-    __slots__ = (
-        "document",
-        "document_order",
-        "heartbeat_order",
-        "is_online",
-        "key",
-        "kinds",
-        "last_heartbeat",
-        "last_seen",
-        "seen_order",
-        "status",
-        "status_order",
-        "uuid",
-    )
+    __slots__ = ("uuid", "key", "kinds", *COLUMNS, *dict.fromkeys(ORDERS.values()))
 
     def __init__(self, uuid: str, key: str | None = None) -> None:
         self.uuid = uuid
@@ -39,15 +45,13 @@ class DeviceUpdate:
         self.kinds = 0
         """The kinds of report merged here, as a set of the bits of ``report``; 0: it was heard, and said nothing."""
         self.document: bytes | None = None
-        """``last_report_data`` as JSON text in UTF-8; None leaves the column alone."""
+        """JSON text in UTF-8."""
         self.status: str | None = None
-        """``device_status``; None leaves the column alone."""
         self.last_seen = ""
-        """``YYYY-MM-DD HH:MM:SS`` in the table's time zone; always assigned."""
+        """``YYYY-MM-DD HH:MM:SS`` in the table's time zone."""
         self.last_heartbeat: str | None = None
-        """The same form; None leaves the column alone."""
+        """The same form."""
         self.is_online = True
-        """Always assigned."""
         self.seen_order = 0
         """The place, among all deliveries to this process, of the one that ``last_seen`` and ``is_online`` are from."""
         self.document_order = 0

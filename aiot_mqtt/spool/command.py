@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ..devices.update import DeviceUpdate
+from ..devices.update import COLUMNS, DeviceUpdate
 from .disk import Disk, SpoolError, SpoolInUse
 from .found import SpoolOwner, open_found
 from .inspection import Inspected, candidates, inspect_all
@@ -178,14 +178,11 @@ def _as_json(path: Path, update: DeviceUpdate) -> str:
     fields = {
         "file": path.name,
         "uuid": update.uuid,
-        "device_status": update.status,
-        "last_seen": update.last_seen,
-        "last_heartbeat": update.last_heartbeat,
-        "is_online": update.is_online,
+        **{column: getattr(update, name) for name, column in COLUMNS.items() if name != "document"},
         "messages": update.deliveries,
     }
     document = "null" if update.document is None else update.document.decode().replace("\n", " ").replace("\r", " ")
-    return f'{json.dumps(fields)[:-1]}, "last_report_data": {document}}}\n'
+    return f'{json.dumps(fields)[:-1]}, "{COLUMNS["document"]}": {document}}}\n'
 
 
 def _adopt(found: list[Inspected], owner: SpoolOwner, output: IO[str]) -> tuple[int, str]:

@@ -3,65 +3,65 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from zlib import crc32
 
 from ..devices.report import ALL_KINDS, DEVICE_PATTERN, Refused, parse_json
-from ..devices.update import DeviceUpdate
+from ..devices.update import ORDERS, DeviceUpdate
 
-NAMES = (
-    *("device", "uuid", "kinds", "document", "status", "last_seen", "last_heartbeat", "is_online"),
-    *("seen_order", "document_order", "status_order", "heartbeat_order"),
-)
-SCHEMA = """
-CREATE TABLE device_update (
-    version INTEGER PRIMARY KEY AUTOINCREMENT,
-    device TEXT NOT NULL UNIQUE,
-    uuid TEXT NOT NULL,
-    kinds INTEGER NOT NULL,
-    document BLOB,
-    status TEXT,
-    last_seen TEXT NOT NULL,
-    last_heartbeat TEXT,
-    is_online INTEGER NOT NULL,
-    seen_order INTEGER NOT NULL,
-    document_order INTEGER NOT NULL,
-    status_order INTEGER NOT NULL,
-    heartbeat_order INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-)"""
+_TYPES = {
+    "device": "TEXT NOT NULL UNIQUE",
+    "uuid": "TEXT NOT NULL",
+    "kinds": "INTEGER NOT NULL",
+    "document": "BLOB",
+    "status": "TEXT",
+    "last_seen": "TEXT NOT NULL",
+    "last_heartbeat": "TEXT",
+    "is_online": "INTEGER NOT NULL",
+    "seen_order": "INTEGER NOT NULL",
+    "document_order": "INTEGER NOT NULL",
+    "status_order": "INTEGER NOT NULL",
+    "heartbeat_order": "INTEGER NOT NULL",
+}
+NAMES = tuple(_TYPES)
+"""Of the columns, but for version and checksum: the attributes of ``DeviceUpdate``, ``key`` as ``device``."""
 MAX_ORDER = 2**53
 EARLIEST = "1969-12-31"  # what a clock that knows nothing says west of Greenwich
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _DEVICE = re.compile(DEVICE_PATTERN)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-Values = tuple[str, str, int, bytes | None, str | None, str, str | None, int, int, int, int, int]
+_ATTRIBUTES = ("key", *NAMES[1:])
+_attributes_of = attrgetter(*_ATTRIBUTES)
+_IS_ONLINE = NAMES.index("is_online")
 
 
-def values(update: DeviceUpdate) -> Values:
+def _schema(names: Iterable[str]) -> str:
+    """The table of rows, as SQL. What ``sqlite_master`` says of a file that is found is compared with it."""
+    columns = "".join(f"    {name} {_TYPES[name]},\n" for name in names)
+    return f"""
+CREATE TABLE device_update (
+    version INTEGER PRIMARY KEY AUTOINCREMENT,
+{columns}    checksum INTEGER NOT NULL
+)"""
+
+
+SCHEMA = _schema(NAMES)
+
+
+def values(update: DeviceUpdate) -> list[object]:
     """A row without its version and checksum."""
-    return (
-        update.key,
-        update.uuid,
-        update.kinds,
-        update.document,
-        update.status,
-        update.last_seen,
-        update.last_heartbeat,
-        int(update.is_online),
-        update.seen_order,
-        update.document_order,
-        update.status_order,
-        update.heartbeat_order,
-    )
+    row = list(_attributes_of(update))
+    row[_IS_ONLINE] = int(row[_IS_ONLINE])  # True is stored as 1, and the checksum is of what is read again
+    return row
 
 
 def later(update: DeviceUpdate, order: int) -> DeviceUpdate:
     """A copy whose orders come behind one of another process."""
     copy = update.copy()
-    for name in NAMES[8:] if order else ():
+    for name in set(ORDERS.values()) if order else ():
         if (own := getattr(update, name)) != 0:
             setattr(copy, name, own + order)
     return copy
@@ -81,7 +81,7 @@ def judged(row: Sequence[object]) -> DeviceUpdate:
 def update_of(row: Sequence[object]) -> DeviceUpdate:
     """The update that a row without its version and checksum is."""
     update = DeviceUpdate("")
-    for name, value in zip(("key", *NAMES[1:]), row, strict=True):
+    for name, value in zip(_ATTRIBUTES, row, strict=True):
         setattr(update, name, value)
     update.is_online = bool(update.is_online)
     return update
@@ -143,20 +143,8 @@ def _is_json(document: bytes) -> bool:
 
 # What the release before this one wrote, which an update of the program may find.
 
-SCHEMA_1 = """
-CREATE TABLE device_update (
-    version INTEGER PRIMARY KEY AUTOINCREMENT,
-    device TEXT NOT NULL UNIQUE,
-    uuid TEXT NOT NULL,
-    kinds INTEGER NOT NULL,
-    document BLOB,
-    status TEXT,
-    last_seen TEXT NOT NULL,
-    last_heartbeat TEXT,
-    is_online INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-)"""
 NAMES_1 = NAMES[1:8]
+SCHEMA_1 = _schema(NAMES[:8])
 
 
 def checked_1(version: int, stored_checksum: object, row: Sequence[object]) -> DeviceUpdate:

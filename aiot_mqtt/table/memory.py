@@ -9,7 +9,7 @@ from string import ascii_lowercase, ascii_uppercase
 
 from twisted.internet.defer import Deferred, execute
 
-from ..devices.update import DeviceUpdate, uuid_key
+from ..devices.update import COLUMNS, DeviceUpdate, uuid_key
 from .contract import PieceRead, RowKey, Silence, SilentDevice, StoreError, StoreRefused, TableDescription, Written
 
 
@@ -124,10 +124,7 @@ def _is_silent(row: Row, silence: Silence) -> bool:
 
 
 def _assigned(row: Row, update: DeviceUpdate) -> Row:
-    return Row(
-        last_report_data=row.last_report_data if update.document is None else update.document.decode(),
-        device_status=row.device_status if update.status is None else update.status,
-        last_seen=update.last_seen,
-        last_heartbeat=update.last_heartbeat or row.last_heartbeat,
-        is_online=update.is_online,
-    )
+    values = {name: value for name in COLUMNS if (value := getattr(update, name)) is not None}
+    if update.document is not None:
+        values["document"] = update.document.decode()
+    return replace(row, **{COLUMNS[name]: value for name, value in values.items()})

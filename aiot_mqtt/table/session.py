@@ -8,6 +8,8 @@ from typing import Any
 
 import pymysql
 
+from ..devices.update import COLUMNS
+
 # After this the server drops a connection that vanished without a FIN, and the row locks with it (default: 8 hours).
 WAIT_TIMEOUT = 60  # s
 LOCK_WAIT_TIMEOUT = 5  # s
@@ -60,8 +62,7 @@ def try_harmless(cursor: Any, table: str) -> pymysql.err.Error | None:
 
     :raises pymysql.err.Error: the connection is lost.
     """
-    columns = ("last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
-    assignments = ", ".join(f"d.{column} = d.{column}" for column in columns)
+    assignments = ", ".join(f"d.{column} = d.{column}" for column in COLUMNS.values())
     refused = None
     try:
         cursor.execute(f"UPDATE `{table}` d SET {assignments} WHERE d.uuid = '' AND FALSE")  # noqa: S608

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from ..devices.update import COLUMNS
 from .contract import StoreMisconfigured
 from .session import is_taken
 from .statements import ALL_ROWS, NULL, UNION_ALL, TableShape, quote, row_as_sql, update_by_cases, update_by_join
 
-_COLUMNS = ("uuid", "last_report_data", "device_status", "last_seen", "last_heartbeat", "is_online")
+_COLUMNS = ("uuid", *COLUMNS.values())
 _NOBODY = "/nobody/"  # not a topic level
 _UUID_LENGTH = 36  # that a topic level may have
 _TIME_LENGTH = len("2026-11-23 10:00:00")

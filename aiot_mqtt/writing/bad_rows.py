@@ -8,7 +8,7 @@ from math import isqrt
 from typing import Protocol
 
 from ..devices.report import HEARTBEAT
-from ..devices.update import DeviceUpdate
+from ..devices.update import COLUMNS, DeviceUpdate
 from ..table.contract import StoreMisconfigured, StoreRefused, Written
 
 MOST_REFUSALS_BISECTED = 10  # in one batch; with more, row by row costs fewer statements
@@ -150,11 +150,11 @@ async def _refusal(update: DeviceUpdate, settlement: Settling) -> StoreRefused |
 def _reductions(update: DeviceUpdate) -> Iterator[tuple[DeviceUpdate, str]]:
     """The update without one of its values, then without both."""
     if update.document is not None:
-        yield _without(update, document=True), "last_report_data"
+        yield _without(update, document=True), COLUMNS["document"]
     if update.status is not None:
-        yield _without(update, status=True), "device_status"
+        yield _without(update, status=True), COLUMNS["status"]
         if update.document is not None:
-            yield _without(update, document=True, status=True), "last_report_data, device_status"
+            yield _without(update, document=True, status=True), f"{COLUMNS['document']}, {COLUMNS['status']}"
 
 
 def _without(update: DeviceUpdate, *, document: bool = False, status: bool = False) -> DeviceUpdate:

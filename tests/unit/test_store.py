@@ -43,8 +43,8 @@ class DeviceUpdateTests(SynchronousTestCase):
         update.document = b"{}"
         self.assertEqual(
             repr(update),
-            "DeviceUpdate(document=b'{}', document_order=0, heartbeat_order=0, is_online=True, key='d1', kinds=0,"
-            " last_heartbeat=None, last_seen='', seen_order=0, status=None, status_order=0, uuid='d1')",
+            "DeviceUpdate(uuid='d1', key='d1', kinds=0, document=b'{}', status=None, last_seen='', last_heartbeat=None,"
+            " is_online=True, document_order=0, status_order=0, seen_order=0, heartbeat_order=0)",
         )
 
     def test_it_takes_no_column_but_those_it_may_write(self) -> None:
