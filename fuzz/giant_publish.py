@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from twisted.internet.error import ConnectionLost
 
-from .packet_streams import CONNACK, MOST_LENGTH, PUBLISH, length, packet, text
+from aiot_mqtt.mqtt.encoding import PUBLISH, encode_length, encode_packet, encode_publish, encode_text
+
+from .packet_streams import CONNACK, MOST_LENGTH
 from .victim import Victim, Wrong
 
 TOPIC = b"devices/d1/data"
@@ -35,8 +37,8 @@ def refuse_giant(*, is_cut_off: bool = False) -> GiantResult:
     :param is_cut_off: let the connection end in the middle of it instead.
     """
     victim = Victim()
-    victim.read(packet(CONNACK, b"\0\0\0"))
-    head = text(TOPIC) + b"\x00\x01\x00"  # packet identifier 1, no properties
+    victim.read(encode_packet(CONNACK, b"\0\0\0"))
+    head = encode_text(TOPIC) + b"\x00\x01\x00"  # packet identifier 1, no properties
     missing = MOST_LENGTH - len(head)
     if is_cut_off:
         missing //= 2
@@ -45,14 +47,14 @@ def refuse_giant(*, is_cut_off: bool = False) -> GiantResult:
     before = tracemalloc.get_traced_memory()[0]
     allocated, problem = 0, None
     try:
-        victim.read(bytes((PUBLISH | 2,)) + length(MOST_LENGTH) + head)
+        victim.read(bytes((PUBLISH | 2,)) + encode_length(MOST_LENGTH) + head)
         victim.check()
         for at in range(0, missing, len(part)):
             victim.read(part[: missing - at])
             victim.check()
         allocated = tracemalloc.get_traced_memory()[1] - before
         if not is_cut_off:
-            victim.read(packet(PUBLISH | 2, text(TOPIC) + b"\x00\x02\x00" + b"{}"))
+            victim.read(encode_publish(TOPIC, b"{}", 2, mqtt5=True))
         victim.lose(ConnectionLost("cut off"))
         victim.end()
     except Wrong as wrong:

@@ -11,10 +11,12 @@ from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
+from aiot_mqtt.mqtt.encoding import PUBLISH, encode_length, encode_packet, encode_text
+
 from .inputs import PAYLOADS, TOPICS, changed, report_payload
 
 MOST_LENGTH = 268_435_455  # bytes; what a length of four bytes can say
-CONNACK, PUBLISH, PUBREL, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 0x20, 0x30, 0x62, 0x90, 0xB0, 0xD0, 0xE0
+CONNACK, PUBREL, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 0x20, 0x62, 0x90, 0xB0, 0xD0, 0xE0
 # What may stand in front of a payload on MQTT 5, each valid for itself.
 PUBLISH_PROPERTIES = (
     b"\x01\x01",  # payload format
@@ -77,32 +79,12 @@ class Stream:
     steps: tuple[Step, ...]
 
 
-def packet(first: int, body: bytes) -> bytes:
-    """A whole packet, with its true length."""
-    return bytes((first,)) + length(len(body)) + body
-
-
-def length(value: int, least: int = 1) -> bytes:
-    """A variable byte integer (MQTT 5 section 1.5.5), of more bytes than it needs where ``least`` is more."""
-    encoded = bytearray()
-    while value >= 128 or len(encoded) < least - 1:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def text(data: bytes) -> bytes:
-    """Two bytes of length, and what they count."""
-    return len(data).to_bytes(2, "big") + data
-
-
 def make_stream(seed: int) -> Stream:
     """The stream of this seed."""
     random = Random(seed)
     mqtt5 = random.random() < 0.7
-    connack = packet(CONNACK, b"\0\0\0" if mqtt5 else b"\0\0")
-    suback = packet(SUBACK, b"\x00\x01" + (b"\0" if mqtt5 else b"") + b"\x01\x01\x01")
+    connack = encode_packet(CONNACK, b"\0\0\0" if mqtt5 else b"\0\0")
+    suback = encode_packet(SUBACK, b"\x00\x01" + (b"\0" if mqtt5 else b"") + b"\x01\x01\x01")
     packets = [_packet(random, mqtt5) for _ in range(random.choice((1, 2, 3, 4, 6, 10)))]
     packets[:0] = [connack, suback] if random.random() < 0.9 else [_connack(random, mqtt5)]
     broken = [*packets]
@@ -134,21 +116,23 @@ def _packet(random: Random, mqtt5: bool) -> bytes:
     properties = random.choice(PROPERTIES) if mqtt5 else b""
     codes = bytes(random.choices(REASON_CODES, k=random.choice((0, 1, 3, 3, 300, 4000))))
     if choice < 0.77:
-        return packet(PINGRESP, b"")
+        return encode_packet(PINGRESP, b"")
     if choice < 0.8:
-        return packet(PUBREL, identifier + random.choice((b"", b"", b"\x92", b"\x00\x00") if mqtt5 else (b"",)))
+        return encode_packet(PUBREL, identifier + random.choice((b"", b"", b"\x92", b"\x00\x00") if mqtt5 else (b"",)))
     if choice < 0.87:
-        return packet(SUBACK, identifier + properties + (codes if random.random() < 0.3 else b"\x01\x00\x87"))
+        return encode_packet(SUBACK, identifier + properties + (codes if random.random() < 0.3 else b"\x01\x00\x87"))
     if choice < 0.92:
-        return packet(UNSUBACK, identifier + (properties + b"\x00\x11" if mqtt5 else b""))
+        return encode_packet(UNSUBACK, identifier + (properties + b"\x00\x11" if mqtt5 else b""))
     if choice < 0.94:
         reason = bytes((random.choice(REASON_CODES),))
-        return packet(DISCONNECT, random.choice((b"", reason, reason + b"\x00", reason + b"\x04\x1f\x00\x01r")))
+        return encode_packet(DISCONNECT, random.choice((b"", reason, reason + b"\x00", reason + b"\x04\x1f\x00\x01r")))
     if choice < 0.95:
         return _connack(random, mqtt5)
     # AUTH, what only a client says, and what answers a PUBLISH of ours, which there is none of.
     first = random.choice((0x40, 0x50, 0x62, 0x70, 0xF0, 0x00, 0x10, 0x82, 0xA2, 0xC0, 0x42, 0xD1))
-    return packet(first, random.choice((b"", identifier, identifier + b"\x92", b"\x18\x00", bytes(300), bytes(70_000))))
+    return encode_packet(
+        first, random.choice((b"", identifier, identifier + b"\x92", b"\x18\x00", bytes(300), bytes(70_000)))
+    )
 
 
 def _publish(random: Random, mqtt5: bool) -> bytes:
@@ -165,14 +149,17 @@ def _publish(random: Random, mqtt5: bool) -> bytes:
     if mqtt5:
         some = b"".join(random.choices(PUBLISH_PROPERTIES, k=random.choice((0, 0, 1, 3, 20))))
         some += TOPIC_ALIAS if random.random() < 0.02 else b""
-        properties = length(len(some)) + some
-    return packet(first, text(topic) + identifier + properties + payload)
+        properties = encode_length(len(some)) + some
+    return encode_packet(first, encode_text(topic) + identifier + properties + payload)
 
 
 def _connack(random: Random, mqtt5: bool) -> bytes:
     some = b"".join(random.choices(CONNACK_PROPERTIES, k=random.choice((0, 1, 3)))) if mqtt5 else b""
     code = random.choice((0, 0, 0, 1, 2, 5, random.choice(REASON_CODES)))
-    return packet(CONNACK, bytes((random.choice((0, 1)), code)) + (length(len(some)) + some if mqtt5 else b""))
+    return encode_packet(
+        CONNACK,
+        bytes((random.choice((0, 1)), code)) + (encode_length(len(some)) + some if mqtt5 else b""),
+    )
 
 
 def _broken(random: Random, data: bytes, others: Sequence[bytes]) -> bytes:
@@ -196,9 +183,9 @@ def _lying(random: Random, data: bytes) -> bytes:
     lie = random.choice((0, 1, 2, true - 1, true + 1, true + 3, 127, 128, 65_536, 65_537, MOST_LENGTH - 1, MOST_LENGTH))
     match random.randrange(4):
         case 0:
-            return data[:1] + length(max(0, lie)) + data[body:]
+            return data[:1] + encode_length(max(0, lie)) + data[body:]
         case 1:  # more bytes than it needs, or than are allowed
-            return data[:1] + length(true, random.choice((2, 3, 4, 5, 6))) + data[body:]
+            return data[:1] + encode_length(true, random.choice((2, 3, 4, 5, 6))) + data[body:]
         case 2 if true >= 2:  # the topic's, or a packet identifier
             return data[:body] + random.choice((b"\x00\x00", b"\xff\xff", b"\x00\xff", b"\x01\x00")) + data[body + 2 :]
         case _:

@@ -16,6 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from .encoding import encode_packet
 from .errors import MqttError, ProtocolViolation
 from .options import ConnectOptions
 from .properties import properties_at
@@ -149,7 +150,7 @@ class PahoClient(paho.Client):
             # Some brokers give reasons that SUBACK does not have, and paho would not know a denial in them.
             codes_at = 3 if self._options.mqtt5 else 2
             for_paho = body[:codes_at] + bytes(min(code, UNSPECIFIED) for code in body[codes_at:])
-        self._take(bytes((first,)) + _length(len(for_paho)) + for_paho)
+        self._take(encode_packet(first, for_paho))
         return body
 
     def _take(self, packet: bytes) -> None:
@@ -162,8 +163,3 @@ class PahoClient(paho.Client):
         if result != paho.MQTT_ERR_SUCCESS:
             raise ProtocolViolation(paho.error_string(result))
         self.loop_write()
-
-
-def _length(length: int) -> bytes:
-    """A variable byte integer of up to two bytes (section 1.5.5)."""
-    return bytes((length,)) if length < 128 else bytes((length & 0x7F | 0x80, length >> 7))

@@ -20,11 +20,13 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ..mqtt.encoding import encode_packet, encode_publish, encode_text
 from ..mqtt.errors import ConnectionRefused, MqttError, ProtocolViolation
 from ..mqtt.packets import variable_byte_integer
 from ..mqtt.reason_codes import connack_reason, reason_name
 from .fleet import Message
 
+CONNECT = 0x10  # the first byte of the packet
 CONNACK, PUBACK, DISCONNECT = 2, 4, 14
 NO_SUBSCRIBER = 0x10  # the reason code of a PUBACK that is nevertheless an acknowledgement
 FAILED = 0x80  # reason codes from here on
@@ -52,37 +54,11 @@ class PublisherOptions:
 def encode_connect(options: PublisherOptions) -> bytes:
     """CONNECT (section 3.1) with a clean session."""
     flags = 0x02 | (0x80 if options.username else 0) | (0x40 if options.password else 0)
-    body = _text(b"MQTT") + bytes([5 if options.mqtt5 else 4, flags]) + KEEPALIVE.to_bytes(2, "big")
-    body += (b"\0" if options.mqtt5 else b"") + _text(options.client_id.encode())
+    body = encode_text(b"MQTT") + bytes([5 if options.mqtt5 else 4, flags]) + KEEPALIVE.to_bytes(2, "big")
+    body += (b"\0" if options.mqtt5 else b"") + encode_text(options.client_id.encode())
     for text in (options.username, options.password):
-        body += _text(text.encode()) if text else b""
-    return b"\x10" + _length(len(body)) + body
-
-
-def encode_publish(topic: bytes, payload: bytes, packet_id: int, *, retain: bool, mqtt5: bool) -> bytes:
-    """PUBLISH (section 3.3): at QoS 0 when ``packet_id`` is 0, else at QoS 1."""
-    identifier = packet_id.to_bytes(2, "big") if packet_id else b""
-    properties = b"\0" if mqtt5 else b""
-    length = 2 + len(topic) + len(identifier) + len(properties) + len(payload)
-    first = 0x30 | (0x02 if packet_id else 0) | (0x01 if retain else 0)
-    parts = (bytes((first,)), _length(length), len(topic).to_bytes(2, "big"), topic, identifier, properties, payload)
-    return b"".join(parts)
-
-
-def _text(data: bytes) -> bytes:
-    return len(data).to_bytes(2, "big") + data
-
-
-def _length(value: int) -> bytes:
-    """A variable byte integer (MQTT 5 section 1.5.5)."""
-    if value < 128:
-        return bytes((value,))
-    encoded = bytearray()
-    while value >= 128:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+        body += encode_text(text.encode()) if text else b""
+    return encode_packet(CONNECT, body)
 
 
 @implementer(IPushProducer)

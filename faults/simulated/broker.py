@@ -15,6 +15,8 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from aiot_mqtt.mqtt.encoding import encode_packet
+
 from . import wire
 from .messages import Message, Violation
 
@@ -415,7 +417,7 @@ class Link:
                 session.filters.pop(name, None)
             self._send(wire.answer(wire.UNSUBACK, packet_id, [0] * len(names), mqtt5=self.mqtt5))
         elif kind == wire.PINGREQ:
-            self._send(wire.packet(wire.PINGRESP << 4, b""))
+            self._send(encode_packet(wire.PINGRESP << 4, b""))
         elif kind == wire.DISCONNECT:
             self._close_broker()
         else:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aiot_mqtt.mqtt.encoding import encode_packet, encode_publish
+from aiot_mqtt.mqtt.packets import variable_byte_integer
+
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = range(1, 8)
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = range(8, 15)
 
@@ -22,36 +25,15 @@ class Connect:
     session_expiry: int | None
 
 
-def packet(first: int, body: bytes) -> bytes:
-    """A control packet: its first byte, the length, and what follows."""
-    length, encoded = len(body), bytearray()
-    while True:
-        length, byte = length >> 7, length & 0x7F
-        encoded.append(byte | 0x80 if length else byte)
-        if not length:
-            return bytes((first, *encoded)) + body
-
-
 def packets(data: bytes) -> Iterator[tuple[int, bytes, int]]:
     """The whole packets at the beginning of a stream: first byte, what follows the length, and where each ends."""
     at = 0
     while len(data) - at >= 2:
-        length, body = _length(data, at + 1)
+        length, body = variable_byte_integer(data, at + 1)
         if not body or body + length > len(data):
             return
         yield data[at], data[body : body + length], body + length
         at = body + length
-
-
-def _length(data: bytes, at: int) -> tuple[int, int]:
-    """A variable byte integer and where it ends; 0 for that where it is cut off."""
-    value = shift = 0
-    for position in range(at, min(at + 4, len(data))):
-        value |= (data[position] & 0x7F) << shift
-        if data[position] < 0x80:
-            return value, position + 1
-        shift += 7
-    return 0, 0
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
@@ -61,7 +43,7 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
 
 def _properties(data: bytes, at: int) -> tuple[dict[int, int], int]:
     """The numbers among the properties at a place, and where they end."""
-    length, at = _length(data, at)
+    length, at = variable_byte_integer(data, at)
     end, found = at + length, {}
     while at < end:
         size = _FIXED[data[at]]
@@ -108,25 +90,22 @@ def matches(topic_filter: str, topic: str) -> bool:
 
 def connack(code: int, *, session_present: bool, mqtt5: bool) -> bytes:
     """CONNACK."""
-    return packet(CONNACK << 4, bytes((session_present, code)) + (b"\0" if mqtt5 else b""))
+    return encode_packet(CONNACK << 4, bytes((session_present, code)) + (b"\0" if mqtt5 else b""))
 
 
 def publish(topic: str, payload: bytes, packet_id: int, *, is_dup: bool, retain: bool, mqtt5: bool) -> bytes:
     """PUBLISH. :param packet_id: 0 at QoS 0."""
-    name = topic.encode()
-    first = PUBLISH << 4 | is_dup << 3 | (2 if packet_id else 0) | retain
-    head = len(name).to_bytes(2, "big") + name + (packet_id.to_bytes(2, "big") if packet_id else b"")
-    return packet(first, head + (b"\0" if mqtt5 else b"") + payload)
+    return encode_publish(topic.encode(), payload, packet_id, retain=retain, dup=is_dup, mqtt5=mqtt5)
 
 
 def answer(kind: int, packet_id: int, codes: list[int], *, mqtt5: bool) -> bytes:
     """SUBACK or UNSUBACK."""
     has_codes = mqtt5 or kind == SUBACK
-    return packet(
+    return encode_packet(
         kind << 4, packet_id.to_bytes(2, "big") + (b"\0" if mqtt5 else b"") + (bytes(codes) if has_codes else b"")
     )
 
 
 def disconnect(code: int) -> bytes:
     """DISCONNECT of MQTT 5."""
-    return packet(DISCONNECT << 4, bytes((code, 0)))
+    return encode_packet(DISCONNECT << 4, bytes((code, 0)))

@@ -19,11 +19,12 @@ from twisted.trial.unittest import TestCase
 
 import aiot_mqtt
 from aiot_mqtt.mqtt.connection import MqttConnection
+from aiot_mqtt.mqtt.encoding import encode_publish
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.secret import Secret
 from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.simulate.fleet import Fleet, FleetPlan, Message, numbered_uuids
-from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions, encode_publish
+from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
 from rig import servers
 from rig.servers import Mosquitto
 from tests.eventually import eventually

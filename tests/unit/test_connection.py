@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.mqtt import sending
 from aiot_mqtt.mqtt.connection import MqttConnection
+from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_publish, encode_text
 from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError, Unanswered
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.reason_codes import suback_reason
@@ -30,18 +31,11 @@ TOPICS = ["devices/+/data", "devices/+/status", "devices/+/heartbeat"]
 
 
 def text(value: str) -> bytes:
-    return len(value.encode()).to_bytes(2, "big") + value.encode()
+    return encode_text(value.encode())
 
 
 def publish(packet_id: int, payload: bytes = b"{}", *, mqtt5: bool = True) -> bytes:
-    body = text("devices/d1/data") + packet_id.to_bytes(2, "big") + (b"\x00" if mqtt5 else b"") + payload
-    assert len(body) < 128
-    return b"\x32" + bytes([len(body)]) + body
-
-
-def length(size: int) -> bytes:
-    """A variable byte integer."""
-    return bytes([size]) if size < 128 else bytes([size & 127 | 128]) + length(size >> 7)
+    return encode_publish(b"devices/d1/data", payload, packet_id, mqtt5=mqtt5)
 
 
 class ConnectionTestCase(SynchronousTestCase):
@@ -483,8 +477,7 @@ class BigPacketsTests(ConnectionTestCase):
         return (b"\x26\x00\x08property\x01\xf4" + b"x" * 500) * count
 
     def packet(self, first: int, before: bytes, properties: bytes, after: bytes = b"") -> bytes:
-        body = before + length(len(properties)) + properties + after
-        return bytes((first,)) + length(len(body)) + body
+        return encode_packet(first, before + encode_length(len(properties)) + properties + after)
 
     def test_a_connack_of_any_length_is_taken_and_little_of_it_held(self) -> None:
         for count in (10, 140, 5_000):

@@ -17,6 +17,11 @@ from aiot_mqtt.devices import report
 from aiot_mqtt.devices.report import DATA, DeviceReport, ReportRules
 from aiot_mqtt.ingest import ingest
 from aiot_mqtt.mqtt import connection, foreign_topics, packets
+from aiot_mqtt.mqtt.encoding import (
+    encode_length,
+    encode_packet,
+    encode_publish,
+)
 from aiot_mqtt.mqtt.errors import MqttError
 from aiot_mqtt.telemetry import refusals
 from fuzz import decoding, hostile_broker, second_opinion
@@ -26,12 +31,12 @@ from fuzz.hostile_broker import Outcome, play, run_streams, shorten
 from fuzz.packet_streams import CONNACK, DISCONNECT, MOST_LENGTH, PUBLISH, Step, Stream, length, packet, text
 from fuzz.second_opinion import Members, depth, judge, strict_json
 
-ACCEPTED = packet(CONNACK, b"\0\0\0")
+ACCEPTED = encode_packet(CONNACK, b"\0\0\0")
 PINGREQ = b"\xc0\x00"
 
 
 def publish(topic: bytes = b"devices/d1/data", payload: bytes = b"{}") -> bytes:
-    return packet(PUBLISH | 2, text(topic) + b"\x00\x01\x00" + payload)
+    return encode_publish(topic, payload, 1, mqtt5=True)
 
 
 def stream(*reads: bytes) -> Stream:
@@ -94,7 +99,9 @@ class WrongTests(SynchronousTestCase):
         return outcome
 
     def test_nothing_is_wrong_otherwise(self) -> None:
-        outcome = play(stream(ACCEPTED, publish(), publish(b"t" * 65_535), packet(DISCONNECT, b"\x8e") + publish()))
+        outcome = play(
+            stream(ACCEPTED, publish(), publish(b"t" * 65_535), encode_packet(DISCONNECT, b"\x8e") + publish())
+        )
         self.assertEqual(outcome[:3], (None, "the broker disconnected: Session taken over (142)", 2))
 
     def test_an_exception_that_escapes(self) -> None:
@@ -138,7 +145,7 @@ class WrongTests(SynchronousTestCase):
 
     def test_a_message_that_is_handed_over_after_the_end(self) -> None:
         self.patch(packets.PacketReader, "stop", lambda _reader: None)
-        self.assert_wrong("late: ", packet(DISCONNECT, b"") + publish())
+        self.assert_wrong("late: ", encode_packet(DISCONNECT, b"") + publish())
 
     def test_a_refusal_that_is_not_counted(self) -> None:
         self.patch(refusals.Refusals, "refuse", lambda *_arguments: None)
@@ -150,7 +157,7 @@ class WrongTests(SynchronousTestCase):
 
     def test_an_end_without_a_reason(self) -> None:
         self.patch(connection.MqttConnection, "abort", lambda aborted, _reason: aborted._abort(MqttError("")))
-        self.assert_wrong("end: closed ", packet(DISCONNECT, b""))
+        self.assert_wrong("end: closed ", encode_packet(DISCONNECT, b""))
 
     def test_a_timer_that_is_left_running(self) -> None:
         self.patch(LoopingCall, "stop", lambda _call: None)
@@ -243,4 +250,4 @@ class SecondOpinionTests(SynchronousTestCase):
     def test_what_can_be_left_out_is_left_out(self) -> None:
         self.assertEqual(shortest(b"xxaxxxxbxx" * 9, lambda less: b"a" in less and b"b" in less, 1000), b"ab")
         self.assertEqual(shortest((1, 2, 3), lambda less: 2 in less, 100), (2,))
-        self.assertEqual(length(MOST_LENGTH), b"\xff\xff\xff\x7f")
+        self.assertEqual(encode_length(MOST_LENGTH), b"\xff\xff\xff\x7f")

@@ -8,11 +8,11 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_publish
 from aiot_mqtt.mqtt.errors import ProtocolViolation
 from aiot_mqtt.mqtt.packets import (
     MOST_CONTROL_PACKET,
     MOST_PROPERTIES,
-    PUBLISH,
     PacketReader,
     variable_byte_integer,
 )
@@ -21,20 +21,6 @@ from tests.doubles import RecordingReceiver
 Call = tuple[object, ...]
 PINGRESP = b"\xd0\x00"
 SUBACK = b"\x90\x05\x00\x01\x00\x01\x01"
-
-
-def length(size: int) -> bytes:
-    """A variable byte integer."""
-    encoded = bytearray()
-    while True:
-        size, digit = divmod(size, 128)
-        encoded.append(digit | (0x80 if size else 0))
-        if not size:
-            return bytes(encoded)
-
-
-def control(first: int, body: bytes) -> bytes:
-    return bytes([first]) + length(len(body)) + body
 
 
 def publish(
@@ -47,13 +33,8 @@ def publish(
     properties: bytes | None = None,
 ) -> bytes:
     """:param properties: None for MQTT 3.1.1, which has none."""
-    body = len(topic).to_bytes(2, "big") + topic
-    if packet_id:
-        body += packet_id.to_bytes(2, "big")
-    if properties is not None:
-        body += length(len(properties)) + properties
-    first = PUBLISH << 4 | (8 if dup else 0) | (2 if packet_id else 0) | retain
-    return control(first, body + payload)
+    mqtt5 = properties is not None
+    return encode_publish(topic, payload, packet_id, retain=retain, dup=dup, mqtt5=mqtt5, properties=properties or b"")
 
 
 def user_properties(size: int) -> bytes:
@@ -96,7 +77,7 @@ class PacketTestCase(SynchronousTestCase):
 class StreamTests(PacketTestCase):
     def test_a_stream_of_mqtt_311_is_the_same_wherever_it_is_cut(self) -> None:
         stream = (
-            control(0x20, b"\0\0")
+            encode_packet(0x20, b"\0\0")
             + publish()
             + publish(b"devices/d2/status", b"offline", 1, retain=True)
             + SUBACK
@@ -120,7 +101,7 @@ class StreamTests(PacketTestCase):
 
     def test_a_stream_of_mqtt_5_is_the_same_wherever_it_is_cut(self) -> None:
         stream = (
-            control(0x20, b"\0\0\0")
+            encode_packet(0x20, b"\0\0\0")
             + publish(properties=b"")
             + publish(packet_id=1, properties=b"\x01\x01")
             + publish(payload=b"p" * 100, properties=user_properties(300))
@@ -142,8 +123,8 @@ class StreamTests(PacketTestCase):
 
     def test_a_control_packet_is_handed_over_whole_and_without_its_head(self) -> None:
         body = b"x" * 4000
-        [call] = self.calls([control(0x20, body)])
-        self.assertEqual(call, ("control", b"\x20" + length(4000) + body, body))
+        [call] = self.calls([encode_packet(0x20, body)])
+        self.assertEqual(call, ("control", b"\x20" + encode_length(4000) + body, body))
 
     def test_nothing_is_handed_over_before_it_is_complete(self) -> None:
         stream = publish(packet_id=1)
@@ -257,7 +238,7 @@ class OversizedTests(PacketTestCase):
     def test_the_longest_packet_is_skipped_in_bounded_memory(self) -> None:
         size = 268_435_455
         for mqtt5 in (False, True):
-            head = b"\x32" + length(size) + b"\x00\x01t\x00\x07" + (b"\x00" if mqtt5 else b"")
+            head = b"\x32" + encode_length(size) + b"\x00\x01t\x00\x07" + (b"\x00" if mqtt5 else b"")
             reader, calls = self.reader(mqtt5=mqtt5)
             missing = size - (len(head) - 5)
             reader.feed(head)
@@ -294,9 +275,9 @@ class OversizedTests(PacketTestCase):
         self.assertEqual([call[0] for call in calls], ["oversized"])
 
     def test_properties_without_end_are_a_violation_before_they_are_held(self) -> None:
-        body = b"\x00\x01t" + length(MOST_PROPERTIES + 1)
+        body = b"\x00\x01t" + encode_length(MOST_PROPERTIES + 1)
         reader, _ = self.reader(mqtt5=True)
-        self.assertRaises(ProtocolViolation, reader.feed, b"\x30" + length(10_000_000) + body + b"\x26" * 100)
+        self.assertRaises(ProtocolViolation, reader.feed, b"\x30" + encode_length(10_000_000) + body + b"\x26" * 100)
         self.assertEqual(self.held(reader), 0)
 
 
@@ -362,7 +343,7 @@ class ViolationTests(PacketTestCase):
         ),
         (
             "a topic alias before a payload that is too long",
-            b"\x32" + length(509) + b"\x00\x01t\x00\x01\x03\x23\x00\x05" + b"x" * 500,
+            b"\x32" + encode_length(509) + b"\x00\x01t\x00\x01\x03\x23\x00\x05" + b"x" * 500,
             True,
             "a PUBLISH with topic alias 5, though we allow none (Topic Alias Maximum is 0)",
         ),
@@ -377,13 +358,13 @@ class ViolationTests(PacketTestCase):
         ),
         (
             "a control packet beyond the bound",
-            b"\x90" + length(MOST_CONTROL_PACKET + 1),
+            b"\x90" + encode_length(MOST_CONTROL_PACKET + 1),
             False,
             f"a control packet of {MOST_CONTROL_PACKET + 1} bytes",
         ),
         (
             "properties beyond the bound",
-            b"\x30" + length(1_000_000) + b"\x00\x01t" + length(100_000) + b"\x26" * 100,
+            b"\x30" + encode_length(1_000_000) + b"\x00\x01t" + encode_length(100_000) + b"\x26" * 100,
             True,
             "a PUBLISH with 100003 bytes of properties",
         ),
@@ -411,7 +392,7 @@ class ViolationTests(PacketTestCase):
         self.assertEqual([call[0] for call in calls], ["publish", "control"])
 
     def test_the_longest_control_packet_is_none(self) -> None:
-        [call] = self.calls([control(0x20, b"x" * MOST_CONTROL_PACKET)])
+        [call] = self.calls([encode_packet(0x20, b"x" * MOST_CONTROL_PACKET)])
         self.assertEqual(call[2], b"x" * MOST_CONTROL_PACKET)
 
     def test_nothing_but_a_violation_ever_escapes(self) -> None:
@@ -440,7 +421,7 @@ class ViolationTests(PacketTestCase):
                 else:
                     stream[at:at] = random.randbytes(random.randrange(1, 5))
             # What follows completes many a packet whose length was changed.
-            whole = bytes(stream) + control(0x20, b"\x7f" * 400)
+            whole = bytes(stream) + encode_packet(0x20, b"\x7f" * 400)
             cut = random.randrange(len(stream) + 1)
             calls, violation = self.outcome([whole], mqtt5=mqtt5)
             self.assertEqual(self.outcome([whole[:cut], whole[cut:]], mqtt5=mqtt5), (calls, violation), whole)
@@ -489,3 +470,21 @@ class VariableByteIntegerTests(SynchronousTestCase):
     def test_a_fifth_byte_is_a_violation(self) -> None:
         for data in (b"\xff\xff\xff\xff", b"\x80\x80\x80\x80\x01"):
             self.assertRaises(ProtocolViolation, variable_byte_integer, data, 0)
+
+
+class EncodingTests(SynchronousTestCase):
+    def test_what_is_written_is_as_the_specification_has_it(self) -> None:
+        # Table 1-1 of MQTT 5 section 1.5.5: the first and the last of each size.
+        for value, encoded in (
+            *((0, b"\x00"), (127, b"\x7f"), (128, b"\x80\x01"), (16_383, b"\xff\x7f"), (16_384, b"\x80\x80\x01")),
+            *((2_097_151, b"\xff\xff\x7f"), (2_097_152, b"\x80\x80\x80\x01"), (268_435_455, b"\xff\xff\xff\x7f")),
+        ):
+            self.assertEqual(encode_length(value), encoded)
+        self.assertEqual(encode_length(1, least=3), b"\x81\x80\x00")
+        self.assertEqual(encode_packet(0x20, b"\0\0"), b"\x20\x02\0\0")
+        self.assertEqual(encode_publish(b"t", b"p", 0, mqtt5=False), b"\x30\x04\x00\x01tp")
+        self.assertEqual(encode_publish(b"t", b"p", 258, retain=True, mqtt5=True), b"\x33\x07\x00\x01t\x01\x02\x00p")
+        self.assertEqual(
+            encode_publish(b"t", b"", 1, dup=True, mqtt5=True, properties=b"\x01\x01"),
+            b"\x3a\x08\0\x01t\0\x01\x02\x01\x01",
+        )

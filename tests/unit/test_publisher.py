@@ -7,9 +7,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from aiot_mqtt.mqtt.encoding import encode_publish
 from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError
 from aiot_mqtt.simulate.fleet import Message
-from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions, encode_connect, encode_publish
+from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions, encode_connect
 from tests.doubles import Received, Transport
 
 CONNACK_311 = b"\x20\x02\x00\x00"
