@@ -31,7 +31,7 @@ EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 def run_simulation(parsed: argparse.Namespace) -> NoReturn:
     """``aiot-mqtt simulate`` with the options of ``simulate.add_options``; ends the process."""
-    from .simulate.command import Progress, simulate  # noqa: PLC0415 the service itself never needs it
+    from .simulate.command import Progress, run  # noqa: PLC0415 the service itself never needs it
 
     settings, _ = read_settings(parsed.env_file)
     if parsed.broker:
@@ -45,9 +45,7 @@ def run_simulation(parsed: argparse.Namespace) -> NoReturn:
 
     async def simulating(reactor: Any) -> NoReturn:
         endpoint = broker_endpoint(settings, reactor)
-        sys.exit(
-            await simulate(parsed, settings, endpoint=endpoint, reactor=reactor, output=sys.stdout, progress=progress)
-        )
+        sys.exit(await run(parsed, settings, endpoint=endpoint, reactor=reactor, output=sys.stdout, progress=progress))
 
     try:
         react(simulating, _reactor=global_reactor())

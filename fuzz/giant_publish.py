@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from twisted.internet.error import ConnectionLost
 
-from aiot_mqtt.mqtt.encoding import PUBLISH, encode_length, encode_packet, encode_publish, encode_text
+from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_publish, encode_text
 
-from .packet_streams import CONNACK, MOST_LENGTH
+from .packet_streams import CONNACK, MOST_LENGTH, PUBLISH
 from .victim import Victim, Wrong
 
 TOPIC = b"devices/d1/data"

@@ -11,12 +11,13 @@ from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
-from aiot_mqtt.mqtt.encoding import PUBLISH, encode_length, encode_packet, encode_text
+from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_text
 
 from .inputs import PAYLOADS, TOPICS, changed, report_payload
 
 MOST_LENGTH = 268_435_455  # bytes; what a length of four bytes can say
-CONNACK, PUBREL, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 0x20, 0x62, 0x90, 0xB0, 0xD0, 0xE0
+# The first bytes of packets; that of PUBLISH has more flags.
+CONNACK, PUBLISH, PUBREL, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 0x20, 0x30, 0x62, 0x90, 0xB0, 0xD0, 0xE0
 # What may stand in front of a payload on MQTT 5, each valid for itself.
 PUBLISH_PROPERTIES = (
     b"\x01\x01",  # payload format

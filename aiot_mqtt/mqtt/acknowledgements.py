@@ -6,9 +6,8 @@ from array import array
 from collections.abc import Sequence
 from sys import byteorder
 
+from .packet_types import PUBREC
 from .sending import Sending
-
-PUBREC = 0x50  # the first byte of the packet
 
 
 def send_acknowledgements(sending: Sending, packet_ids: Sequence[int], at_qos_2: set[int]) -> None:
@@ -27,5 +26,5 @@ def send_acknowledgements(sending: Sending, packet_ids: Sequence[int], at_qos_2:
         for number, packet_id in enumerate(packet_ids):
             if packet_id in at_qos_2:
                 at_qos_2.discard(packet_id)
-                packets[4 * number] = PUBREC
+                packets[4 * number] = PUBREC << 4
     sending.write(bytes(packets))

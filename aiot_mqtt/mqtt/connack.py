@@ -6,9 +6,9 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from .errors import ProtocolViolation
+from .packet_types import CONNACK
 from .properties import Properties, read_properties, read_variable_byte_integer
 
-CONNACK = 0x20  # the first byte of the packet
 V311_LENGTH = 2  # bytes
 
 
@@ -74,7 +74,7 @@ class ConnackReader:
 
 
 def _read_connack(mqtt5: bool) -> Generator[int, bytes, Connack]:
-    if (yield 1)[0] != CONNACK:
+    if (yield 1)[0] != CONNACK << 4:
         raise ProtocolViolation("a packet before CONNACK")
     length, _ = yield from read_variable_byte_integer()
     if length < V311_LENGTH:

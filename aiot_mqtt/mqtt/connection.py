@@ -17,18 +17,19 @@ from twisted.python.failure import Failure
 from ..telemetry import log_lines
 from .acknowledgements import send_acknowledgements
 from .connack import Connack, ConnackReader
+from .encoding import encode_packet
 from .errors import ConnectionRefused, MqttError, ProtocolViolation, Unanswered
 from .options import ConnectOptions
+from .packet_types import CONNACK, DISCONNECT, PINGREQ, PINGRESP, SUBACK
 from .packets import PacketReader
-from .paho_client import SUBACK, PahoClient
+from .paho_client import PahoClient
 from .properties import REASON, SERVER_KEEP_ALIVE
 from .reason_codes import connack_reason, disconnect_reason
 from .receiver import Receiver
 from .sending import Sending, acknowledge_at_once
 from .window import Window
 
-CONNACK, PINGREQ, PINGRESP, DISCONNECT = 2, 12, 13, 14
-PINGREQ_PACKET = b"\xc0\x00"
+PINGREQ_PACKET = encode_packet(PINGREQ << 4, b"")
 # s. Far more often than keep-alive asks for: who counts silence against devices must know within seconds whether the
 # broker is there, and a PINGREQ costs two bytes.
 PING_INTERVAL = 1.0

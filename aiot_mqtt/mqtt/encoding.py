@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-PUBLISH = 0x30  # the first byte of the packet, without its flags
+from .packet_types import PUBLISH
 
 
 def encode_length(value: int, least: int = 1) -> bytes:
@@ -51,5 +51,5 @@ def encode_publish(
     if mqtt5:
         properties = encode_length(len(properties)) + properties if properties else b"\0"
     length = encode_length(2 + len(topic) + len(identifier) + len(properties) + len(payload))
-    first = PUBLISH | (0x08 if dup else 0) | (0x02 if packet_id else 0) | (0x01 if retain else 0)
+    first = PUBLISH << 4 | (0x08 if dup else 0) | (0x02 if packet_id else 0) | (0x01 if retain else 0)
     return b"".join((bytes((first,)), length, len(topic).to_bytes(2, "big"), topic, identifier, properties, payload))

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .errors import ProtocolViolation
+from .packet_types import PUBLISH
 from .properties import TOPIC_ALIAS, properties_at
 
-PUBLISH = 3
 # bytes of a packet that is no PUBLISH. What is longer is nearly all of it user properties, and a broker with that much
 # to say about a subscription is broken.
 MOST_CONTROL_PACKET = 256 * 1024

@@ -19,9 +19,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from .encoding import encode_packet
 from .errors import MqttError, ProtocolViolation
 from .options import ConnectOptions
+from .packet_types import PUBACK, PUBCOMP, PUBREC, PUBREL, SUBACK, UNSUBACK
 from .properties import properties_at
 
-PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK = 4, 5, 6, 7, 9, 11
 # Where the properties of a packet stand in its part behind the length. In those about a PUBLISH they may be left out.
 _PROPERTIES_AT = {PUBACK: 3, PUBREC: 3, PUBREL: 3, PUBCOMP: 3, SUBACK: 2, UNSUBACK: 2}
 # bytes without properties. paho 2.1 takes time with the square of the length: 4 s for 64 KiB.

@@ -169,7 +169,7 @@ class Progress:
             self._stream.flush()
 
 
-async def simulate(
+async def run(
     options: argparse.Namespace,
     settings: Settings,
     *,

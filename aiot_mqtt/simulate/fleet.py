@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-KINDS = ("data", "status", "heartbeat")
+from ..devices.report import KINDS
 
 # What a message is meant to try. The service takes the first four, and refuses the others.
 ORDINARY = "ordinary"
@@ -45,7 +45,7 @@ class Message(NamedTuple):
     device: int
     """Index into the plan's ``uuids``; beyond them for devices that no table knows."""
     kind: str
-    """One of KINDS."""
+    """One of ``report.KINDS``."""
     topic: bytes
     payload: bytes
     retain: bool

@@ -22,12 +22,11 @@ from zope.interface import implementer
 
 from ..mqtt.encoding import encode_packet, encode_publish, encode_text
 from ..mqtt.errors import ConnectionRefused, MqttError, ProtocolViolation
+from ..mqtt.packet_types import CONNACK, CONNECT, DISCONNECT, PINGREQ, PUBACK
 from ..mqtt.packets import variable_byte_integer
 from ..mqtt.reason_codes import connack_reason, reason_name
 from .fleet import Message
 
-CONNECT = 0x10  # the first byte of the packet
-CONNACK, PUBACK, DISCONNECT = 2, 4, 14
 NO_SUBSCRIBER = 0x10  # the reason code of a PUBACK that is nevertheless an acknowledgement
 FAILED = 0x80  # reason codes from here on
 KEEPALIVE = 60  # s
@@ -58,7 +57,7 @@ def encode_connect(options: PublisherOptions) -> bytes:
     body += (b"\0" if options.mqtt5 else b"") + encode_text(options.client_id.encode())
     for text in (options.username, options.password):
         body += encode_text(text.encode()) if text else b""
-    return encode_packet(CONNECT, body)
+    return encode_packet(CONNECT << 4, body)
 
 
 @implementer(IPushProducer)
@@ -119,7 +118,7 @@ class Publisher(Protocol):
         """DISCONNECT in order; fires as ``closed`` does."""
         if self._reason is None and self.transport is not None:
             self._reason = "disconnected by us"
-            self._transport().write(b"\xe0\x00")
+            self._transport().write(encode_packet(DISCONNECT << 4, b""))
             self._transport().unregisterProducer()
             self._transport().loseConnection()
         return self.closed
@@ -212,7 +211,7 @@ class Publisher(Protocol):
         self.accepted.callback(None)
 
     def _send_ping(self) -> None:
-        self._transport().write(b"\xc0\x00")
+        self._transport().write(encode_packet(PINGREQ << 4, b""))
 
     def _transport(self) -> Any:
         return self.transport  # an ITCPTransport and an IConsumer

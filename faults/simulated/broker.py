@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from aiot_mqtt.mqtt import packet_types
 from aiot_mqtt.mqtt.encoding import encode_packet
 
 from . import wire
@@ -222,7 +223,7 @@ class Link:
         if self._client_closed or self._client_told or self.process.is_dead:
             return
         for first, body, _ in wire.packets(data):
-            if first >> 4 == wire.PUBACK:
+            if first >> 4 == packet_types.PUBACK:
                 self._note_puback(int.from_bytes(body[:2], "big"))
         self._to_broker += data
         self._move("to_broker", self._reach_broker)
@@ -398,27 +399,27 @@ class Link:
     def _packet(self, first: int, body: bytes) -> None:
         kind = first >> 4
         session = self._session
-        if kind == wire.CONNECT:
+        if kind == packet_types.CONNECT:
             self._connect(wire.connect(body))
         elif session is None or session.link is not self:
             return
-        elif kind == wire.PUBACK:
+        elif kind == packet_types.PUBACK:
             if session.in_flight.pop(int.from_bytes(body[:2], "big"), None) is None:
                 raise Violation("a PUBACK for what is not in flight")
             self._broker.pump(session)
-        elif kind == wire.SUBSCRIBE:
+        elif kind == packet_types.SUBSCRIBE:
             packet_id, names = wire.filters(body, mqtt5=self.mqtt5, has_options=True)
             codes = self._broker.subscribed(self, session, names, is_new=True)
-            self._send(wire.answer(wire.SUBACK, packet_id, codes, mqtt5=self.mqtt5))
+            self._send(wire.answer(packet_types.SUBACK, packet_id, codes, mqtt5=self.mqtt5))
             self._broker.pump(session)
-        elif kind == wire.UNSUBSCRIBE:
+        elif kind == packet_types.UNSUBSCRIBE:
             packet_id, names = wire.filters(body, mqtt5=self.mqtt5, has_options=False)
             for name, _ in names:
                 session.filters.pop(name, None)
-            self._send(wire.answer(wire.UNSUBACK, packet_id, [0] * len(names), mqtt5=self.mqtt5))
-        elif kind == wire.PINGREQ:
-            self._send(encode_packet(wire.PINGRESP << 4, b""))
-        elif kind == wire.DISCONNECT:
+            self._send(wire.answer(packet_types.UNSUBACK, packet_id, [0] * len(names), mqtt5=self.mqtt5))
+        elif kind == packet_types.PINGREQ:
+            self._send(encode_packet(packet_types.PINGRESP << 4, b""))
+        elif kind == packet_types.DISCONNECT:
             self._close_broker()
         else:
             raise Violation(f"the service sent a packet of kind {kind}")

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aiot_mqtt.mqtt.encoding import encode_packet, encode_publish
+from aiot_mqtt.mqtt.packet_types import CONNACK, DISCONNECT, SUBACK
 from aiot_mqtt.mqtt.packets import variable_byte_integer
-
-CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = range(1, 8)
-SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = range(8, 15)
 
 _FIXED = {0x01: 1, 0x11: 4, 0x17: 1, 0x19: 1, 0x21: 2, 0x22: 2, 0x24: 1, 0x27: 4}  # bytes of a property's value
 

@@ -16,7 +16,8 @@ from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.mqtt import versions
 from aiot_mqtt.mqtt.connection import PINGREQ_PACKET
-from aiot_mqtt.mqtt.paho_client import PUBREL, PahoClient
+from aiot_mqtt.mqtt.packet_types import PUBREL
+from aiot_mqtt.mqtt.paho_client import PahoClient
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
 from rig import servers

@@ -25,7 +25,7 @@ ROOMS = (
     ("ingest", "devices mqtt table telemetry", "twisted"),
     ("writing", "devices ingest spool table telemetry", "automat twisted"),
     ("presence", "devices table telemetry writing", "twisted"),
-    ("simulate", "mqtt settings", "paho twisted zope"),
+    ("simulate", "devices mqtt settings", "paho twisted zope"),
 )
 SIMULATION = "simulate"  # which the service never needs
 ASSEMBLY = {"__init__", "__main__", "commands", "process", "service", "tap"}  # may know all rooms
