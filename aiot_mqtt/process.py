@@ -159,7 +159,7 @@ class Process:
         self._terminals = [] if is_daemon else [number for number in range(3) if os.isatty(number)]
 
     def attach(self, reactor: Any) -> None:
-        """Before the reactor runs."""
+        """Have the signals and the end of this process go through here. To be called before the reactor runs."""
         self._reactor = reactor
         if self._lines is not None:
             if not self._is_daemon:

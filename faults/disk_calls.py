@@ -182,10 +182,7 @@ def wrong_events(lines: list[str]) -> list[str]:
 
 
 def play_all(workers: int, *, all_errors: bool) -> tuple[Counter[str], list[str]]:
-    """Play every fault, several at a time. Blocks.
-
-    :return: how many of each call took effect, and what was wrong.
-    """
+    """Play every fault, several at a time. Blocks. Returns how many of each call took effect, and what was wrong."""
     players = [DiskCalls() for _ in range(workers)]
     try:
         faults = list(players[0].every(all_errors=all_errors))

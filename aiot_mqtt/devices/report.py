@@ -36,12 +36,12 @@ ALL_KINDS = sum(_KIND_OF.values())
 
 
 class DeviceReport(NamedTuple):
-    """One accepted PUBLISH."""
+    """What one PUBLISH that was accepted says of its device."""
 
     device: str
     """The topic level as the device spelled it."""
     kind: int
-    """DATA, STATUS or HEARTBEAT."""
+    """DATA, STATUS or HEARTBEAT, by the last level of its topic."""
     document: bytes | None = None
     """JSON text for ``last_report_data``; None leaves the column alone."""
     status: str | None = None

@@ -50,7 +50,7 @@ class DeviceUpdate:
         self.last_seen = ""
         """``YYYY-MM-DD HH:MM:SS`` in the table's time zone."""
         self.last_heartbeat: str | None = None
-        """The same form."""
+        """In the form of ``last_seen``."""
         self.is_online = True
         self.seen_order = 0
         """The place, among all deliveries to this process, of the one that ``last_seen`` and ``is_online`` are from."""
@@ -66,7 +66,7 @@ class DeviceUpdate:
     def merge(self, other: DeviceUpdate) -> int:
         """Take over what another update of the same device brought later than this one.
 
-        :return: how many deliveries that supersedes: those of a kind that both have.
+        Returns how many deliveries that supersedes: those of a kind that both have.
         """
         superseded = (self.kinds & other.kinds).bit_count()
         self.kinds |= other.kinds
@@ -82,7 +82,7 @@ class DeviceUpdate:
         return superseded
 
     def copy(self) -> DeviceUpdate:
-        """Another update that says the same."""
+        """Another update that says the same, for one of them to be changed."""
         copied = DeviceUpdate(self.uuid)
         for name in self.__slots__:
             setattr(copied, name, getattr(self, name))

@@ -39,7 +39,7 @@ class CommittedTimes:
         self._pairs: dict[tuple[str, str], tuple[str, str]] = {}
 
     def __len__(self) -> int:
-        """Devices remembered."""
+        """How many devices are remembered."""
         return len(self._current) + len(self._previous)
 
     def time_is(self, now: str, too_old: str) -> None:

@@ -79,14 +79,14 @@ class PendingUpdates:
         self._packet_ids: list[int] = []
         self._preceding: list[int] = []
         self.size = 0
-        """Bytes held, an estimate."""
+        """Bytes of memory that all of it takes, an estimate."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to write or to acknowledge."""
         return bool(self._updates or self._packet_ids)
 
     def __len__(self) -> int:
-        """Devices with an update."""
+        """How many devices have an update."""
         return len(self._updates)
 
     def __contains__(self, key: object) -> bool:
@@ -120,7 +120,7 @@ class PendingUpdates:
     def keys_are(self, key: UuidKey) -> int:
         """The table has said which spellings are one device: what is pending already is merged by that.
 
-        :return: how many deliveries that supersedes.
+        Returns how many deliveries that supersedes.
         """
         superseded = 0
         self._key = key
@@ -141,10 +141,9 @@ class PendingUpdates:
         return self._key(device)
 
     def merge(self, report: DeviceReport, now: str) -> bool:
-        """Put a report over what is pending for its device.
+        """Put a report over what is pending for its device. Returns whether it superseded an older one of its kind.
 
         :param now: the time of receipt as the table's columns hold it.
-        :return: whether an older report of the same kind was superseded.
         """
         device, kind, document, status, is_online, _ = report
         key = self._key(device)
@@ -206,7 +205,7 @@ class PendingUpdates:
     def restore(self, batch: Batch) -> int:
         """Put back what could not be kept anywhere, below what has come since.
 
-        :return: how many of its deliveries were superseded meanwhile.
+        Returns how many of its deliveries were superseded meanwhile.
         """
         superseded = 0
         newer_updates, self._updates = self._updates, {}

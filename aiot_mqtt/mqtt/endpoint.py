@@ -63,7 +63,7 @@ class _WithNames:
         return _OneName(self._reactor.nameResolver, self._host)
 
     def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:  # noqa: N802
-        """As the reactor does."""
+        """See ``IReactorPluggableNameResolver``: the reactor's own is exchanged."""
         before: IHostnameResolver = self._reactor.installNameResolver(resolver)
         return before
 
@@ -81,5 +81,5 @@ class _OneName:
         *arguments: Any,
         **named: Any,
     ) -> IHostResolution:
-        """Look up our name instead."""
+        """See ``IHostnameResolver``; our name is looked up, and not the one that is asked for."""
         return self._resolver.resolveHostName(resolutionReceiver, self._host, *arguments, **named)

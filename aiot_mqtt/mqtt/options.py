@@ -1,4 +1,4 @@
-"""What CONNECT says."""
+"""What is asked of a broker."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..settings.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class ConnectOptions:
-    """What CONNECT says."""
+    """What CONNECT says (section 3.1), and the longest payload that is taken."""
 
     client_id: str
     mqtt5: bool = True
     username: str = ""
     password: str = ""
     keepalive: int = 60
-    """Seconds."""
+    """Seconds (section 3.1.2.10)."""
     session_expiry: int = 604800
     """Seconds the broker keeps the session after we are gone; MQTT 5 only. 0: no session is kept, nor one taken up."""
     receive_maximum: int = 65535

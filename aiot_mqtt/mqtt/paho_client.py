@@ -53,11 +53,11 @@ class _SocketSubstitute:
         return -1
 
     def setblocking(self, flag: bool) -> None:
-        """Never blocks anyway."""
+        """See ``socket.socket``; what is written here never blocks."""
 
 
 class PahoClient(paho.Client):
-    """paho without a network of its own."""
+    """paho without a network of its own: what it says goes to ``write``, and it takes whole packets."""
 
     def __init__(self, options: ConnectOptions, write: Callable[[bytes], None]) -> None:
         """:param write: sends what it is given."""
@@ -83,7 +83,7 @@ class PahoClient(paho.Client):
         return self.substitute
 
     def send_connect(self) -> None:
-        """CONNECT, as the options have it."""
+        """CONNECT, with what the options ask for."""
         options = self._options
         # The host only has to be some text: the transport is there already.
         if options.mqtt5:
@@ -115,7 +115,7 @@ class PahoClient(paho.Client):
         return packet_id
 
     def send_unsubscribe(self, topics: Sequence[str]) -> None:
-        """UNSUBSCRIBE."""
+        """UNSUBSCRIBE from these topic filters."""
         self.unsubscribe(list(topics))
         self.loop_write()
 

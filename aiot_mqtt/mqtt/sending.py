@@ -45,16 +45,16 @@ class Sending:
     # What the transport calls.
 
     def pauseProducing(self) -> None:
-        """Too much is written and not sent."""
+        """See ``IPushProducer``: more was written than the network takes."""
         self._is_full = True
 
     def resumeProducing(self) -> None:
-        """It is sent."""
+        """See ``IPushProducer``: all that was written is sent."""
         self._is_full = False
         self._unsent = 0
 
     def stopProducing(self) -> None:
-        """The transport is gone, which ``connectionLost`` tells too."""
+        """See ``IProducer``: the transport is gone, which ``connectionLost`` tells too."""
 
 
 def acknowledge_at_once(transport: Any) -> None:

@@ -44,7 +44,7 @@ class ProtocolChoice:
         return not self.mqtt5
 
     def accepted(self) -> None:
-        """CONNACK accepted."""
+        """The broker accepted a connection in this version."""
         self._unanswered = 0
         if self.mqtt5:
             self._accepted_5, self._is_guess, self._doubt = True, False, FIRST_DOUBT

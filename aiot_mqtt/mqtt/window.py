@@ -68,7 +68,7 @@ class Window:
             self._full_since = now
 
     def acknowledged(self, count: int, now: float) -> None:
-        """This many were acknowledged."""
+        """This many PUBLISH packets were acknowledged."""
         if not self._was_widest:
             self._was_widest = self.unacknowledged == self._widest
             if not self._was_widest:
@@ -94,7 +94,7 @@ class Window:
         self._unanswered += 1
 
     def answered(self, now: float) -> None:
-        """The answer came: so long does one take."""
+        """The broker answered what was ``asked``, which tells how long that takes."""
         self._unanswered = max(0, self._unanswered - 1)
         if self._asked_at is not None:
             self._round_trips.append(now - self._asked_at)

@@ -88,7 +88,7 @@ class HeardDevices:
             self._last_heard.heard(devices, self._moment_of(last_seen, now))
 
     def row_refused(self, update: DeviceUpdate) -> None:
-        """This one was heard, whatever its row takes."""
+        """This device was heard, whatever its row takes."""
         now = self._look_at_clocks()
         self._last_heard.heard([hash(update.key)], self._moment_of(update.last_seen, now))
 

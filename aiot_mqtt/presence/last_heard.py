@@ -25,7 +25,7 @@ class LastHeard:
         self._next_shard = 0
 
     def __len__(self) -> int:
-        """Devices remembered."""
+        """How many devices are remembered."""
         return sum(map(len, self._shards))
 
     def heard(self, devices: Iterable[int], moment: float) -> None:
@@ -48,5 +48,5 @@ class LastHeard:
             del shard[device]
 
     def forget(self) -> None:
-        """Nothing is known any more."""
+        """Forget all devices."""
         self._shards = [{} for _ in range(SHARDS)]

@@ -69,7 +69,7 @@ class ListenedTime:
         return self._last is not None and self._is_step(self._last[0], Moment(monotonic, wall))
 
     def forget(self) -> None:
-        """Start the history anew."""
+        """Start the history anew: nothing before now counts."""
         self.beginnings += 1
         self._stretches.clear()
         self._total = 0.0

@@ -22,7 +22,7 @@ class _Device:
     usual_interval: float = 0.0
     intervals: int = 0
     is_recent: bool = True
-    """Heard since the last report."""
+    """Whether it was heard since the last report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Evidence:
     """What the fleet's own intervals say about a timeout."""
 
     intervals: int
-    """How many were seen."""
+    """How many intervals were seen."""
     usual: int
     """Seconds that 99.9 % of them do not exceed, rounded up to two digits."""
     flapping: int

@@ -139,8 +139,9 @@ class Sweeper:
     async def _sweep_rows(self, rows: Sequence[SilentDevice], began: float, sweep: Sweep) -> tuple[float, bool]:
         """Set those of the silent rows offline whose devices are.
 
+        Returns when the first of the others was heard, and whether the next sweep must look again.
+
         :param began: when they were read.
-        :return: when the first of the others was heard, and whether the next sweep must look again.
         """
         first_heard = inf
         new, known = [], []

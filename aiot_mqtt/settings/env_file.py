@@ -32,7 +32,8 @@ _QUOTE_IT = "put the value in single quotes"
 def read_env_file(path: Path) -> tuple[dict[str, str], dict[str, int], list[str]]:
     """Read a file of assignments.
 
-    :return: the values by name; the line each stands on; the mistakes, each naming file and line.
+    Returns the values by name; the line each stands on; the mistakes, each naming file and line.
+
     :raises OSError: the file cannot be read.
     """
     raw = path.read_bytes()

@@ -13,8 +13,7 @@ def exposed_files(texts: Texts) -> Iterator[tuple[str, str, int]]:
     """Of the files that hold the settings, a password or a key, those whose own mode is open to others.
 
     As with ssh, a folder that keeps them out is no excuse: it may be another one tomorrow.
-
-    :return: for each what it is called, its path, and its mode.
+    Returns for each what it is called, its path, and its mode.
     """
     files = {} if texts.file is None else {str(texts.file): texts.file}
     files |= {name: Path(path) for name, path in texts.by_name.items() if path and _names_secret_file(name)}

@@ -18,7 +18,7 @@ LONGEST_UUID = 36  # bytes
 
 
 def any_text(text: str) -> str:
-    """Any text, as it stands."""
+    """A text of any form, as it stands."""
     return text
 
 

@@ -12,7 +12,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The password itself."""
+        """The password itself, for whoever logs in with it."""
         return self._value
 
     def __bool__(self) -> bool:

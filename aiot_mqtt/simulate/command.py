@@ -144,7 +144,7 @@ class Progress:
         """Seconds between calls of ``show``."""
 
     def show(self, summary: Summary) -> None:
-        """Say how it stands."""
+        """Show how far the fleet is: over the line before, where that can be redrawn."""
         rate = summary.published / summary.seconds if summary.seconds else 0.0
         line = (
             f"{summary.seconds:7.1f} s  published {summary.published}  acknowledged {summary.acknowledged}"
@@ -157,7 +157,7 @@ class Progress:
         self._stream.flush()
 
     def say(self, line: str) -> None:
-        """Write a line that stays."""
+        """Write a line that is not drawn over."""
         self.clear()
         self._stream.write(f"{line}\n")
         self._stream.flush()

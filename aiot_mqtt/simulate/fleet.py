@@ -50,7 +50,7 @@ class Message(NamedTuple):
     payload: bytes
     retain: bool
     sort: str
-    """One of SORTS."""
+    """One of ``SORTS``: whether, and how, it is out of the ordinary."""
 
 
 @dataclass(frozen=True, slots=True)

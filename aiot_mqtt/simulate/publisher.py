@@ -42,7 +42,7 @@ class PublisherOptions:
     username: str = ""
     password: str = ""
     qos: int = 1
-    """0 or 1."""
+    """0 or 1, for all messages."""
     window: int = 1000
     """PUBLISH packets that may be unacknowledged at one time; an MQTT 5 broker may allow fewer."""
 
@@ -124,7 +124,7 @@ class Publisher(Protocol):
         return self.closed
 
     def abort(self, reason: str) -> None:
-        """Close at once."""
+        """Close at once, without a word to the broker."""
         self._reason = self._reason or reason
         if self.transport is not None:
             self._transport().abortConnection()
@@ -149,11 +149,11 @@ class Publisher(Protocol):
         self._progressed()
 
     def pauseProducing(self) -> None:
-        """The network takes no more for now."""
+        """See ``IPushProducer``: the network takes no more for now."""
         self._paused = True
 
     def resumeProducing(self) -> None:
-        """The network takes more again."""
+        """See ``IPushProducer``: the network takes more again."""
         self._paused = False
         self._progressed()
 

@@ -37,7 +37,7 @@ class Summary:
     no_subscriber: int = 0
     """Acknowledged ones that the broker had no subscriber for, where it speaks MQTT 5 and says so."""
     refused: Counter[str] = field(default_factory=Counter)
-    """By the broker's reason."""
+    """How many the broker refused, by its reason."""
     kinds: Counter[str] = field(default_factory=Counter)
     sorts: Counter[str] = field(default_factory=Counter)
     lost: str = ""
@@ -49,7 +49,7 @@ class Summary:
         return not (self.lost or self.unacknowledged or self.refused)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for ``--json``."""
+        """Every figure, as ``--json`` shows it."""
         rate = round(self.published / self.seconds, 1) if self.seconds else 0.0
         return {
             "devices": self.devices,
@@ -68,7 +68,7 @@ class Summary:
         }
 
     def lines(self) -> list[str]:
-        """The same in words."""
+        """What ``as_dict`` gives, in words."""
         figures = self.as_dict()
         lines = [
             f"published {self.published}, acknowledged {self.acknowledged}, unacknowledged {self.unacknowledged},"
@@ -175,7 +175,7 @@ class Simulation:
         self._pump()
 
     def summary(self) -> Summary:
-        """How it stands."""
+        """What was published until now, and what became of it."""
         summary, publishers = self._summary, self._publishers
         summary.seconds = self._reactor.seconds() - self._began
         summary.published = sum(publisher.published for publisher in publishers)

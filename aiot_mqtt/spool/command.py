@@ -199,7 +199,7 @@ def _adopt(found: list[Inspected], owner: SpoolOwner, output: IO[str]) -> tuple[
 
 
 def _discard(path: Path, found: list[Inspected], output: IO[str], ask: Callable[[str], str] | None) -> tuple[int, str]:
-    """:param ask: None: ask nothing."""
+    """Delete what is there, once it was asked for. :param ask: None: ask nothing."""
     doomed = [file for file in found if file.path == path or not is_set_aside(file.path)]
     if not doomed:
         return 0, ""

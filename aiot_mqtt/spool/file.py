@@ -31,7 +31,7 @@ class SpoolFile:
         self.is_late = False
         """It turned up while this process ran without it: the table may hold newer states."""
         self.is_synced = is_found
-        """Its name is on disk, too."""
+        """Whether its name is on disk, too."""
         self.generation = 0
         self.read_to = 0
         """The version up to which all is in the table."""
@@ -105,8 +105,9 @@ class SpoolFile:
     def reopen(self, *, is_suspect: bool) -> tuple[int, Held]:
         """Look again after an error: what of the last write took effect.
 
+        Returns saves and total as the file tells them, for ``accept``.
+
         :param is_suspect: look at every page and row.
-        :return: saves and total as the file tells them, for ``accept``.
         """
         told = self.saves, self.total
         self.close()
@@ -133,10 +134,7 @@ class SpoolFile:
         self.saves, self.total = saves, total
 
     def save(self, updates: Sequence[DeviceUpdate]) -> int:
-        """Add updates, each merged with what is held of its device.
-
-        :return: how many deliveries that supersedes.
-        """
+        """Add updates, each merged with what is held of its device. Returns how many deliveries that supersedes."""
         connection = self._open
         superseded = devices = deliveries = 0
         with damage(), _transaction(self._disk, connection):
@@ -254,7 +252,10 @@ class SpoolFile:
             yield version, checked(version, checksum, row), others
 
     def check_pages(self) -> None:
-        """:raises SpoolDamaged: one is not what it should be, or the disk does not give it."""
+        """Look at every page.
+
+        :raises SpoolDamaged: one is not what it should be, or the disk does not give it.
+        """
         (found,) = self._open.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise SpoolDamaged(str(found)[:200])

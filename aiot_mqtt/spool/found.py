@@ -68,8 +68,9 @@ def _members(text: str) -> dict[str, object] | None:
 def open_found(path: Path, disk: Disk, owner: SpoolOwner | None) -> SpoolFile | None:
     """A file that this process did not make, judged like anything a stranger may have put there.
 
+    Returns None where nothing is in it, as in one that a process was about to make.
+
     :param owner: whose states it must hold; None: anybody's.
-    :return: None where nothing is in it, as in one that a process was about to make.
     :raises SpoolForeign: it is not to be touched. :raises SpoolDamaged: it was ours, and is broken.
     """
     if (reason := judge_outside(path, disk)) is not None:

@@ -42,7 +42,7 @@ class Inspected:
     latest: str = ""
 
     def note(self, update: DeviceUpdate) -> None:
-        """It holds this."""
+        """Count one of the states that the file holds."""
         self.devices += 1
         self.deliveries += update.deliveries
         self.earliest = min(self.earliest or update.last_seen, update.last_seen)
@@ -70,7 +70,7 @@ def inspect_all(path: Path, owner: SpoolOwner, take: Take) -> list[Inspected]:
 
 
 def _inspect(path: Path, owner: SpoolOwner, take: Take) -> Inspected:
-    """:param take: gets all that can be read."""
+    """Look at one file. :param take: gets all that can be read."""
     found = os.lstat(path)
     inspected = Inspected(path, found.st_size, found.st_mtime, found.st_uid)
     updates: Iterator[DeviceUpdate] = iter(())

@@ -148,7 +148,10 @@ SCHEMA_1 = _schema(NAMES[:8])
 
 
 def checked_1(version: int, stored_checksum: object, row: Sequence[object]) -> DeviceUpdate:
-    """:raises ValueError: the row, of ``NAMES_1``, is not what was written."""
+    """The update that a row of ``NAMES_1`` is.
+
+    :raises ValueError: it is not what was written.
+    """
     if checksum(row) != stored_checksum:
         raise ValueError(f"row {version} is not what was written")
     uuid = str(row[0])

@@ -106,9 +106,8 @@ class Spool:
             )
 
     def save(self, updates: Sequence[DeviceUpdate]) -> int:
-        """Add updates, each merged with what is held of its device.
+        """Add updates, each merged with what is held of its device. Returns how many deliveries that supersedes.
 
-        :return: how many deliveries that supersedes.
         :raises SpoolError: nobody knows whether they are on disk; ``look`` tells.
         """
         with self._told(self.path):
@@ -124,9 +123,10 @@ class Spool:
     def read(self, max_devices: int, max_bytes: int, key: UuidKey) -> Chunk | None:
         """The next updates to be written, of the oldest file; from then on nothing is saved to that one.
 
+        Returns None where there is no file.
+
         :param max_bytes: of documents; one update is read in any case.
         :param key: as the table has said which spellings are one device.
-        :return: None where there is no file.
         """
         if not self._files:
             return None

@@ -24,7 +24,7 @@ class DatabaseAddress:
     user: str
     table: str
     tls: TlsClient | None = None
-    """None: without."""
+    """How TLS is spoken with it; None: without TLS."""
     public_key: bytes | None = None
     """PEM: the RSA key that a password is encrypted with where there is no TLS; None: the server is asked for it."""
 

@@ -46,4 +46,4 @@ class ConnectionLimit:
 
 
 def _told(_allowed: int, _most: int, _words: str) -> None:
-    """Once is enough."""
+    """Instead of telling it: once is enough, for as long as the process lives."""

@@ -30,7 +30,7 @@ class Written:
     """What a committed write found out about the rows; of each update its ``uuid``, spelled as it was written."""
 
     unknown: frozenset[str] = frozenset()
-    """They have no row."""
+    """Those that have no row."""
     newer: frozenset[str] = frozenset()
     """Their rows were heard later than these updates, so nothing was assigned (only where that was asked for)."""
     shared: frozenset[str] = frozenset()
@@ -69,9 +69,9 @@ class Silence:
     """Which ``last_seen`` mean silence; times as in ``DeviceUpdate``."""
 
     cutoff: str
-    """Earlier ones, and none at all."""
+    """A ``last_seen`` before this means silence, as does none at all."""
     future: str
-    """Later ones: written by a wrong clock, or in another zone."""
+    """So does one after this: it was written by a wrong clock, or in another zone."""
 
 
 class Store(Protocol):
@@ -102,9 +102,8 @@ class Store(Protocol):
 
         Tells a row that takes no update at all from a table that takes none: tried on a few other rows, those that
         were written last first, in a transaction that is rolled back. Where there is no other row, the table's fault
-        is assumed.
+        is assumed. Returns the column, where it can be told, and the server's words.
 
-        :return: the column, where it can be told, and the server's words.
         :raises StoreError: it cannot be tried, now.
         """
         ...

@@ -117,7 +117,7 @@ class Link:
         return self
 
     def settimeout(self, seconds: float | None) -> None:
-        """For each read and write from now on."""
+        """Bound each read and write from now on. :param seconds: None: they may take as long as they like."""
         self._timeout = seconds
 
     def makefile(self, _mode: str) -> io.BufferedReader:
@@ -125,7 +125,10 @@ class Link:
         return io.BufferedReader(_Stream(self))
 
     def sendall(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all of it.
+
+        :raises OSError: the peer takes no more, or not in time. :raises TlsRefused: it ended TLS, and said why.
+        """
         session = self._session
         if session is None:
             self._send(data)
@@ -143,7 +146,10 @@ class Link:
                 raise
 
     def recv_into(self, buffer: memoryview) -> int:
-        """Read some; 0: the peer has closed."""
+        """Read what there is, and return how many bytes that is; 0: the peer has closed.
+
+        :raises OSError: nothing came in time. :raises TlsRefused: the peer ended TLS, and said why.
+        """
         session = self._session
         if session is None:
             try:
@@ -174,7 +180,7 @@ class Link:
         self._socket.shutdown(how)
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, without ending TLS in order."""
         self._socket.close()
 
     # Bytes as they are on the wire.
@@ -233,13 +239,13 @@ class Link:
 
 
 class _Stream(io.RawIOBase):
-    """What a ``BufferedReader`` reads from."""
+    """A link as what a ``BufferedReader`` reads from."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
 
     def readable(self) -> bool:
-        """It is."""
+        """See ``io.RawIOBase``: always."""
         return True
 
     def readinto(self, buffer: Any) -> int:

@@ -50,9 +50,10 @@ def match_rows(
 ) -> tuple[list[DeviceUpdate], Written]:
     """Ask which of the updates have which rows, and lock those until the transaction ends.
 
+    Returns what is to be written, one update for each row, and what can be told of the others.
+
     :param most_bytes: as in ``update_statements``.
     :param heard_until: see ``Store.write``.
-    :return: what is to be written, one update for each row, and what can be told of the others.
     """
     rows: dict[int, list[object]] = {}
     heard_later: set[int] = set()

@@ -175,7 +175,10 @@ class DeviceTable(Service):
         return TableDescription(shape.status_length, same, shape.status_words)
 
     def _read_shape(self, cursor: Any) -> TableShape:
-        """:raises StoreMisconfigured: the table cannot be served."""
+        """Look at the table.
+
+        :raises StoreMisconfigured: it cannot be served.
+        """
         address = self._address
         self._shape = shape = read_shape(cursor, address.database, address.table, address.user)
         self._is_doubtful, self._looked = False, time.monotonic()

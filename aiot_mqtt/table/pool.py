@@ -83,11 +83,11 @@ class ConnectionPool(adbapi.ConnectionPool):
         self.connections.clear()
 
     def runWithConnection(self, func: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:  # noqa: N802 adbapi's
-        """See adbapi; ``func`` gets PyMySQL's own connection."""
+        """See ``adbapi.ConnectionPool.runWithConnection``; ``func`` gets PyMySQL's own connection."""
         return self._threads.call(self._runWithConnection, func, *args, **kw)
 
     def runInteraction(self, interaction: Callable[..., Any], *args: Any, **kw: Any) -> Deferred[Any]:  # noqa: N802
-        """See adbapi."""
+        """See ``adbapi.ConnectionPool.runInteraction``."""
 
         def interact(connection: Any) -> Any:
             transaction = self.transactionFactory(self, connection)

@@ -31,10 +31,7 @@ ISOLATION_LEVELS = ("READ COMMITTED", "REPEATABLE READ")
 
 
 def open_session(connection: Any, table: str) -> int:
-    """Set a new connection up.
-
-    :return: bytes that the values of one statement may have.
-    """
+    """Set a new connection up. Returns bytes that the values of one statement may have."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET SESSION {_SETTINGS}")
         if not is_taken(cursor, f"SET SESSION {', '.join(_MOODS)}"):

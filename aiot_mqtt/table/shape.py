@@ -37,7 +37,7 @@ class _Column(NamedTuple):
     kind: str
     """The name of its type, in lower case."""
     declared: str
-    """The whole type."""
+    """The whole type, with its length or its words."""
     charset: str | None
     collation: str | None
     length: int | None
@@ -47,7 +47,10 @@ class _Column(NamedTuple):
 
 
 def read_shape(cursor: Any, database: str, table: str, user: str) -> TableShape:
-    """:raises StoreMisconfigured: columns are missing, may not be seen, or cannot hold what is written to them."""
+    """Look at the table.
+
+    :raises StoreMisconfigured: columns are missing, may not be seen, or cannot hold what is written to them.
+    """
     definition = read_definition(cursor, database, table)
     columns = {name: _Column(*column) for name, *column in definition[0]}
     if missing := [name for name in _COLUMNS if name not in columns]:

@@ -37,7 +37,7 @@ class TableShape:
     uuid_in_join: str
     """With ``{}`` for an SQL text: that text as what compares with the column ``uuid``, and can use its index."""
     uuid_in_list: str = "{}"
-    """The same for a literal."""
+    """The same for a literal in a list."""
     is_unique: bool = True
     """Whether no two rows can be one device's."""
     has_uuid_type: bool = False

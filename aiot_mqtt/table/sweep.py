@@ -101,7 +101,10 @@ class SweepStatements:
         return frozenset(offline)
 
     def _read_order(self, cursor: Any) -> RowOrder:
-        """:raises StoreConflict: keys that are out there are of another order."""
+        """Look whether the keys are of this order.
+
+        :raises StoreConflict: keys that are out there are of another one.
+        """
         before, self._order = self._order, read_row_order(cursor, self._database, self._table)
         if before is not None and before != self._order:
             raise StoreConflict(_OTHER_KEYS)

@@ -42,7 +42,7 @@ class Counters:
         self.dropped = 0
         """QoS 0 while too much was pending."""
         self.refused: Counter[str] = Counter()
-        """By reason."""
+        """Deliveries that were refused, by reason (``Refusals``)."""
         self.status_ignored = 0
         """Messages whose status could not be put in ``device_status``; they count elsewhere as deliveries."""
         self.went_silent = 0

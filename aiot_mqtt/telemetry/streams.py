@@ -27,7 +27,7 @@ class Stream(Protocol):
     """Where bytes are written. Both calls may block, and raise ``OSError``."""
 
     def write(self, data: bytes) -> None:
-        """Write all of it."""
+        """Write all of these bytes."""
         ...
 
     def reopen(self) -> None:
@@ -46,7 +46,7 @@ class Descriptor:
         _write_all(self._descriptor, data)
 
     def reopen(self) -> None:
-        """See ``Stream``; there is no name."""
+        """See ``Stream``; what has no name stays as it is."""
 
 
 class LogFile:
@@ -94,7 +94,7 @@ class LogFile:
         self._descriptor = descriptor
 
     def close(self) -> None:
-        """Close it for good."""
+        """Close the file for good."""
         os.close(self._descriptor)
 
     def _is_due(self) -> bool:
@@ -204,7 +204,7 @@ class Outlet:
             self._flush(self._patience)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write what was put in, in a thread of its own."""
         if self._thread is None:
             # A daemon, in threading's sense: the process must be able to end while it is stuck.
             self._thread = threading.Thread(target=self._write_for_ever, name="log", daemon=True)
@@ -239,7 +239,7 @@ class Outlet:
                 time.sleep(RETRY)
 
     def _write_what_waits(self) -> bool:
-        """Returns whether the stream takes anything."""
+        """Write what waits. Returns whether the stream takes anything."""
         with self._changed:
             lines, self._lines = self._lines, []
             lost, is_to_be_reopened, self._is_to_be_reopened = self._lost, self._is_to_be_reopened, False

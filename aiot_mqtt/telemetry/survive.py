@@ -21,8 +21,9 @@ MAX_JITTER = 1.0  # s
 def backoff(jitter: Callable[[], float] = random) -> Callable[[int], float]:
     """How long to wait before the next attempt at a broker or a database: one second, growing to 30 s at most.
 
+    Returns seconds to wait, by how many attempts in a row had failed before the last one.
+
     :param jitter: seconds added to each delay, up to ``MAX_JITTER``, so that instances do not try again in step.
-    :return: seconds to wait, by how many attempts in a row had failed before the last one.
     """
     return backoffPolicy(1.0, 30.0 - MAX_JITTER, 2.0, jitter)
 

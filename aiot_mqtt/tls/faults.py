@@ -17,11 +17,11 @@ class Fault(NamedTuple):
     """What OpenSSL has against a certificate of the chain."""
 
     code: int
-    """Of ``X509_V_ERR_…`` in OpenSSL's x509_vfy.h."""
+    """One of ``X509_V_ERR_…`` in OpenSSL's x509_vfy.h."""
     depth: int
     """0: the peer's own; else of an issuer."""
     certificate: x509.Certificate | None
-    """None: it cannot be read."""
+    """None where it cannot be read."""
 
 
 class Cause(NamedTuple):
