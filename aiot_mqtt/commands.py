@@ -26,7 +26,6 @@ from .telemetry import log_lines
 from .telemetry.logs import in_chinese, in_english
 
 TIMEOUT = 10.0  # s for each of: name look-up with TCP and TLS, CONNACK, DISCONNECT
-EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
 
 
 def run_simulation(parsed: argparse.Namespace) -> NoReturn:
@@ -79,7 +78,7 @@ def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
             await forget_session(settings, broker_endpoint(settings, reactor), reactor)
         except MqttError as error:
             tell(log_lines.SESSION_NOT_FORGOTTEN, reason=str(error))
-            sys.exit(EXIT_UNAVAILABLE)
+            sys.exit(os.EX_UNAVAILABLE)
         tell(log_lines.SESSION_FORGOTTEN, client_id=settings.mqtt_client_id)
         sys.exit(0)
 

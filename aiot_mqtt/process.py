@@ -28,7 +28,7 @@ from .telemetry import log_lines
 from .telemetry.logs import Log
 from .telemetry.streams import open_streams
 
-EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; the unit's RestartPreventExitStatus= names it
+EXIT_CONFIG = os.EX_CONFIG  # 78; the unit's RestartPreventExitStatus= names it
 DAEMON_LOG_FILE = "mqtt_service.log"
 NOT_FOR_OTHERS = 0o027  # a umask: what is made is neither read nor written by others, nor written by the group
 LAST_LINES = 1.0  # s that the end of the process waits for a reader of the log

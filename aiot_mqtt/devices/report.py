@@ -15,7 +15,8 @@ import orjson
 # its JSON columns take 31 and refuse 32 (tried on 10.11).
 MAX_JSON_DEPTH = 31
 DEFAULT_STATUS_LENGTH = 20
-DEVICE_PATTERN = "[A-Za-z0-9._:-]{1,36}"
+MAX_DEVICE_LENGTH = 36  # characters of a topic level: those of a UUID, hyphens included
+DEVICE_PATTERN = f"[A-Za-z0-9._:-]{{1,{MAX_DEVICE_LENGTH}}}"
 """What a topic level must be like to be looked for in the table."""
 
 _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,19}")
@@ -67,7 +68,7 @@ class UnknownDevice(Refused):
     """The topic level cannot be the ``uuid`` of any device."""
 
     def __init__(self, device: str) -> None:
-        super().__init__("unknown_device", "not 1 to 36 characters of A-Z a-z 0-9 . _ : -")
+        super().__init__("unknown_device", f"not 1 to {MAX_DEVICE_LENGTH} characters of A-Z a-z 0-9 . _ : -")
         self.device = device
 
 

@@ -23,7 +23,6 @@ from .publisher import PublisherOptions
 from .simulation import Simulation, Summary
 
 EXIT_INCOMPLETE = 1  # the broker refused or did not acknowledge something
-EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h: nothing was published
 
 
 def _share(text: str) -> float:
@@ -227,7 +226,7 @@ async def run(
     except MqttError as error:
         where = f"{settings.mqtt_broker}:{settings.mqtt_port}"
         progress.say(f"aiot-mqtt simulate: cannot publish to {where}: {error}")
-        return EXIT_UNAVAILABLE
+        return os.EX_UNAVAILABLE  # nothing was published
     showing = LoopingCall(lambda: progress.show(simulation.summary()))
     showing.clock = reactor
     showing.start(progress.interval, now=False)

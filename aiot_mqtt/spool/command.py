@@ -23,10 +23,10 @@ from .inspection import Inspected, candidates, inspect_all
 from .names import is_set_aside, lock_of, remove_with_journal
 
 EXIT_NOT_DONE = 1
-EXIT_USAGE = 64  # these are of sysexits.h
-EXIT_CANNOT_CREATE = 73
-EXIT_DISK = 74
-EXIT_IN_USE = 75
+EXIT_USAGE = os.EX_USAGE
+EXIT_CANNOT_CREATE = os.EX_CANTCREAT
+EXIT_DISK = os.EX_IOERR
+EXIT_IN_USE = os.EX_TEMPFAIL
 
 
 class _CannotCreate(Exception):

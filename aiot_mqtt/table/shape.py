@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from ..devices.report import MAX_DEVICE_LENGTH
 from ..devices.update import COLUMNS
 from .contract import StoreMisconfigured
 from .session import is_taken
@@ -18,7 +19,6 @@ from .statements import ALL_ROWS, NULL, UNION_ALL, TableShape, quote, row_as_sql
 
 _COLUMNS = ("uuid", *COLUMNS.values())
 _NOBODY = "/nobody/"  # not a topic level
-_UUID_LENGTH = 36  # that a topic level may have
 _TIME_LENGTH = len("2026-11-23 10:00:00")
 
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
@@ -149,7 +149,7 @@ def _unfit(columns: Mapping[str, _Column]) -> Iterator[tuple[str, str]]:
 
 def _holds_names(column: _Column) -> bool:
     if column.kind == "binary":  # a shorter one has UUIDs in their 16 bytes
-        return (column.length or 0) >= _UUID_LENGTH
+        return (column.length or 0) >= MAX_DEVICE_LENGTH
     return column.kind in _TEXTS | _BYTES | {"uuid"}
 
 

@@ -16,8 +16,8 @@ PACKAGE: Path = HOUSE["PACKAGE"]
 # A room, the rooms it imports, all of which stand above it, and the packages beside the standard library.
 ROOMS = (
     ("telemetry", "", "twisted zope"),
-    ("settings", "", "dotenv"),
     ("devices", "", "orjson"),
+    ("settings", "devices", "dotenv"),
     ("tls", "settings telemetry", "OpenSSL cryptography"),
     ("mqtt", "settings telemetry tls", "OpenSSL paho twisted zope"),
     ("table", "devices settings telemetry tls", "OpenSSL cryptography pymysql twisted"),
