@@ -21,12 +21,12 @@ from .errors import MqttError, ProtocolViolation
 from .options import ConnectOptions
 from .packet_types import PUBACK, PUBCOMP, PUBREC, PUBREL, SUBACK, UNSUBACK
 from .properties import properties_at
+from .reason_codes import FAILURE
 
 # Where the properties of a packet stand in its part behind the length. In those about a PUBLISH they may be left out.
 _PROPERTIES_AT = {PUBACK: 3, PUBREC: 3, PUBREL: 3, PUBCOMP: 3, SUBACK: 2, UNSUBACK: 2}
 # bytes without properties. paho 2.1 takes time with the square of the length: 4 s for 64 KiB.
 MOST_FOR_PAHO = 4 * 1024
-UNSPECIFIED = 0x80  # the denial that paho knows in every version
 
 
 class _SocketSubstitute:
@@ -147,9 +147,10 @@ class PahoClient(paho.Client):
         if kind == PUBREL:
             for_paho = body[:2]  # whatever its reason, what it wants is PUBCOMP
         elif kind == SUBACK:
-            # Some brokers give reasons that SUBACK does not have, and paho would not know a denial in them.
+            # Some brokers give reasons that SUBACK does not have, and paho would not know a failure in them but
+            # the one of every version.
             codes_at = 3 if self._options.mqtt5 else 2
-            for_paho = body[:codes_at] + bytes(min(code, UNSPECIFIED) for code in body[codes_at:])
+            for_paho = body[:codes_at] + bytes(min(code, FAILURE) for code in body[codes_at:])
         self._take(encode_packet(first, for_paho))
         return body
 

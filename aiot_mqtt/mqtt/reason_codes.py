@@ -19,7 +19,9 @@ _V311_REASONS = {
     4: "bad user name or password",
     5: "not authorized",
 }
-UNSPECIFIED, NOT_AUTHORIZED, SESSION_TAKEN_OVER = 0x80, 0x87, 0x8E
+FAILURE = 0x80
+"""This reason code, "Unspecified error", and all above it are failures (section 2.4)."""
+NOT_AUTHORIZED, SESSION_TAKEN_OVER = 0x87, 0x8E
 TOPIC_FILTER_INVALID, QUOTA_EXCEEDED, WILDCARDS_NOT_SUPPORTED = 0x8F, 0x97, 0xA2
 
 

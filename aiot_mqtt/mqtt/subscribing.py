@@ -10,9 +10,7 @@ from twisted.logger import Logger
 
 from ..telemetry import log_lines
 from .connection import MqttConnection
-from .reason_codes import UNSPECIFIED, suback_reason
-
-DENIED = UNSPECIFIED  # reason codes from here on
+from .reason_codes import FAILURE, suback_reason
 
 
 async def subscribe(
@@ -40,11 +38,11 @@ async def subscribe(
             if giving_up.active():
                 giving_up.cancel()
         delay = backoff(attempt)
-        missing = [DENIED] * (len(wanted) - len(codes))
+        missing = [FAILURE] * (len(wanted) - len(codes))
         answers = list(zip(wanted, codes + missing, strict=False))
         for topic, code in answers:
             tell_answer(log, topic, code, delay)
-        wanted, attempt = [topic for topic, code in answers if code >= DENIED], attempt + 1
+        wanted, attempt = [topic for topic, code in answers if code >= FAILURE], attempt + 1
         if wanted:
             await deferLater(clock, delay)
 
@@ -54,7 +52,7 @@ def tell_answer(log: Logger, topic: str, code: int, delay: float) -> None:
 
     :param delay: seconds until it is asked for again, should it be denied.
     """
-    if code >= DENIED:
+    if code >= FAILURE:
         line = log_lines.SUBSCRIPTION_DENIALS.get(code, log_lines.SUBSCRIPTION_DENIED_OTHERWISE)
         log.error(line, topic=topic, reason=suback_reason(code), seconds=round(delay))
         return

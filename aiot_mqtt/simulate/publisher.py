@@ -24,11 +24,10 @@ from ..mqtt.encoding import encode_packet, encode_publish, encode_text
 from ..mqtt.errors import ConnectionRefused, MqttError, ProtocolViolation
 from ..mqtt.packet_types import CONNACK, CONNECT, DISCONNECT, PINGREQ, PUBACK
 from ..mqtt.packets import variable_byte_integer
-from ..mqtt.reason_codes import connack_reason, reason_name
+from ..mqtt.reason_codes import FAILURE, connack_reason, reason_name
 from .fleet import Message
 
 NO_SUBSCRIBER = 0x10  # the reason code of a PUBACK that is nevertheless an acknowledgement
-FAILED = 0x80  # reason codes from here on
 KEEPALIVE = 60  # s
 UNLIMITED = 1_000_000  # what may be sent at once where nothing limits it
 
@@ -188,7 +187,7 @@ class Publisher(Protocol):
     def _packet_received(self, kind: int, body: bytes) -> None:
         if kind == PUBACK:
             reason = body[2] if len(body) > 2 else 0
-            if reason >= FAILED:
+            if reason >= FAILURE:
                 self.refused[reason_name(PacketTypes.PUBACK, reason)] += 1
             else:
                 self.acknowledged += 1
