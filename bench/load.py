@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import sys
 
-from aiot_mqtt.mqtt.encoding import encode_publish
-from aiot_mqtt.simulate.publisher import PublisherOptions, encode_connect
 from rig.load import Load, encode
 
 from .messages import Plan, messages

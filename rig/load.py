@@ -10,7 +10,8 @@ from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from aiot_mqtt.simulate.publisher import PublisherOptions, encode_connect, encode_publish
+from aiot_mqtt.mqtt.encoding import encode_publish
+from aiot_mqtt.simulate.publisher import PublisherOptions, encode_connect
 
 PUBACK_BYTES = 4  # of MQTT 3.1.1, which knows no reasons
 MOST_BYTES = 256 * 1024  # in one call of send

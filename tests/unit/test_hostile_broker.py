@@ -28,7 +28,7 @@ from fuzz import decoding, hostile_broker, second_opinion
 from fuzz.decoding import fuzz_decoding, fuzz_with_atheris, shortest
 from fuzz.giant_publish import refuse_giant
 from fuzz.hostile_broker import Outcome, play, run_streams, shorten
-from fuzz.packet_streams import CONNACK, DISCONNECT, MOST_LENGTH, PUBLISH, Step, Stream, length, packet, text
+from fuzz.packet_streams import CONNACK, DISCONNECT, MOST_LENGTH, Step, Stream
 from fuzz.second_opinion import Members, depth, judge, strict_json
 
 ACCEPTED = encode_packet(CONNACK, b"\0\0\0")

@@ -29,7 +29,7 @@ ROOMS = (
 )
 SIMULATION = "simulate"  # which the service never needs
 ASSEMBLY = {"__init__", "__main__", "commands", "process", "service", "tap"}  # may know all rooms
-MOST_LINES = 420
+MAX_LINES = 300
 PYTHON_SCRIPT = b"#!/usr/bin/env python3\n"
 CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popleft", "remove", "setdefault", "update"}
 FILLED_AT_IMPORT = {"ENGLISH"}  # the catalogue of log lines
@@ -101,7 +101,7 @@ class HouseTests(SynchronousTestCase):
 
     def test_every_module_can_be_read_in_one_sitting(self) -> None:
         for path in PACKAGE.rglob("*.py"):
-            self.assertLess(len(path.read_text("utf-8").splitlines()), MOST_LINES, path)
+            self.assertLessEqual(len(path.read_text("utf-8").splitlines()), MAX_LINES, path)
 
     def test_no_module_has_state(self) -> None:
         for path in PACKAGE.rglob("*.py"):
