@@ -10,7 +10,7 @@ from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.table.session import open_session
 from aiot_mqtt.table.shape import read_shape
-from aiot_mqtt.table.statements import MOST_STATEMENT, update_statements
+from aiot_mqtt.table.statements import MAX_STATEMENT, update_statements
 from rig.servers import DATABASE, DEVICE_TABLE
 
 from .messages import Plan, messages, uuids
@@ -39,7 +39,7 @@ class BareLoop:
 
     def statement(self, updates: list[DeviceUpdate]) -> bytes:
         """The service's own, for these."""
-        [(_, statement)] = update_statements(self._shape, updates, MOST_STATEMENT)
+        [(_, statement)] = update_statements(self._shape, updates, MAX_STATEMENT)
         return statement
 
     def single_rows(self, count: int, rate: float) -> tuple[list[float], list[float]]:

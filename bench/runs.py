@@ -18,7 +18,7 @@ from rig.programs import Program
 from rig.servers import Mosquitto
 
 from .messages import Plan
-from .stage import MOST_PATIENCE, PATIENCE, RunFailed, Stage, dropped
+from .stage import MAX_PATIENCE, PATIENCE, RunFailed, Stage, dropped
 from .subjects import EXIT, LAST_ROW, Make, running
 
 
@@ -85,7 +85,7 @@ class Load:
 
     def _wait_for(self, text: str) -> str:
         try:
-            return self._program.wait_for(text, timeout=MOST_PATIENCE)
+            return self._program.wait_for(text, timeout=MAX_PATIENCE)
         except AssertionError as error:
             raise RunFailed(f"the publisher failed: {error}") from None
 

@@ -30,7 +30,7 @@ BROKER_SETTINGS = (
 PEER = "peer"
 """User and password of the others, who cannot do with the few rights of the service."""
 PATIENCE = 120.0  # s without any progress, after which a run has failed
-MOST_PATIENCE = 600.0  # s, whatever progress there is: one that reconnects again and again makes some each time
+MAX_PATIENCE = 600.0  # s, whatever progress there is: one that reconnects again and again makes some each time
 LOOK_INTERVAL = 0.02  # s
 
 
@@ -159,7 +159,7 @@ def wait_until(is_so: Callable[[], bool], progress: Callable[[], int], what: str
     began = since
     while not is_so():
         now = time.monotonic()
-        if now - since > PATIENCE or now - began > MOST_PATIENCE:
+        if now - since > PATIENCE or now - began > MAX_PATIENCE:
             raise RunFailed(f"waited in vain for {what}, at {seen:,}")
         if now - since > 1 and (at := progress()) != seen:
             seen, since = at, now

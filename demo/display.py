@@ -82,8 +82,8 @@ class Display(display.Display):
 
     def show_moment(self, moment: Moment) -> None:
         """How it stands."""
-        most_rows = max(1, self.console.height - LINES_AROUND)
-        frame = self._frame(moment, self.console.width, most_rows)
+        max_rows = max(1, self.console.height - LINES_AROUND)
+        frame = self._frame(moment, self.console.width, max_rows)
         self.show(frame, self._line(moment), moment.elapsed, LINE_INTERVAL)
 
     def finish(self, moment: Moment) -> None:
@@ -110,14 +110,14 @@ class Display(display.Display):
             f"  received {moment.received} = {_sum(moment.figures)}"
         )
 
-    def _frame(self, moment: Moment, width: int, most_rows: int) -> RenderableType:
+    def _frame(self, moment: Moment, width: int, max_rows: int) -> RenderableType:
         rows = len(moment.rows)
         parts: list[RenderableType] = [
             self._text(f"{moment.broker}  ->  aiot-mqtt  ->  {moment.table}", "bold"),
-            self._table(moment, width, most_rows),
+            self._table(moment, width, max_rows),
         ]
-        if rows > most_rows:
-            parts.append(self._text(f"and {rows - most_rows} more devices", "dim"))
+        if rows > max_rows:
+            parts.append(self._text(f"and {rows - max_rows} more devices", "dim"))
         parts += [
             self._text(f"fleet     published {moment.published}, acknowledged {moment.acknowledged}"),
             self._text(f"service   received {moment.received} = {_sum(moment.figures)}"),
@@ -131,7 +131,7 @@ class Display(display.Display):
             text = text.encode("ascii", "ignore").decode()
         return Text(text, style, no_wrap=True, overflow=self._overflow)
 
-    def _table(self, moment: Moment, width: int, most_rows: int) -> Table:
+    def _table(self, moment: Moment, width: int, max_rows: int) -> Table:
         overflow = self._overflow
         table = Table(
             box=box.SIMPLE_HEAD if self._is_utf8 else box.ASCII2, expand=True, pad_edge=False, header_style="bold cyan"
@@ -146,7 +146,7 @@ class Display(display.Display):
         if has_report:
             table.add_column("last report", no_wrap=True, overflow=overflow, ratio=1)
         table.add_column("last heard", no_wrap=True, overflow=overflow, width=10)
-        for row in moment.rows[:most_rows]:
+        for row in moment.rows[:max_rows]:
             age = _age(row, moment.now)
             online = Text("online", "green") if row.is_online else Text("offline", "red")
             cells: list[RenderableType] = [row.uuid, online if row.last_seen else Text("-", "dim")]

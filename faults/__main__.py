@@ -29,7 +29,7 @@ from .soak import INTERVAL, soak
 from .world import Scene, World
 
 SHOW_INTERVAL = 0.5  # s
-MOST_VOID = 3  # rounds in a row that are repeated because the broker itself dropped something
+MAX_VOID = 3  # rounds in a row that are repeated because the broker itself dropped something
 REPEATED = 1000  # what a repeated round's seed is larger by
 EXIT_WRONG = 1
 EXIT_INTERRUPTED = 130
@@ -130,7 +130,7 @@ class Campaign:
 
     async def _play_until_it_tells(self, fault: Fault, number: int, rounds: int) -> None:
         """Play a round, again where the broker itself made it void."""
-        for attempt in range(MOST_VOID):
+        for attempt in range(MAX_VOID):
             seed = self._options.seed + number - 1 + attempt * REPEATED
             began = self._reactor.seconds()
             showing = LoopingCall(lambda: None)

@@ -15,7 +15,7 @@ from .process import STARTED, ServiceProcess
 from .world import World
 
 CONNECTED = "MQTT connected"
-MOST_CONNECTS = 4  # in the first ten seconds of a fight; after these the waits are long
+MAX_CONNECTS = 4  # in the first ten seconds of a fight; after these the waits are long
 CLIENT_ID = "service"
 
 
@@ -62,7 +62,7 @@ async def fought_over(world: World) -> None:
         world.findings.append(f"rival: {wrong}")
     connects = world.service.count(CONNECTED) - connects_before
     world.details["connects"] = connects
-    if connects > MOST_CONNECTS + (world.now - began) / 15:
+    if connects > MAX_CONNECTS + (world.now - began) / 15:
         world.findings.append(f"the service connected {connects} times while a rival fought for its session")
     if not world.service.count("MQTT connection lost"):
         world.findings.append("the service did not say that it lost its session")

@@ -18,10 +18,10 @@ from aiot_mqtt.simulate.fleet import ORDINARY, Message
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
 
 TICK = 0.01  # s between looks at what is due
-MOST_DUE = 0.2  # s of messages that a pause of this process makes up for
+MAX_DUE = 0.2  # s of messages that a pause of this process makes up for
 CONNECTIONS = 8
 WINDOW = 2000  # PUBLISH packets of one connection that may be unacknowledged
-FEWEST_REPORTING = 25  # of so many devices one goes on reporting to the end
+MIN_REPORTING = 25  # of so many devices one goes on reporting to the end
 HALF_TIME = 2.0  # s after which half of the devices have reported for the last time
 RETRY_DELAY = 0.1  # s between two attempts to connect
 CONNECT_TIMEOUT = 5.0  # s
@@ -108,7 +108,7 @@ class Load:
         self._lanes = [_Lane() for _ in range(CONNECTIONS)]
         self._turn = 0
         self._reporting: list[int] = []
-        self._fewest_reporting = max(1, len(uuids) // FEWEST_REPORTING)
+        self._fewest_reporting = max(1, len(uuids) // MIN_REPORTING)
         self._began = 0.0
         self._owed = 0.0
         self._last_tick = 0.0
@@ -206,7 +206,7 @@ class Load:
 
     def _publish_due(self) -> None:
         now = self._reactor.seconds()
-        self._owed = min(self._owed + (now - self._last_tick) * self.rate, MOST_DUE * self.rate)
+        self._owed = min(self._owed + (now - self._last_tick) * self.rate, MAX_DUE * self.rate)
         self._last_tick = now
         self._report_no_more(now - self._began)
         rooms = [lane.room for lane in self._lanes]

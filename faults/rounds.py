@@ -12,8 +12,8 @@ from .process import FIGURES
 from .world import PATIENCE, ZONE, Layout, NotInTime, Scene, World
 
 MEMORY_BOUND = 256 * 1024 * 1024  # bytes of the service, as documented
-MOST_LINES = 200  # of the service that are kept
-MOST_SHOWN = 3  # wrong rows of a round
+MAX_LINES = 200  # of the service that are kept
+MAX_SHOWN = 3  # wrong rows of a round
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Calla
     finally:
         await world.close()
     outcome.wrong += world.findings
-    outcome.log = [line for service in world.services for line in service.lines if FIGURES not in line][-MOST_LINES:]
+    outcome.log = [line for service in world.services for line in service.lines if FIGURES not in line][-MAX_LINES:]
     outcome.peak_memory = world.peak_memory
     if outcome.peak_memory > MEMORY_BOUND:
         outcome.wrong.append(f"the service took {outcome.peak_memory / 2**20:.0f} MiB")
@@ -141,7 +141,7 @@ async def _check(world: World, fault: Fault, outcome: Outcome) -> None:
     world.table.note(await world.thread(read_rows, world.database))
     wrong = _wrong_rows(world)
     outcome.lost = sum(len(texts) for texts in wrong.values())
-    outcome.wrong += [f"{uuid}: {'; '.join(texts)}" for uuid, texts in list(wrong.items())[:MOST_SHOWN]]
+    outcome.wrong += [f"{uuid}: {'; '.join(texts)}" for uuid, texts in list(wrong.items())[:MAX_SHOWN]]
     outcome.moved_back = len(world.table.moved_back())
     outcome.messages = world.load.acknowledged
     if (sum_is_wrong := wrong_sum(world.service.figures)) is not None:

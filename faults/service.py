@@ -52,7 +52,7 @@ PARTS = {
 }
 """Rooms in which a fault of ours may be, and the function that has it then."""
 COUNTER_RAISES_EACH = 50
-MOST_RAISED = 2
+MAX_RAISED = 2
 PR_SET_PTRACER = 0x59616D61
 ON_PURPOSE = "a fault that somebody made on purpose"
 
@@ -186,7 +186,7 @@ def _raise_each(part: str, each: int) -> None:
 
     def called() -> None:
         call = next(calls)
-        if call % each == 0 and call <= each * MOST_RAISED:
+        if call % each == 0 and call <= each * MAX_RAISED:
             os.write(1, f"faults: raised in {part}\n".encode())
             raise RuntimeError(f"{ON_PURPOSE}, in {part}")
 

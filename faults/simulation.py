@@ -19,7 +19,7 @@ from .simulated.campaign import Failed, run
 from .simulated.course import Course
 
 COURSES = 20_000
-MOST_SHOWN = 10  # courses that failed
+MAX_SHOWN = 10  # courses that failed
 
 
 def simulate(courses: int, seed: int, *, shows_traces: bool = False) -> bool:
@@ -37,7 +37,7 @@ def simulate(courses: int, seed: int, *, shows_traces: bool = False) -> bool:
         nonlocal failures
         if failed is not None:
             failures += 1
-            if failures <= MOST_SHOWN:
+            if failures <= MAX_SHOWN:
                 display.say(f"seed {failed.seed}: {failed.reason}")
         if shows_traces:
             print("\n".join(course.trace))

@@ -16,7 +16,7 @@ from .world import Layout, World
 INTERVAL = 60.0  # s between the beginnings of two faults
 SHORTEST, LONGEST = 3.0, 25.0  # s that an outage lasts
 SETTLED_AFTER = 30  # looks at a service's memory, before it counts: its caches fill, and its pool
-FEWEST_LOOKS = 240  # of a service, for its memory to be compared; there are two a second
+MIN_LOOKS = 240  # of a service, for its memory to be compared; there are two a second
 GROWTH = 1.15  # of the later median over the earlier one, above which memory is not flat
 
 Happen = Callable[[World], Awaitable[None]]
@@ -98,7 +98,7 @@ async def _go_wrong_again_and_again(world: World, seconds: float) -> None:
 
 def _compare_memory(world: World) -> None:
     """Hold what a service took in the last quarter of its life against the first one."""
-    lives = [run.memory[SETTLED_AFTER:] for run in world.services if len(run.memory) > SETTLED_AFTER + FEWEST_LOOKS]
+    lives = [run.memory[SETTLED_AFTER:] for run in world.services if len(run.memory) > SETTLED_AFTER + MIN_LOOKS]
     for memory in lives:
         quarter = len(memory) // 4
         first, last = median(memory[:quarter]), median(memory[-quarter:])

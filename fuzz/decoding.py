@@ -41,7 +41,7 @@ from rig.proc import memory
 from .inputs import PAYLOADS, TOKENS, TOPICS, changed, report_payload
 from .second_opinion import judge
 
-MOST_FINDINGS = 20
+MAX_FINDINGS = 20
 TRIES = 1000  # to shorten an input
 Parts = TypeVar("Parts", bytes, tuple[Any, ...])
 SEEDS = tuple((topic, payload) for topic in TOPICS for payload in PAYLOADS)
@@ -119,7 +119,7 @@ def fuzz_decoding(seed: int, count: int, progress: Callable[[int], None] = lambd
             entry.publish_received(topic, payload, packet_id, retain)
         outcomes[verdict.outcome] += 1
         problem = verdict.problem or sum_is_wrong(counters, pending)
-        if problem and len(findings) < MOST_FINDINGS:
+        if problem and len(findings) < MAX_FINDINGS:
             short = _shortened(topic, payload, chosen) if verdict.problem else (topic, payload)
             findings.append(Finding(seed, problem, f"{short[0].hex()} {short[1].hex()}"))
         # orjson cannot be watched inside, but each of its complaints is another path through it.

@@ -9,7 +9,7 @@ from twisted.internet.error import ConnectionLost
 
 from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_publish, encode_text
 
-from .packet_streams import CONNACK, MOST_LENGTH, PUBLISH
+from .packet_streams import CONNACK, MAX_LENGTH, PUBLISH
 from .victim import Victim, Wrong
 
 TOPIC = b"devices/d1/data"
@@ -39,7 +39,7 @@ def refuse_giant(*, is_cut_off: bool = False) -> GiantResult:
     victim = Victim()
     victim.read(encode_packet(CONNACK, b"\0\0\0"))
     head = encode_text(TOPIC) + b"\x00\x01\x00"  # packet identifier 1, no properties
-    missing = MOST_LENGTH - len(head)
+    missing = MAX_LENGTH - len(head)
     if is_cut_off:
         missing //= 2
     part = bytes(65_536)
@@ -47,7 +47,7 @@ def refuse_giant(*, is_cut_off: bool = False) -> GiantResult:
     before = tracemalloc.get_traced_memory()[0]
     allocated, problem = 0, None
     try:
-        victim.read(bytes((PUBLISH | 2,)) + encode_length(MOST_LENGTH) + head)
+        victim.read(bytes((PUBLISH | 2,)) + encode_length(MAX_LENGTH) + head)
         victim.check()
         for at in range(0, missing, len(part)):
             victim.read(part[: missing - at])
@@ -61,4 +61,4 @@ def refuse_giant(*, is_cut_off: bool = False) -> GiantResult:
         problem = str(wrong)
     finally:
         tracemalloc.stop()
-    return GiantResult(missing, victim.most_held, allocated, dict(victim.counters.refused), victim.reason, problem)
+    return GiantResult(missing, victim.max_held, allocated, dict(victim.counters.refused), victim.reason, problem)

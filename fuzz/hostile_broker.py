@@ -32,10 +32,10 @@ from aiot_mqtt.mqtt.packets import variable_byte_integer
 from rig.display import counting
 from rig.proc import memory
 
-from .decoding import MOST_FINDINGS, Finding, shortest
+from .decoding import MAX_FINDINGS, Finding, shortest
 from .giant_publish import refuse_giant
 from .packet_streams import Step, Stream, make_stream
-from .victim import MOST_LINE, Victim, Wrong
+from .victim import MAX_LINE, Victim, Wrong
 
 PATIENCE = 5.0  # s of CPU time that a stream may take; it takes about a millisecond
 TRIES = 300  # to shorten the steps of a stream, and as many for its bytes
@@ -50,7 +50,7 @@ class StreamsResult:
     """How often each sort of end was the reason of ``closed``."""
     received: int
     """PUBLISH packets that reached ``Ingest``."""
-    most_held: int
+    max_held: int
     """Bytes of incomplete packets that a connection held at one time."""
     slowest: float
     """Seconds of CPU time that a stream took at most."""
@@ -72,7 +72,7 @@ class Outcome(NamedTuple):
     reason: str = ""
     """Why the connection ended."""
     received: int = 0
-    most_held: int = 0
+    max_held: int = 0
     seconds: float = 0.0
     """Of CPU time."""
 
@@ -111,7 +111,7 @@ def _play(stream: Stream) -> Outcome:
         return Outcome(f"stuck: {_where(stuck)}")
     except Exception as error:
         return Outcome(f"raised: {error!r} {_where(error)}")
-    return Outcome(None, victim.reason, victim.counters.received, victim.most_held)
+    return Outcome(None, victim.reason, victim.counters.received, victim.max_held)
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _errors_logged() -> Iterator[list[str]]:
         line = formatEvent(event)
         if "log_failure" in event or event["log_level"] is LogLevel.critical:
             errors.append(f"{line} {event.get('log_failure', '')}")
-        elif len(line) > MOST_LINE or not line.isprintable():
+        elif len(line) > MAX_LINE or not line.isprintable():
             errors.append(f"a line of {len(line)} characters: {line[:200]!r}")
 
     globalLogPublisher.addObserver(observe)
@@ -197,18 +197,18 @@ def run_streams(seed: int, count: int, progress: Callable[[int], None] = lambda 
     random = Random(seed)
     endings: Counter[str] = Counter()
     findings: list[Finding] = []
-    received = most_held = 0
+    received = max_held = 0
     slowest = 0.0
     began, before = time.monotonic(), memory(os.getpid()).peak
     for number in range(count):
         stream_seed = random.getrandbits(48)
         stream = make_stream(stream_seed)
         outcome = play(stream)
-        if outcome.problem and len(findings) < MOST_FINDINGS:
+        if outcome.problem and len(findings) < MAX_FINDINGS:
             findings.append(Finding(stream_seed, outcome.problem, described(shorten(stream, outcome.problem))))
         endings[re.sub(r"\(.*\)|\d+", "…", outcome.reason)] += 1
         received += outcome.received
-        most_held, slowest = max(most_held, outcome.most_held), max(slowest, outcome.seconds)
+        max_held, slowest = max(max_held, outcome.max_held), max(slowest, outcome.seconds)
         if not number % 1000:
             progress(number)
     progress(count)
@@ -216,7 +216,7 @@ def run_streams(seed: int, count: int, progress: Callable[[int], None] = lambda 
         streams=count,
         endings=dict(endings.most_common()),
         received=received,
-        most_held=most_held,
+        max_held=max_held,
         slowest=slowest,
         seconds=time.monotonic() - began,
         memory_growth=memory(os.getpid()).peak - before,
@@ -252,7 +252,7 @@ def main(arguments: Sequence[str]) -> int:
     result = run_streams(options.seed, options.streams, counting("streams", options.streams))
     print(f"{result.streams} streams in {result.seconds:.0f} s, {result.received} PUBLISH packets received")
     print(f"the slowest took {1000 * result.slowest:.0f} ms of CPU time")
-    print(f"held at most {result.most_held} bytes, memory grew by {result.memory_growth / 2**20:.1f} MiB")
+    print(f"held at most {result.max_held} bytes, memory grew by {result.memory_growth / 2**20:.1f} MiB")
     for reason, times in result.endings.items():
         print(f"{times:8} {reason}")
     for is_cut_off in (False, True):

@@ -15,7 +15,7 @@ from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_text
 
 from .inputs import PAYLOADS, TOPICS, changed, report_payload
 
-MOST_LENGTH = 268_435_455  # bytes; what a length of four bytes can say
+MAX_LENGTH = 268_435_455  # bytes; what a length of four bytes can say
 # The first bytes of packets; that of PUBLISH has more flags.
 CONNACK, PUBLISH, PUBREL, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 0x20, 0x30, 0x62, 0x90, 0xB0, 0xD0, 0xE0
 # What may stand in front of a payload on MQTT 5, each valid for itself.
@@ -181,7 +181,7 @@ def _lying(random: Random, data: bytes) -> bytes:
     while body < min(len(data), 5) and data[body - 1] & 0x80:
         body += 1
     true = len(data) - body
-    lie = random.choice((0, 1, 2, true - 1, true + 1, true + 3, 127, 128, 65_536, 65_537, MOST_LENGTH - 1, MOST_LENGTH))
+    lie = random.choice((0, 1, 2, true - 1, true + 1, true + 3, 127, 128, 65_536, 65_537, MAX_LENGTH - 1, MAX_LENGTH))
     match random.randrange(4):
         case 0:
             return data[:1] + encode_length(max(0, lie)) + data[body:]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from aiot_mqtt.devices.report import KINDS, MAX_JSON_DEPTH, DeviceReport, Refused, ReportRules, decode
 
-LONGEST_DETAIL = 200  # characters of a reason in words
+MAX_DETAIL = 200  # characters of a reason in words
 WORD_ALPHABET = frozenset((string.ascii_letters + string.digits + "_-").encode())
 DEVICE_ALPHABET = frozenset(string.ascii_letters + string.digits + "._:-")
 
@@ -33,12 +33,12 @@ def judge(topic: bytes, payload: bytes, rules: ReportRules) -> Verdict:
     try:
         said = decode(topic, payload, rules)
     except Refused as refused:
-        is_right = refused.reason in outcomes and len(refused.detail) < LONGEST_DETAIL
+        is_right = refused.reason in outcomes and len(refused.detail) < MAX_DETAIL
         problem = None if is_right else f"refused ({refused.detail}), but {' or '.join(outcomes)}: {expected!r}"
         return Verdict(refused.reason, refused.detail, problem)
     except Exception as error:
         return Verdict("raised", "", f"raised {error!r}")
-    is_right = said._replace(ignored_status=None) == expected and len(said.ignored_status or "") < LONGEST_DETAIL
+    is_right = said._replace(ignored_status=None) == expected and len(said.ignored_status or "") < MAX_DETAIL
     problem = None if is_right else f"accepted as {said!r}, but {' or '.join(outcomes)}: {expected!r}"
     return Verdict("accepted", f"{said.status is None} {said.is_online} {said.ignored_status}", problem)
 

@@ -23,7 +23,7 @@ from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.errors import MqttError
 from aiot_mqtt.mqtt.options import ConnectOptions
-from aiot_mqtt.mqtt.packets import MOST_CONTROL_PACKET, MOST_PROPERTIES, variable_byte_integer
+from aiot_mqtt.mqtt.packets import MAX_CONTROL_PACKET, MAX_PROPERTIES, variable_byte_integer
 from aiot_mqtt.mqtt.subscriber import Subscriber
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
@@ -32,8 +32,8 @@ from .decoding import sum_is_wrong
 from .packet_streams import Step
 
 # Beside a payload: the longest topic, the longest properties, and what says how long they are.
-MOST_BESIDE_PAYLOAD = 65_535 + MOST_PROPERTIES + 16
-MOST_LINE = 1000  # characters of a log line or of a reason
+MAX_BESIDE_PAYLOAD = 65_535 + MAX_PROPERTIES + 16
+MAX_LINE = 1000  # characters of a log line or of a reason
 # CONNECT, PUBACK, PUBREC, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT: all that we ever have to say.
 OURS = frozenset((1, 4, 5, 7, 8, 10, 12, 14))
 
@@ -128,7 +128,7 @@ class Victim:
         self._is_lost = False
         self._fed = 0
         self._answers: list[Deferred[Any]] = []
-        self.most_held = 0
+        self.max_held = 0
 
     def wake(self) -> None:
         """Nothing is written."""
@@ -186,8 +186,8 @@ class Victim:
         """
         connection = self.connection
         held = len(connection._reader._incomplete) + len(connection._connack_reader.held)
-        self.most_held = max(self.most_held, held)
-        most = max(self._max_payload + MOST_BESIDE_PAYLOAD, MOST_CONTROL_PACKET)
+        self.max_held = max(self.max_held, held)
+        most = max(self._max_payload + MAX_BESIDE_PAYLOAD, MAX_CONTROL_PACKET)
         if held > min(self._fed - self.ingest.handed_over, most):
             raise Wrong(f"holds: {held} bytes, of {self._fed} fed and {self.ingest.handed_over} handed over")
         client = connection._client
@@ -212,7 +212,7 @@ class Victim:
         received = self.counters.received
         for late in (Step("write"), Step("advance", seconds=86_400.0), *map(Step, ("unsubscribe", "subscribe"))):
             self.do(late)
-        if not self.connection.closed.called or not self.reason.isprintable() or not 0 < len(self.reason) < MOST_LINE:
+        if not self.connection.closed.called or not self.reason.isprintable() or not 0 < len(self.reason) < MAX_LINE:
             raise Wrong(f"end: closed has not fired with a reason, but with {self.reason[:100]!r}")
         if not self.connection.accepted.called:
             raise Wrong("end: accepted has not fired")

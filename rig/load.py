@@ -14,7 +14,7 @@ from aiot_mqtt.mqtt.encoding import encode_publish
 from aiot_mqtt.simulate.publisher import PublisherOptions, encode_connect
 
 PUBACK_BYTES = 4  # of MQTT 3.1.1, which knows no reasons
-MOST_BYTES = 256 * 1024  # in one call of send
+MAX_BYTES = 256 * 1024  # in one call of send
 PATIENCE = 120.0  # s without any progress
 ALL = 2**62
 
@@ -78,7 +78,7 @@ class Load:
                 due = int((time.monotonic() - began) * rate) + 1
                 allowed = min(allowed, due)
                 timeout = max(0.0, began + due / rate - time.monotonic())
-            end = min(ends[allowed - 1], sent + MOST_BYTES)
+            end = min(ends[allowed - 1], sent + MAX_BYTES)
             readable, writable, _ = select.select([broker], [broker] if sent < end else [], [], timeout)
             if not (readable or writable or rate):
                 raise TimeoutError(f"the broker acknowledged {answered // PUBACK_BYTES} of {at_qos_1} and no more")

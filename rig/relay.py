@@ -10,7 +10,7 @@ import time
 from collections import deque
 
 PIECE = 65536  # bytes read at a time
-MOST_WAITING = 65536  # bytes that a slow link holds before its sender has to wait, as a network's buffers would
+MAX_WAITING = 65536  # bytes that a slow link holds before its sender has to wait, as a network's buffers would
 TRICKLED_EACH = 0.1  # s between two pieces of a trickle
 
 
@@ -159,7 +159,7 @@ class Relay:
                     if not link.mute:
                         sink.sendall(piece)
                     continue
-            if not is_open or (self._rate and held >= MOST_WAITING):
+            if not is_open or (self._rate and held >= MAX_WAITING):
                 time.sleep(min(pause or 0.0, TRICKLED_EACH))
                 continue
             if not select.select([source], [], [], None if pause is None else min(pause, TRICKLED_EACH))[0]:

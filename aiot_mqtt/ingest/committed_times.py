@@ -11,7 +11,7 @@ from collections.abc import Container, Sequence
 
 from ..devices.update import DeviceUpdate
 
-MOST_DEVICES = 200_000  # remembered at one time, 30 MB; the heartbeats of more are all written
+MAX_DEVICES = 200_000  # remembered at one time, 30 MB; the heartbeats of more are all written
 UNSETTLED = ""  # in the place of last_seen: earlier than any time
 _NOTHING_KNOWN = (UNSETTLED, UNSETTLED)
 
@@ -23,14 +23,14 @@ class CommittedTimes:
     ``DeviceUpdate.key``.
     """
 
-    def __init__(self, resolution: int, pending: Container[str], *, most_devices: int = MOST_DEVICES) -> None:
+    def __init__(self, resolution: int, pending: Container[str], *, max_devices: int = MAX_DEVICES) -> None:
         """
         :param resolution: seconds by which times must move to be worth a write; at least 1.
         :param pending: the devices, by their key, for which an update is there that nobody has begun to write.
         """
         self.resolution = resolution
         self._pending = pending
-        self._most_devices = most_devices
+        self._max_devices = max_devices
         self._now = self._too_old = self._generation_began = ""
         # By the commit of the heartbeat: those since the generation began, and those of the one before. Rows with equal
         # times share one pair, which saves 72 bytes each.
@@ -76,7 +76,7 @@ class CommittedTimes:
             key = update.key
             known = self._current.pop(key, None) or self._previous.pop(key, None) or _NOTHING_KNOWN
             heartbeat = update.last_heartbeat or known[0]
-            if heartbeat > self._too_old and len(self) < self._most_devices:
+            if heartbeat > self._too_old and len(self) < self._max_devices:
                 # Without kinds it is an older state than the spool has.
                 is_settled = update.is_online and update.kinds and key not in self._pending
                 times = (heartbeat, update.last_seen if is_settled else UNSETTLED)

@@ -7,9 +7,9 @@ from twisted.logger import Logger
 from ..telemetry import log_lines
 from ..telemetry.refusals import shorten
 
-MOST_FOREIGN_FILTERS = 100  # a connection
-LONGEST_FILTER = 65_535  # bytes
-MOST_LEVELS = 8  # above which a wildcard is tried
+MAX_FOREIGN_FILTERS = 100  # a connection
+MAX_FILTER = 65_535  # bytes
+MAX_LEVELS = 8  # above which a wildcard is tried
 
 
 def likely_filters(topic: str) -> set[str]:
@@ -21,10 +21,10 @@ def likely_filters(topic: str) -> set[str]:
     before, _, kind = topic.rpartition("/")
     prefix = before.rpartition("/")[0]
     levels = before.split("/")
-    above = ["#", *("/".join([*levels[:depth], "#"]) for depth in range(1, min(len(levels), MOST_LEVELS) + 1))]
+    above = ["#", *("/".join([*levels[:depth], "#"]) for depth in range(1, min(len(levels), MAX_LEVELS) + 1))]
     # Not every topic name makes a filter: that has 1 to 65,535 bytes (section 4.7.3), and some of these are longer
     # than the topic.
-    return {name for name in (topic, f"{prefix}/+/{kind}", *above) if 0 < len(name.encode()) <= LONGEST_FILTER}
+    return {name for name in (topic, f"{prefix}/+/{kind}", *above) if 0 < len(name.encode()) <= MAX_FILTER}
 
 
 class ForeignTopics:
@@ -41,7 +41,7 @@ class ForeignTopics:
     def filters_to_undo(self, topic: str) -> list[str]:
         """A message came on this topic: what to unsubscribe from, of what was not yet; the first time, told."""
         filters = likely_filters(topic) - self._filters
-        if not filters or len(self._filters) >= MOST_FOREIGN_FILTERS:
+        if not filters or len(self._filters) >= MAX_FOREIGN_FILTERS:
             return []
         if not self._filters:
             self._log.warn(log_lines.FOREIGN_TOPIC, topic=shorten(topic), filters=shorten(" ".join(sorted(filters))))

@@ -16,8 +16,8 @@ from .properties import TOPIC_ALIAS, properties_at
 
 # bytes of a packet that is no PUBLISH. What is longer is nearly all of it user properties, and a broker with that much
 # to say about a subscription is broken.
-MOST_CONTROL_PACKET = 256 * 1024
-MOST_PROPERTIES = 64 * 1024  # bytes of properties in front of a payload
+MAX_CONTROL_PACKET = 256 * 1024
+MAX_PROPERTIES = 64 * 1024  # bytes of properties in front of a payload
 QOS_2 = 0x04  # the bit of the first byte of a PUBLISH; with the one of QoS 1 it is malformed
 
 
@@ -111,7 +111,7 @@ class PacketReader:
                     break
             packet_end = body + length
             if first >> 4 != PUBLISH:
-                if length > MOST_CONTROL_PACKET:
+                if length > MAX_CONTROL_PACKET:
                     raise ProtocolViolation(f"a control packet of {length} bytes")
                 if packet_end > end:
                     self._missing = packet_end - end
@@ -148,7 +148,7 @@ class PacketReader:
         if here < packet_end and here < topic_end + 6:  # a packet identifier and a property length may follow
             return None
         topic, packet_id, payload_at = _publish_head(data, first, body, packet_end, self._mqtt5)
-        if payload_at - topic_end > MOST_PROPERTIES:
+        if payload_at - topic_end > MAX_PROPERTIES:
             raise ProtocolViolation(f"a PUBLISH with {payload_at - topic_end} bytes of properties")
         if payload_at > here:  # they are looked at once they are all here
             self._missing = payload_at - here

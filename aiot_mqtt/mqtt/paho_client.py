@@ -26,7 +26,7 @@ from .reason_codes import FAILURE
 # Where the properties of a packet stand in its part behind the length. In those about a PUBLISH they may be left out.
 _PROPERTIES_AT = {PUBACK: 3, PUBREC: 3, PUBREL: 3, PUBCOMP: 3, SUBACK: 2, UNSUBACK: 2}
 # bytes without properties. paho 2.1 takes time with the square of the length: 4 s for 64 KiB.
-MOST_FOR_PAHO = 4 * 1024
+MAX_FOR_PAHO = 4 * 1024
 
 
 class _SocketSubstitute:
@@ -141,7 +141,7 @@ class PahoClient(paho.Client):
         if self._options.mqtt5 and at is not None and len(body) > at:
             _, end = properties_at(body, at)
             body = body[:at] + (b"\0" + body[end:] if kind in (SUBACK, UNSUBACK) else b"")
-        if len(body) > MOST_FOR_PAHO:
+        if len(body) > MAX_FOR_PAHO:
             raise ProtocolViolation(f"a control packet of {len(body)} bytes without its properties")
         for_paho = body
         if kind == PUBREL:

@@ -23,7 +23,7 @@ _SIZES = {
 }
 _TEXTS = frozenset((0x03, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1A, SERVER_REFERENCE, REASON))
 SUBSCRIPTION_IDENTIFIER = 0x0B
-MOST_TEXT = 256  # bytes of a text that are kept
+MAX_TEXT = 256  # bytes of a text that are kept
 
 Properties = dict[int, "int | bytes"]
 """Numbers, and texts as their first bytes."""
@@ -86,7 +86,7 @@ def _read_text(left: int) -> Generator[int, bytes, tuple[bytes, int]]:
     if 2 + length > left:
         raise ProtocolViolation("properties that are longer than they say")
     kept = b""
-    if shown := min(length, MOST_TEXT):
+    if shown := min(length, MAX_TEXT):
         kept = yield shown
     if length > shown:
         yield shown - length

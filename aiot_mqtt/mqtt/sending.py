@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 # bytes written after the transport has said that too much is unsent. A broker that keeps to its window never has that
 # much to read: for 65,535 messages there are as many answers of four bytes, and at QoS 2 a second one.
-MOST_UNSENT = 1024 * 1024
+MAX_UNSENT = 1024 * 1024
 
 
 @implementer(IPushProducer)
@@ -30,7 +30,7 @@ class Sending:
     @property
     def is_stuck(self) -> bool:
         """Whether more is unsent than a broker that reads can ever leave."""
-        return self._unsent > MOST_UNSENT
+        return self._unsent > MAX_UNSENT
 
     def write(self, data: bytes) -> None:
         """Send this, behind all that was written before."""

@@ -6,7 +6,7 @@ from .errors import ConnectionRefused, MqttError, Unanswered
 
 UNANSWERED_BEFORE_A_GUESS = 2  # in a row; one may be a restart
 FIRST_DOUBT = 45.0  # s
-MOST_DOUBT = 3600.0  # s
+MAX_DOUBT = 3600.0  # s
 
 
 class ProtocolChoice:
@@ -51,7 +51,7 @@ class ProtocolChoice:
 
     def doubted(self) -> None:
         """The connection was given up to try version 5; if that is not answered, once is enough."""
-        self._doubt = min(MOST_DOUBT, 2 * self._doubt)
+        self._doubt = min(MAX_DOUBT, 2 * self._doubt)
         self._unanswered = UNANSWERED_BEFORE_A_GUESS - 1
         self.mqtt5 = True
 

@@ -15,12 +15,12 @@ from ..telemetry.counters import Counters
 from .last_heard import LastHeard
 from .regularity import Regularity
 
-MOST_REMEMBERED = 100_000  # devices set offline whose return is counted; each costs about 70 bytes
+MAX_REMEMBERED = 100_000  # devices set offline whose return is counted; each costs about 70 bytes
 # s between the receipt of a message and its commit while somebody listens; below it, what was committed was heard when
 # its update says. Longer ones come out of the spool, and while that is not empty nobody listens.
-MOST_AGE = 5.0
+MAX_AGE = 5.0
 TOLERANCE = 0.001  # s that two clocks may seem to move against each other
-MOST_MOMENTS = 10
+MAX_MOMENTS = 10
 _ALL_CHARACTERS = f"{ascii_letters}{digits}._:-"  # of a topic level that can be a device's
 
 
@@ -63,7 +63,7 @@ class HeardDevices:
         self._last_heard = LastHeard()
         self._moments: dict[str, float] = {}  # when seconds ended, as long as the wall clock is not set
         self._offset = wall_clock() - clock.seconds()  # of the one that may be set to the one that is never
-        self._set_at = -MOST_AGE
+        self._set_at = -MAX_AGE
         self._silent: set[int] = set()
         self.regularity = Regularity()
 
@@ -101,7 +101,7 @@ class HeardDevices:
 
     def set_offline(self, devices: Sequence[str]) -> None:
         """A sweep has set these offline."""
-        room = MOST_REMEMBERED - len(self._silent)
+        room = MAX_REMEMBERED - len(self._silent)
         self._silent.update(hash(self._pending.key(device)) for device in devices[:room])
 
     # Asked by the monitor and its sweep.
@@ -140,7 +140,7 @@ class HeardDevices:
         if abs(offset - self._offset) > TOLERANCE:
             self._offset, self._set_at = offset, now
             self._moments.clear()
-        elif len(self._moments) > MOST_MOMENTS:
+        elif len(self._moments) > MAX_MOMENTS:
             self._moments.clear()
         return now
 
@@ -152,11 +152,11 @@ class HeardDevices:
         moment = self._moments.get(last_seen)
         if moment is not None:
             return moment
-        if now - self._set_at <= MOST_AGE:
+        if now - self._set_at <= MAX_AGE:
             return now
         ended = datetime.fromisoformat(last_seen).replace(tzinfo=self._table_zone).timestamp() + 1
         moment = ended - self._offset
-        if not now - MOST_AGE <= moment <= now + 1:
+        if not now - MAX_AGE <= moment <= now + 1:
             return now
         self._moments[last_seen] = moment
         return moment

@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 SHARDS = 256
-MOST_IN_SHARD = 4_400  # of a million devices each has 3,906, give or take 62
+MAX_IN_SHARD = 4_400  # of a million devices each has 3,906, give or take 62
 
 
 class LastHeard:
     """Devices and moments of a clock that is never set."""
 
-    def __init__(self, most_in_shard: int = MOST_IN_SHARD) -> None:
-        """:param most_in_shard: of ``SHARDS``; nothing is known of the devices beyond it."""
-        self._most_in_shard = most_in_shard
+    def __init__(self, max_in_shard: int = MAX_IN_SHARD) -> None:
+        """:param max_in_shard: of ``SHARDS``; nothing is known of the devices beyond it."""
+        self._max_in_shard = max_in_shard
         self._shards: list[dict[int, float]] = [{} for _ in range(SHARDS)]
         self._next_shard = 0
 
@@ -30,7 +30,7 @@ class LastHeard:
 
     def heard(self, devices: Iterable[int], moment: float) -> None:
         """Devices were heard, none of them before it was heard the last time."""
-        shards, most = self._shards, self._most_in_shard
+        shards, most = self._shards, self._max_in_shard
         for device in devices:
             shard = shards[device % SHARDS]
             if len(shard) < most or device in shard:

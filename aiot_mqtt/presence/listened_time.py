@@ -8,7 +8,7 @@ from dataclasses import dataclass
 CLOCK_STEP = 2.0  # s that the wall clock may move against the monotonic one between two observations
 # s between two observations that may count as listened. In a longer time the process itself stood still, as under
 # SIGSTOP or on a paused machine, and nobody listened.
-MOST_PASSED = 5.0
+MAX_PASSED = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ListenedTime:
         passed = monotonic - before.monotonic
         if self._is_step(before, now):
             self.forget()  # times in the table from before a step cannot be compared with times after it
-        elif listening and was_listening and passed <= MOST_PASSED:
+        elif listening and was_listening and passed <= MAX_PASSED:
             self._extend(passed, now)
         elif self._stretches and self._stretches[-1].length:
             self._stretches.append(_Stretch(now))  # the next stretch does not touch the last one

@@ -24,7 +24,7 @@ from .listened_time import ListenedTime
 from .sweep import Sweep, SweepEnded, Sweeper
 
 OBSERVE_INTERVAL = 1.0  # s
-MOST_AGE = 5.0  # s that the oldest unacknowledged message may have waited while we still listen
+MAX_AGE = 5.0  # s that the oldest unacknowledged message may have waited while we still listen
 # PUBLISH packets that may be unacknowledged while we still listen, where that is less than half of the window: a batch
 # in flight is no backlog.
 IN_FLIGHT = 1000
@@ -87,11 +87,11 @@ class PresenceMonitor(Service):
         self._clock = clock
         self._subscription = subscription
         self._timeout = timeout
-        self._most_silence = timeout + resolution  # by the table: whoever is over it was silent for the timeout
+        self._max_silence = timeout + resolution  # by the table: whoever is over it was silent for the timeout
         self._table_zone = table_zone
         self._wall_clock = wall_clock
         self._log_devices = log_devices
-        self._listened = ListenedTime(self._most_silence)
+        self._listened = ListenedTime(self._max_silence)
         self._was_listening = False
         self._sweeping: Deferred[None] | None = None
         self._last_failure = ""
@@ -138,7 +138,7 @@ class PresenceMonitor(Service):
         return (
             self._subscription.is_listening
             and writer.unacknowledged <= max(IN_FLIGHT, self._subscription.window / 2)
-            and writer.oldest_age < MOST_AGE
+            and writer.oldest_age < MAX_AGE
             and writer.is_accepted
         )
 
@@ -175,7 +175,7 @@ class PresenceMonitor(Service):
     async def _set_silent_offline(self) -> None:
         self._observe()
         listened = self._listened
-        cutoff, heard_cutoff = listened.cutoff(self._most_silence), listened.cutoff(self._timeout)
+        cutoff, heard_cutoff = listened.cutoff(self._max_silence), listened.cutoff(self._timeout)
         if cutoff is None or heard_cutoff is None or not self.is_listening():
             return
         beginnings = listened.beginnings
@@ -249,7 +249,7 @@ class PresenceMonitor(Service):
             log_lines.REGULARITY,
             usual=evidence.usual,
             timeout=round(self._timeout),
-            late=max(0, round(self._most_silence) - evidence.usual),
+            late=max(0, round(self._max_silence) - evidence.usual),
             intervals=evidence.intervals,
         )
         if evidence.flapping:

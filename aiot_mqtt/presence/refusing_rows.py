@@ -18,8 +18,8 @@ from ..table.contract import (
     StoreRefused,
 )
 
-MOST_REMEMBERED = 10_000  # rows
-LONGEST_DELAY = 3600.0  # s between two tries
+MAX_REMEMBERED = 10_000  # rows
+MAX_DELAY = 3600.0  # s between two tries
 
 Attempt = Callable[[Sequence[SilentDevice]], Awaitable[None]]
 """Sets rows offline; raises a StoreError when the table does not let all of them be set, and then sets none."""
@@ -105,10 +105,10 @@ class _Refusal:
 class RefusingRows:
     """Rows that were refused, each to be tried again after a delay that grows from the first one to an hour."""
 
-    def __init__(self, first_delay: float, most_remembered: int = MOST_REMEMBERED) -> None:
+    def __init__(self, first_delay: float, max_remembered: int = MAX_REMEMBERED) -> None:
         """:param first_delay: seconds."""
         self._first_delay = first_delay
-        self._most_remembered = most_remembered
+        self._max_remembered = max_remembered
         self._rows: dict[RowKey, _Refusal] = {}
 
     def __len__(self) -> int:
@@ -130,8 +130,8 @@ class RefusingRows:
         known = self._rows.pop(key, None)
         delay = 0.0
         if is_lasting:
-            delay = min(LONGEST_DELAY, 2 * known.delay if known and known.delay else self._first_delay)
-        if len(self._rows) >= self._most_remembered:
+            delay = min(MAX_DELAY, 2 * known.delay if known and known.delay else self._first_delay)
+        if len(self._rows) >= self._max_remembered:
             del self._rows[next(iter(self._rows))]  # it was refused before all others
         self._rows[key] = _Refusal(delay, now + delay)
 

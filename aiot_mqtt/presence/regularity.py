@@ -10,8 +10,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
-MOST_DEVICES = 10_000  # watched at one time; each costs about 300 bytes
-FEWEST_INTERVALS = 3  # of one device, before it is said how often that one reports
+MAX_DEVICES = 10_000  # watched at one time; each costs about 300 bytes
+MIN_INTERVALS = 3  # of one device, before it is said how often that one reports
 NEAR_TIMEOUT = 0.9  # of the timeout: a device whose usual interval is longer will be set offline between two reports
 QUANTILE = 0.999
 
@@ -42,8 +42,8 @@ class Evidence:
 class Regularity:
     """Learns from the moments at which devices are heard."""
 
-    def __init__(self, most_devices: int = MOST_DEVICES) -> None:
-        self._most_devices = most_devices
+    def __init__(self, max_devices: int = MAX_DEVICES) -> None:
+        self._max_devices = max_devices
         self._devices: dict[Hashable, _Device] = {}
         self._one_in = 1
         self._intervals: Counter[int] = Counter()
@@ -57,7 +57,7 @@ class Regularity:
         if known is None:
             if hash(device) % self._one_in == 0:
                 self._devices[device] = _Device(now)
-                if len(self._devices) > self._most_devices:
+                if len(self._devices) > self._max_devices:
                     self._halve()
             return
         last, known.last_heard = known.last_heard, now
@@ -94,7 +94,7 @@ class Regularity:
         flapping = [
             device.usual_interval
             for device in self._devices.values()
-            if device.intervals >= FEWEST_INTERVALS and device.usual_interval >= NEAR_TIMEOUT * timeout
+            if device.intervals >= MIN_INTERVALS and device.usual_interval >= NEAR_TIMEOUT * timeout
         ]
         typical = round(sorted(flapping)[len(flapping) // 2]) if flapping else 0
         return Evidence(total, usual, len(flapping) * self._one_in, typical)

@@ -25,12 +25,12 @@ from .refusing_rows import RefusingRows, set_around_refusals
 
 READ = 5000  # rows that a piece has when it is cut; one of twice as many is cut again
 SET = 1000  # rows of one transaction
-MOST_REFUSED = 1000  # rows in one sweep; the others have their turn in the next one
+MAX_REFUSED = 1000  # rows in one sweep; the others have their turn in the next one
 # What a sweep may spend on rows that were refused before: one for each that is refused again, and more for one that is
 # locked, because the writer waits a second for that.
-MOST_SPENT = 100
+MAX_SPENT = 100
 SPENT_ON_LOCKED = 34
-MOST_CONFLICTS = 12  # statements of one sweep
+MAX_CONFLICTS = 12  # statements of one sweep
 # s that a sweep waits for its turn with the writer. In a longer time the table is away, or the writer has lost it.
 PATIENCE = 300.0
 TOLERANCE = 1e-5  # s: of two clocks' readings, rounded
@@ -170,13 +170,13 @@ class Sweeper:
         for place in range(0, len(new), SET):
             part = new[place : place + SET]
             await set_around_refusals(part, attempt, refused, first=len(part))
-        if sweep.spent < MOST_SPENT:
+        if sweep.spent < MAX_SPENT:
             with contextlib.suppress(_Enough):
                 await set_around_refusals(known, attempt, refused, first=1)
         return first_heard, bool(left)
 
     async def _set_rows(self, rows: Sequence[SilentDevice], sweep: Sweep) -> frozenset[RowKey]:
-        if sweep.conflicts >= MOST_CONFLICTS:
+        if sweep.conflicts >= MAX_CONFLICTS:
             raise SweepEnded(sweep.last_conflict)
         turn = self._writer.between_batches(partial(self._set_rows_now, rows, sweep))
         try:
@@ -220,11 +220,11 @@ class Sweeper:
         sweep.refused += 1
         if was_known:
             sweep.spent += 1 if is_lasting else SPENT_ON_LOCKED
-            if sweep.spent >= MOST_SPENT:
+            if sweep.spent >= MAX_SPENT:
                 raise _Enough
         else:
             sweep.first_refused = sweep.first_refused or (row.uuid, str(error))
-            if sweep.refused >= MOST_REFUSED:
+            if sweep.refused >= MAX_REFUSED:
                 raise SweepEnded
 
     def _check(self, sweep: Sweep) -> None:

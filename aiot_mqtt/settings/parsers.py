@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from ..devices.report import MAX_DEVICE_LENGTH
 
-MOST_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
+MAX_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
 
 
 def any_text(text: str) -> str:
@@ -74,8 +74,8 @@ def topic_prefix(text: str) -> str:
         raise ValueError("must be topic levels without the wildcards + and #, not beginning with $")
     if not all(text.split("/")):
         raise ValueError("must be topic levels with one / between two, and none at the beginning or the end")
-    if len(text.encode()) > MOST_TOPIC - len(f"/{'x' * MAX_DEVICE_LENGTH}/heartbeat"):
-        raise ValueError(f"must leave room for the rest of a topic, which has at most {MOST_TOPIC} bytes of UTF-8")
+    if len(text.encode()) > MAX_TOPIC - len(f"/{'x' * MAX_DEVICE_LENGTH}/heartbeat"):
+        raise ValueError(f"must leave room for the rest of a topic, which has at most {MAX_TOPIC} bytes of UTF-8")
     return text
 
 

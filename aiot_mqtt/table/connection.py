@@ -23,9 +23,9 @@ from .contract import StoreError, StoreLoginRefused, StoreUnavailable
 from .link import Deadline, Link, dial
 
 OPENING_TIMEOUT = 20.0  # s for everything from the name look-up to the session's settings
-MOST_BEFORE_LOGIN = 64 * 1024  # bytes of one answer; a greeting has a hundred, an RSA key under a thousand
-MOST_AFTER_LOGIN = 4 * 1024 * 1024  # bytes of one answer; a thousand uuids are 50,000
-MOST_WORDS = 280  # characters of the peer's own words; with an error number behind them, less than 300
+MAX_BEFORE_LOGIN = 64 * 1024  # bytes of one answer; a greeting has a hundred, an RSA key under a thousand
+MAX_AFTER_LOGIN = 4 * 1024 * 1024  # bytes of one answer; a thousand uuids are 50,000
+MAX_WORDS = 280  # characters of the peer's own words; with an error number behind them, less than 300
 SHORTEST_MASKED = 4  # characters; to mask a shorter password would tell it, by what is missing everywhere
 SSL_REQUEST = 4 + 32  # bytes of the packet that asks for TLS; one with a user name is longer
 MALFORMED_PACKET = 2027  # MySQL's CR_MALFORMED_PACKET
@@ -167,7 +167,7 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
 
     def _read_bytes(self, num_bytes: int) -> bytes:
         self._received += num_bytes
-        most = MOST_AFTER_LOGIN if self._is_logged_in else MOST_BEFORE_LOGIN
+        most = MAX_AFTER_LOGIN if self._is_logged_in else MAX_BEFORE_LOGIN
         if self._received > most:
             self._force_close()
             raise pymysql.err.OperationalError(
@@ -227,7 +227,7 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
         if len(password) >= SHORTEST_MASKED:
             for form in (password, repr(password)[1:-1], ascii(password)[1:-1], repr(self.password)[2:-1]):
                 words = words.replace(form, "***")
-        return printable(words, MOST_WORDS) or "without a word"
+        return printable(words, MAX_WORDS) or "without a word"
 
 
 def _with(text: Bilingual, **fields: str) -> Bilingual:

@@ -15,7 +15,7 @@ from .contract import Written
 from .statements import ALL_ROWS, UNION_ALL, TableShape, joined, quote
 
 UUID_CHARACTERS = ascii_letters + digits + "._:-"
-MOST_ASKED = 1000  # literals in one statement
+MAX_ASKED = 1000  # literals in one statement
 LITERAL = 128  # bytes of one, at most
 
 
@@ -45,19 +45,19 @@ def match_rows(
     cursor: Any,
     shape: TableShape,
     updates: Sequence[DeviceUpdate],
-    most_bytes: int,
+    max_bytes: int,
     heard_until: str | None = None,
 ) -> tuple[list[DeviceUpdate], Written]:
     """Ask which of the updates have which rows, and lock those until the transaction ends.
 
     Returns what is to be written, one update for each row, and what can be told of the others.
 
-    :param most_bytes: as in ``update_statements``.
+    :param max_bytes: as in ``update_statements``.
     :param heard_until: see ``Store.write``.
     """
     rows: dict[int, list[object]] = {}
     heard_later: set[int] = set()
-    most = max(1, min(MOST_ASKED, most_bytes // LITERAL))
+    most = max(1, min(MAX_ASKED, max_bytes // LITERAL))
     for at in range(0, len(updates), most):
         cursor.execute(_question(shape, at, updates[at : at + most], heard_until))
         for number, uuid, is_later in cursor.fetchall():

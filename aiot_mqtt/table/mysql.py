@@ -39,7 +39,7 @@ from .shape import character_as_sql, read_definition, read_shape
 from .statements import TableShape
 from .sweep import SweepStatements
 from .transaction import write_updates
-from .trial import MOST_OTHERS, why_no_times
+from .trial import MAX_OTHERS, why_no_times
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class DeviceTable(Service):
         self._pool_size = pool_size
         self._is_filled = False
         self._sweep = SweepStatements(address.database, address.table)
-        self._most_bytes = 1024 * 1024
+        self._max_bytes = 1024 * 1024
         self._shape: TableShape | None = None
         self._is_doubtful = False  # the shape: something was refused that need not be about a value
         self._looked = 0.0  # at the table, in seconds of the monotonic clock
@@ -164,7 +164,7 @@ class DeviceTable(Service):
     # What follows runs in the pool's threads.
 
     def _open_session(self, connection: Any) -> None:
-        self._most_bytes = open_session(connection, self._address.table)
+        self._max_bytes = open_session(connection, self._address.table)
         # Some changes make no statement fail, such as another collation. So look again from time to time.
         self._is_doubtful = self._is_doubtful or time.monotonic() - self._looked > LOOK_AGAIN
 
@@ -209,24 +209,24 @@ class DeviceTable(Service):
             return Written()
         shape = self._present_shape(connection)
         try:
-            written = write_updates(connection, shape, updates, self._most_bytes, heard_until)
+            written = write_updates(connection, shape, updates, self._max_bytes, heard_until)
         except pymysql.err.Error as error:
             if not connection.open or not self._may_be_the_shape(error_number(error)):
                 raise
             connection.rollback()
             with connection.cursor() as cursor:
                 shape = self._read_shape(cursor)  # the table was altered, perhaps
-            written = write_updates(connection, shape, updates, self._most_bytes, heard_until)
+            written = write_updates(connection, shape, updates, self._max_bytes, heard_until)
         self._remember(updates, written)
         return written
 
     def _remember(self, updates: Sequence[DeviceUpdate], written: Written) -> None:
         remembered = self._written
-        for update in updates[-MOST_OTHERS:]:
+        for update in updates[-MAX_OTHERS:]:
             if update.uuid not in written.unknown:
                 remembered.pop(update.uuid, None)
                 remembered[update.uuid] = None
-        while len(remembered) > MOST_OTHERS + 1:  # one may be the device itself
+        while len(remembered) > MAX_OTHERS + 1:  # one may be the device itself
             del remembered[next(iter(remembered))]
 
     def _why_no_times(self, connection: Any, update: DeviceUpdate) -> str | None:

@@ -25,7 +25,7 @@ from .errors import Busy, ReadOnly, known_meaning
 from .threads import Threads
 
 # An idle connection is replaced before the server may have dropped it.
-MOST_IDLE = 45  # s
+MAX_IDLE = 45  # s
 # One that was idle for longer than this is looked at before it is used: a server or a proxy may have closed it.
 LITTLE_IDLE = 1  # s
 # A server counts a connection for a moment after it was closed.
@@ -179,7 +179,7 @@ class ConnectionPool(adbapi.ConnectionPool):
     def _can_be_used(self, connection: Any, used: float) -> bool:
         now = time.monotonic()
         opened = self._opened[id(connection)]
-        if opened <= self._distrusted_before or now - opened > self._recycle or now - used > MOST_IDLE:
+        if opened <= self._distrusted_before or now - opened > self._recycle or now - used > MAX_IDLE:
             return False
         return now - used <= LITTLE_IDLE or bool(connection.is_quiet())
 
@@ -191,7 +191,7 @@ class ConnectionPool(adbapi.ConnectionPool):
         now = time.monotonic()
         self._idle.append((connection, now))
         try:
-            while self._idle[0][1] < now - MOST_IDLE:
+            while self._idle[0][1] < now - MAX_IDLE:
                 self.disconnect(self._idle.popleft()[0])
         except IndexError:  # others take some meanwhile
             pass

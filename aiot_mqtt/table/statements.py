@@ -16,7 +16,7 @@ from ..devices.update import ALWAYS_ASSIGNED, COLUMNS, DeviceUpdate
 from .contract import StoreRefused
 
 # Longer ones are no faster, and take their length in memory a few times over. One row may be longer.
-MOST_STATEMENT = 4 * 1024 * 1024  # bytes
+MAX_STATEMENT = 4 * 1024 * 1024  # bytes
 FEW = 100  # devices, up to which a CASE is the cheaper form
 NULL = "NULL"
 UNION_ALL = " UNION ALL "
@@ -71,26 +71,26 @@ def quote(text: str) -> str:
 
 
 def update_statements(
-    shape: TableShape, updates: Sequence[DeviceUpdate], most_bytes: int
+    shape: TableShape, updates: Sequence[DeviceUpdate], max_bytes: int
 ) -> Iterator[tuple[Sequence[DeviceUpdate], bytes]]:
     """Parts of the updates, each with its UPDATE in UTF-8.
 
-    :param most_bytes: that a statement's values may have, ``PACKET_RESERVE`` less than the server's packet.
-    :raises StoreRefused: one update alone does not fit into ``most_bytes``, or cannot be made into SQL.
+    :param max_bytes: that a statement's values may have, ``PACKET_RESERVE`` less than the server's packet.
+    :raises StoreRefused: one update alone does not fit into ``max_bytes``, or cannot be made into SQL.
     """
     if len(updates) == 1 <= FEW:
-        yield updates, statement_of_one(shape, updates[0], most_bytes)
+        yield updates, statement_of_one(shape, updates[0], max_bytes)
         return
-    for part, rows, rows_as_sql in _split(shape, updates, most_bytes):
+    for part, rows, rows_as_sql in _split(shape, updates, max_bytes):
         if len(part) <= FEW or not shape.joins:
             statement = update_by_cases(shape, rows).encode()
-            if len(statement) <= most_bytes or not shape.joins:
+            if len(statement) <= max_bytes or not shape.joins:
                 yield part, statement
                 continue
         yield part, update_by_join(shape, rows_as_sql).encode()
 
 
-def statement_of_one(shape: TableShape, update: DeviceUpdate, most_bytes: int) -> bytes:
+def statement_of_one(shape: TableShape, update: DeviceUpdate, max_bytes: int) -> bytes:
     """The UPDATE of one device, as ``update_statements`` gives it.
 
     Its document stands for itself, where the other forms need an expression: 0.35 to 0.6 of the join's time with its
@@ -107,22 +107,22 @@ def statement_of_one(shape: TableShape, update: DeviceUpdate, most_bytes: int) -
         assignments += f", {_HEARTBEAT}{last_heartbeat}"
     uuid = shape.uuid_in_list.format(uuid)
     statement = f"UPDATE {shape.target} SET {assignments} WHERE d.uuid = {uuid}{shape.most}".encode()  # noqa: S608
-    if len(statement) > most_bytes:
+    if len(statement) > max_bytes:
         raise StoreRefused(f"{len(statement)} bytes are over max_allowed_packet")
     return statement
 
 
 def _split(
-    shape: TableShape, updates: Sequence[DeviceUpdate], most_bytes: int
+    shape: TableShape, updates: Sequence[DeviceUpdate], max_bytes: int
 ) -> Iterator[tuple[Sequence[DeviceUpdate], list[Literals], list[str]]]:
     """Parts whose statements are of a good length, each with its rows, as literals and as SQL.
 
-    :raises StoreRefused: one update alone does not fit into ``most_bytes``, or cannot be made into SQL.
+    :raises StoreRefused: one update alone does not fit into ``max_bytes``, or cannot be made into SQL.
     """
     form = _row_form(shape)
-    most_rows = len(updates) if shape.joins else FEW
+    max_rows = len(updates) if shape.joins else FEW
     # A CASE names each uuid up to five times.
-    most_size = min(most_bytes if shape.joins else most_bytes // 2, MOST_STATEMENT)
+    max_size = min(max_bytes if shape.joins else max_bytes // 2, MAX_STATEMENT)
     part: list[DeviceUpdate] = []
     rows: list[Literals] = []
     rows_as_sql: list[str] = []
@@ -131,9 +131,9 @@ def _split(
         row = _literals(update, shape.status_words)
         as_sql = form % row
         row_bytes = len(as_sql.encode()) + len(UNION_ALL)
-        if row_bytes > most_bytes:
+        if row_bytes > max_bytes:
             raise StoreRefused("one update alone is over max_allowed_packet")
-        if part and (size + row_bytes > most_size or len(part) == most_rows):
+        if part and (size + row_bytes > max_size or len(part) == max_rows):
             yield part, rows, rows_as_sql
             part, rows, rows_as_sql, size = [], [], [], 0
         part.append(update)

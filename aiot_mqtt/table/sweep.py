@@ -19,7 +19,7 @@ from .contract import PieceRead, RowKey, Silence, SilentDevice, StoreConflict
 from .errors import known_meaning
 from .session import short_lock_waits
 
-MOST_LITERALS = 32 * 1024  # bytes of keys in one statement: what the smallest packet of a real server takes, and more
+MAX_LITERALS = 32 * 1024  # bytes of keys in one statement: what the smallest packet of a real server takes, and more
 
 # Values of these come back as they went, and are compared as they are ordered. An ENUM, for one, is ordered by the
 # place of its value and compared by the text.
@@ -243,7 +243,7 @@ def _in_parts(literals: Sequence[str]) -> Iterator[list[str]]:
     part: list[str] = []
     size = 0
     for literal in literals:
-        if part and size + len(literal) > MOST_LITERALS:
+        if part and size + len(literal) > MAX_LITERALS:
             yield part
             part, size = [], 0
         part.append(literal)

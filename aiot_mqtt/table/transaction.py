@@ -21,27 +21,27 @@ def write_updates(
     connection: Any,
     shape: TableShape,
     updates: Sequence[DeviceUpdate],
-    most_bytes: int,
+    max_bytes: int,
     heard_until: str | None = None,
 ) -> Written:
     """See ``Store.write``; the COMMIT is the caller's.
 
-    :param most_bytes: as in ``update_statements``.
+    :param max_bytes: as in ``update_statements``.
     :raises StoreRefused: an update cannot be sent.
     :raises pymysql.err.Error: the server did not take it.
     """
     matched = None
     if shape.is_unique and heard_until is None:
-        part, statement = next(update_statements(shape, updates, most_bytes))
+        part, statement = next(update_statements(shape, updates, max_bytes))
         # Of several statements each may hold one of two names of a row, and no count would tell.
         if len(part) == len(updates):
             matched = connection.query(statement)
         if matched == len(updates):
             return _ALL_FOUND
     with connection.cursor() as cursor:
-        rest, written = match_rows(cursor, shape, updates, most_bytes, heard_until)
+        rest, written = match_rows(cursor, shape, updates, max_bytes, heard_until)
     # Rows that came since the UPDATE; or the count is of changed rows only, because a proxy lost our CLIENT_FOUND_ROWS.
     if matched != len(rest) or written.shared:
-        for _, statement in update_statements(shape, rest, most_bytes):
+        for _, statement in update_statements(shape, rest, max_bytes):
             connection.query(statement)
     return written

@@ -14,7 +14,7 @@ from .errors import error_words, known_meaning
 from .session import short_lock_waits
 from .statements import TableShape, quote
 
-MOST_OTHERS = 10
+MAX_OTHERS = 10
 
 
 def why_no_times(
@@ -35,7 +35,7 @@ def why_no_times(
     with connection.cursor() as cursor, short_lock_waits(cursor):
         try:
             own = f"COALESCE(d.uuid = {_uuid(shape, update.uuid)}, FALSE)"
-            for other in islice(_others(cursor, shape, own, written), MOST_OTHERS):
+            for other in islice(_others(cursor, shape, own, written), MAX_OTHERS):
                 row = f"d.uuid = {_uuid(shape, other)} AND NOT {own}"
                 try:
                     matched = _assign(connection, shape, row, columns)
@@ -60,7 +60,7 @@ def why_no_times(
 
 def _others(cursor: Any, shape: TableShape, own: str, written: Iterable[str]) -> Iterator[object]:
     yield from written
-    cursor.execute(f"SELECT d.uuid FROM {shape.target} WHERE NOT {own} LIMIT {MOST_OTHERS}")  # noqa: S608
+    cursor.execute(f"SELECT d.uuid FROM {shape.target} WHERE NOT {own} LIMIT {MAX_OTHERS}")  # noqa: S608
     for (uuid,) in cursor.fetchall():
         yield uuid
 

@@ -13,7 +13,7 @@ from .counters import Counters
 from .printable import escaped
 
 LINE_INTERVAL = 600.0  # s between two lines about the same device or topic for the same reason
-MOST_LINES = 1000  # lines of one sort in one interval, and so subjects remembered
+MAX_LINES = 1000  # lines of one sort in one interval, and so subjects remembered
 SHOWN = 100  # characters of a payload or a name that are shown
 
 
@@ -116,9 +116,9 @@ class Refusals:
             self._interval_ends = now + LINE_INTERVAL
         said = self._said.setdefault(sort, set())
         subject = subject[:SHOWN]
-        if subject in said or len(said) > MOST_LINES:
+        if subject in said or len(said) > MAX_LINES:
             return
         said.add(subject)
-        if len(said) > MOST_LINES:
+        if len(said) > MAX_LINES:
             line, fields = log_lines.LINES_SUPPRESSED, {"seconds": round(self._interval_ends - now), "reason": sort}
         self._log.warn(line, **fields)

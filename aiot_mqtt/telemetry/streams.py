@@ -18,7 +18,7 @@ from . import log_lines
 
 LOG_FILE_BYTES = 10 * 1024 * 1024  # one file, before it is rotated
 LOG_FILES_KEPT = 10
-MOST_WAITING = 1024 * 1024  # bytes of lines that may wait for one stream; more are counted and dropped
+MAX_WAITING = 1024 * 1024  # bytes of lines that may wait for one stream; more are counted and dropped
 RETRY = 1.0  # s between two attempts at a stream that takes nothing, and at a rotation that failed
 STANDARD_STREAMS = (1, 2)
 
@@ -60,18 +60,18 @@ class LogFile:
         self,
         path: Path,
         *,
-        most_bytes: int = LOG_FILE_BYTES,
-        most_kept: int = LOG_FILES_KEPT,
+        max_bytes: int = LOG_FILE_BYTES,
+        max_kept: int = LOG_FILES_KEPT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
-        :param most_bytes: a file of this size is rotated.
-        :param most_kept: how many rotated ones there may be.
+        :param max_bytes: a file of this size is rotated.
+        :param max_kept: how many rotated ones there may be.
         :raises OSError: it cannot be opened.
         """
         self.path = path
-        self._most_bytes = most_bytes
-        self._most_kept = most_kept
+        self._max_bytes = max_bytes
+        self._max_kept = max_kept
         self._clock = clock
         self._rotation_due = 0.0
         self._descriptor = _open(path)
@@ -99,14 +99,14 @@ class LogFile:
 
     def _is_due(self) -> bool:
         status = os.fstat(self._descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size < self._most_bytes:
+        if not stat.S_ISREG(status.st_mode) or status.st_size < self._max_bytes:
             return False
         return self._clock() >= self._rotation_due
 
     def _move_aside(self) -> None:
         """Number the old ones up, as far as the first gap: one that a failed attempt left must not cost a file."""
-        old = [self.path, *(Path(f"{self.path}.{number}") for number in range(1, self._most_kept + 1))]
-        gap = next((number for number, path in enumerate(old) if not path.exists()), self._most_kept)
+        old = [self.path, *(Path(f"{self.path}.{number}") for number in range(1, self._max_kept + 1))]
+        gap = next((number for number, path in enumerate(old) if not path.exists()), self._max_kept)
         for number in range(gap, 0, -1):
             old[number - 1].replace(old[number])
 
@@ -194,7 +194,7 @@ class Outlet:
         """Have it written, or count it as lost."""
         with self._changed:
             # Once one is lost, so are all until that is told: the line about it stands where they are missing.
-            if self._lost or (self._lines and self._bytes_waiting + len(line) > MOST_WAITING):
+            if self._lost or (self._lines and self._bytes_waiting + len(line) > MAX_WAITING):
                 self._lost += 1
                 return
             self._lines.append(line)

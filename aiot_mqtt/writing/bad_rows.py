@@ -11,7 +11,7 @@ from ..devices.report import HEARTBEAT
 from ..devices.update import COLUMNS, DeviceUpdate
 from ..table.contract import StoreMisconfigured, StoreRefused, Written
 
-MOST_REFUSALS_BISECTED = 10  # in one batch; with more, row by row costs fewer statements
+MAX_REFUSALS_BISECTED = 10  # in one batch; with more, row by row costs fewer statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ async def write_around_refusals(updates: Sequence[DeviceUpdate], settlement: Set
     """
     rest = list(updates)
     was_tried = False
-    for _ in range(MOST_REFUSALS_BISECTED):
+    for _ in range(MAX_REFUSALS_BISECTED):
         try:
             await settlement.settle(rest, await settlement.write(rest), None)
         except StoreRefused as refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 AIM = 1.0  # s that a transaction should take at most: so long it holds its rows' locks, and its messages wait
-FEWEST_AT_FIRST = 125  # rows after a failure: 25 ms each and 32 KB/s are still within the read timeout
+ROWS_AFTER_FAILURE = 125  # 25 ms each and 32 KB/s are still within the read timeout
 USUAL = 1000
 # Beyond that many, a chunk grows while it takes less than so many times what the quickest one took, which is what a
 # transaction costs by itself: mostly the way there and back. Where that is next to nothing, larger chunks gain nothing,
@@ -34,5 +34,5 @@ class ChunkSize:
 
         Next to nothing is known of a server that comes back, so it begins with few rows even where it had many.
         """
-        self.rows = max(1, min(FEWEST_AT_FIRST, rows // 2))
+        self.rows = max(1, min(ROWS_AFTER_FAILURE, rows // 2))
         self._quickest = AIM

@@ -320,7 +320,7 @@ class Course(World):
         """
         try:
             with ExitStack() as patches:
-                for name in ("USUAL", "FEWEST_AT_FIRST", "MAX_ROWS"):
+                for name in ("USUAL", "ROWS_AFTER_FAILURE", "MAX_ROWS"):
                     patches.enter_context(patch.object(chunk_size, name, (1, 2, 3, 1000)[self.seed % 4]))
                 patches.enter_context(patch.object(connection, "PING_INTERVAL", 2.5))  # or half of all were pings
                 self._run()

@@ -113,7 +113,7 @@ class NameTests(DatabaseMixin):
         self.assertEqual(await self.store.write([make_update(other)]), Written())
 
     async def test_names_of_one_row_in_two_statements_of_a_write(self) -> None:
-        self.patch(statements, "MOST_STATEMENT", 200)
+        self.patch(statements, "MAX_STATEMENT", 200)
         await self.collate(self.one_letter)
         await self.two_names_share_a_row("dev-i", "dev-y")
 

@@ -120,10 +120,10 @@ class PoolTests(DatabaseMixin):
     async def test_connections_that_nobody_used_for_long_are_closed(self) -> None:
         await self.store.describe()
         await eventually(lambda: len(self.connections()) == 5)
-        self.patch(pool, "MOST_IDLE", -1.0)
+        self.patch(pool, "MAX_IDLE", -1.0)
         await self.store.write([make_update("a")])
         await eventually(lambda: not self.connections())
-        self.patch(pool, "MOST_IDLE", 45.0)
+        self.patch(pool, "MAX_IDLE", 45.0)
         self.assertEqual(await self.store.write([make_update("a")]), Written())
 
     async def test_connections_that_were_closed_while_they_were_idle_cost_no_attempt(self) -> None:

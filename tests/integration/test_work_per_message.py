@@ -34,7 +34,7 @@ MESSAGES = 1000
 DEVICES = 500
 
 # 9.7 of them, with a row for almost every message. One more step for each message or for each row is 1 more.
-MOST_CALLS_PER_MESSAGE = 10
+MAX_CALLS_PER_MESSAGE = 10
 BATCHES = 2  # one for what came first, and one for what came while that was written
 
 
@@ -101,7 +101,7 @@ class WorkPerMessageTests(TestCase):
         self.assertEqual(calls["packets._publish_head"], MESSAGES)
         self.assertEqual(calls["connection.acknowledge"], BATCHES)
         self.assertEqual(statements, Counter(update_multi=BATCHES, commit=BATCHES))
-        self.assertLess(calls.total() / MESSAGES, MOST_CALLS_PER_MESSAGE, calls.most_common(30))
+        self.assertLess(calls.total() / MESSAGES, MAX_CALLS_PER_MESSAGE, calls.most_common(30))
 
     async def start_service(self) -> AiotMqttService:
         settings = Settings(

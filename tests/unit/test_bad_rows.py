@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.table.contract import StoreMisconfigured, StoreRefused, StoreUnavailable, Written
-from aiot_mqtt.writing.bad_rows import MOST_REFUSALS_BISECTED, Refusal, write_around_refusals
+from aiot_mqtt.writing.bad_rows import MAX_REFUSALS_BISECTED, Refusal, write_around_refusals
 
 Told = tuple[str, str | None, str, int]
 
@@ -122,10 +122,10 @@ class BadRowTests(SynchronousTestCase):
             self.assertEqual(len(table.stored), size)
             rows = 2 * size  # each as it is, and without its document
             parts = isqrt(size) + 2
-            bisecting = MOST_REFUSALS_BISECTED * (ceil(log2(size)) + 1)
+            bisecting = MAX_REFUSALS_BISECTED * (ceil(log2(size)) + 1)
             self.assertLessEqual(len(table.statements), rows + parts + bisecting)
             # Once it is row by row, a part of more than one row is only ever tried whole, before it is taken apart.
-            after = [names for names in table.statements if names[0] >= f"{MOST_REFUSALS_BISECTED:04}"]
+            after = [names for names in table.statements if names[0] >= f"{MAX_REFUSALS_BISECTED:04}"]
             tried = [name for names in after if len(names) > 1 for name in names]
             self.assertEqual(len(set(tried)), len(tried))
 
@@ -133,7 +133,7 @@ class BadRowTests(SynchronousTestCase):
         size = 1024
         updates = [update(f"{number:04}", document=b"bad" if number < 11 else b"{}") for number in range(size)]
         table = self.isolate(updates, refuses_document)
-        bisecting = MOST_REFUSALS_BISECTED * (ceil(log2(size)) + 3)
+        bisecting = MAX_REFUSALS_BISECTED * (ceil(log2(size)) + 3)
         # Of the parts one is taken apart.
         self.assertLessEqual(len(table.statements), bisecting + 2 * isqrt(size) + 2)
         self.assertEqual([stored.uuid for stored in table.stored], [update.uuid for update in updates])

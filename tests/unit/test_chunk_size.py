@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.writing.chunk_size import AIM, FEWEST_AT_FIRST, MAX_ROWS, USUAL, ChunkSize
+from aiot_mqtt.writing.chunk_size import AIM, MAX_ROWS, ROWS_AFTER_FAILURE, USUAL, ChunkSize
 
 READ_TIMEOUT = 20.0  # s
 
@@ -69,7 +69,7 @@ class ChunkSizeTests(SynchronousTestCase):
         while size.rows > 1:
             size.failed(size.rows)
             seen.append(size.rows)
-        self.assertEqual(seen[:3], [FEWEST_AT_FIRST, FEWEST_AT_FIRST // 2, FEWEST_AT_FIRST // 4])
+        self.assertEqual(seen[:3], [ROWS_AFTER_FAILURE, ROWS_AFTER_FAILURE // 2, ROWS_AFTER_FAILURE // 4])
         size.failed(1)
         self.assertEqual(size.rows, 1)
 

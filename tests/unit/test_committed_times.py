@@ -157,7 +157,7 @@ class CommittedTimesTests(SynchronousTestCase):
         self.assertLessEqual(len(self.times), 13)
 
     def test_over_the_most_no_more_are_remembered_and_those_that_are_stay(self) -> None:
-        self.make(most_devices=10)
+        self.make(max_devices=10)
         for number in range(20):
             self.times.rows_committed([heartbeat(f"d{number}", 0)])
         known = [number for number in range(20) if self.times.are_recent(f"d{number}")]

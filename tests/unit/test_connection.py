@@ -441,8 +441,8 @@ class QoS2Tests(ConnectionTestCase):
         self.assertEqual([call[0] for call in self.receiver.calls], ["publish", "publish", "finished"])
 
     def test_a_broker_that_reads_no_answers_is_given_up_before_they_pile_up(self) -> None:
-        self.assertGreater(sending.MOST_UNSENT, 2 * 4 * 65_535)  # all that a broker may have unacknowledged
-        self.patch(sending, "MOST_UNSENT", 10_000)
+        self.assertGreater(sending.MAX_UNSENT, 2 * 4 * 65_535)  # all that a broker may have unacknowledged
+        self.patch(sending, "MAX_UNSENT", 10_000)
         connection = self.accepted()
         producer = self.transport.producer
         assert producer is not None
@@ -464,7 +464,7 @@ class QoS2Tests(ConnectionTestCase):
         assert producer is not None
         for _ in range(10):
             producer.pauseProducing()
-            connection._sending.write(bytes(sending.MOST_UNSENT - 100))
+            connection._sending.write(bytes(sending.MAX_UNSENT - 100))
             connection.dataReceived(b"\x62\x02\x00\x07" * 20)
             producer.resumeProducing()
         self.assertFalse(self.transport.disconnected)

@@ -24,7 +24,7 @@ class LastHeardTests(SynchronousTestCase):
         self.assertEqual((known.at(hash("a")), known.at(hash("b")), len(known)), (2.5, None, 1))
 
     def test_memory_is_bounded_and_those_known_are_kept(self) -> None:
-        known = LastHeard(most_in_shard=2)
+        known = LastHeard(max_in_shard=2)
         for device in range(5 * SHARDS):
             known.heard([device], 1.0)
         for device in range(SHARDS):
@@ -33,7 +33,7 @@ class LastHeardTests(SynchronousTestCase):
         self.assertEqual((known.at(0), known.at(SHARDS), known.at(2 * SHARDS)), (2.0, 1.0, None))
 
     def test_what_was_heard_too_long_ago_is_forgotten_bit_by_bit(self) -> None:
-        known = LastHeard(most_in_shard=10)
+        known = LastHeard(max_in_shard=10)
         for device in range(10 * SHARDS):
             known.heard([device], float(device % 2))
         lengths = []

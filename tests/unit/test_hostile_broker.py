@@ -28,7 +28,7 @@ from fuzz import decoding, hostile_broker, second_opinion
 from fuzz.decoding import fuzz_decoding, fuzz_with_atheris, shortest
 from fuzz.giant_publish import refuse_giant
 from fuzz.hostile_broker import Outcome, play, run_streams, shorten
-from fuzz.packet_streams import CONNACK, DISCONNECT, MOST_LENGTH, Step, Stream
+from fuzz.packet_streams import CONNACK, DISCONNECT, MAX_LENGTH, Step, Stream
 from fuzz.second_opinion import Members, depth, judge, strict_json
 
 ACCEPTED = encode_packet(CONNACK, b"\0\0\0")
@@ -54,7 +54,7 @@ class StreamTests(SynchronousTestCase):
         # Else they would prove little: many get as far as messages, and end in many ways.
         self.assertGreater(result.received, 1500)
         self.assertGreater(len(result.endings), 20)
-        self.assertGreater(result.most_held, 1000)
+        self.assertGreater(result.max_held, 1000)
 
     def test_the_same_seed_makes_the_same_streams(self) -> None:
         first, again, other = (run_streams(seed, 200) for seed in (7, 7, 8))
@@ -65,7 +65,7 @@ class StreamTests(SynchronousTestCase):
         for is_cut_off in (False, True):
             result = refuse_giant(is_cut_off=is_cut_off)
             self.assertIsNone(result.problem)
-            self.assertGreater(result.fed, MOST_LENGTH // 2 - 100)
+            self.assertGreater(result.fed, MAX_LENGTH // 2 - 100)
             self.assertLess(result.allocated, 1 << 20)
             self.assertLess(result.held, 100)
             self.assertEqual(result.refused, {"too_large": 1})
@@ -121,7 +121,7 @@ class WrongTests(SynchronousTestCase):
         self.assert_wrong("stuck: ", publish())
 
     def test_an_error_that_is_logged(self) -> None:
-        self.patch(foreign_topics, "LONGEST_FILTER", 1_000_000)
+        self.patch(foreign_topics, "MAX_FILTER", 1_000_000)
         self.assert_wrong("logged: ", publish(b"t" * 65_535))
         self.assertTrue(self.flushLoggedErrors())
 
@@ -193,7 +193,7 @@ class DecodingTests(SynchronousTestCase):
     def test_a_decoder_that_takes_too_much_is_found_with_a_short_input(self) -> None:
         self.patch(report, "parse_json", self.lax)
         result = fuzz_decoding(1, 2000)
-        self.assertEqual(len(result.findings), decoding.MOST_FINDINGS)
+        self.assertEqual(len(result.findings), decoding.MAX_FINDINGS)
         self.assertLess(min(len(finding.shortened) for finding in result.findings), 2 * len("devices/d1/data {NaN:1}"))
 
     def test_a_delivery_that_is_counted_nowhere_is_found(self) -> None:
@@ -250,4 +250,4 @@ class SecondOpinionTests(SynchronousTestCase):
     def test_what_can_be_left_out_is_left_out(self) -> None:
         self.assertEqual(shortest(b"xxaxxxxbxx" * 9, lambda less: b"a" in less and b"b" in less, 1000), b"ab")
         self.assertEqual(shortest((1, 2, 3), lambda less: 2 in less, 100), (2,))
-        self.assertEqual(encode_length(MOST_LENGTH), b"\xff\xff\xff\x7f")
+        self.assertEqual(encode_length(MAX_LENGTH), b"\xff\xff\xff\x7f")

@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_publish
 from aiot_mqtt.mqtt.errors import ProtocolViolation
 from aiot_mqtt.mqtt.packets import (
-    MOST_CONTROL_PACKET,
-    MOST_PROPERTIES,
+    MAX_CONTROL_PACKET,
+    MAX_PROPERTIES,
     PacketReader,
     variable_byte_integer,
 )
@@ -275,7 +275,7 @@ class OversizedTests(PacketTestCase):
         self.assertEqual([call[0] for call in calls], ["oversized"])
 
     def test_properties_without_end_are_a_violation_before_they_are_held(self) -> None:
-        body = b"\x00\x01t" + encode_length(MOST_PROPERTIES + 1)
+        body = b"\x00\x01t" + encode_length(MAX_PROPERTIES + 1)
         reader, _ = self.reader(mqtt5=True)
         self.assertRaises(ProtocolViolation, reader.feed, b"\x30" + encode_length(10_000_000) + body + b"\x26" * 100)
         self.assertEqual(self.held(reader), 0)
@@ -358,9 +358,9 @@ class ViolationTests(PacketTestCase):
         ),
         (
             "a control packet beyond the bound",
-            b"\x90" + encode_length(MOST_CONTROL_PACKET + 1),
+            b"\x90" + encode_length(MAX_CONTROL_PACKET + 1),
             False,
-            f"a control packet of {MOST_CONTROL_PACKET + 1} bytes",
+            f"a control packet of {MAX_CONTROL_PACKET + 1} bytes",
         ),
         (
             "properties beyond the bound",
@@ -392,8 +392,8 @@ class ViolationTests(PacketTestCase):
         self.assertEqual([call[0] for call in calls], ["publish", "control"])
 
     def test_the_longest_control_packet_is_none(self) -> None:
-        [call] = self.calls([encode_packet(0x20, b"x" * MOST_CONTROL_PACKET)])
-        self.assertEqual(call[2], b"x" * MOST_CONTROL_PACKET)
+        [call] = self.calls([encode_packet(0x20, b"x" * MAX_CONTROL_PACKET)])
+        self.assertEqual(call[2], b"x" * MAX_CONTROL_PACKET)
 
     def test_nothing_but_a_violation_ever_escapes(self) -> None:
         random = Random(7)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
-from aiot_mqtt.telemetry.refusals import LINE_INTERVAL, MOST_LINES, SHOWN, Refusals, shorten
+from aiot_mqtt.telemetry.refusals import LINE_INTERVAL, MAX_LINES, SHOWN, Refusals, shorten
 
 
 class RefusalsTests(SynchronousTestCase):
@@ -109,13 +109,13 @@ class RefusalsTests(SynchronousTestCase):
         self.assertEqual(self.lines(), ["⚠️ 设备不存在: d1"])
 
     def test_lines_in_an_interval_are_bounded_and_the_last_says_so(self) -> None:
-        for number in range(MOST_LINES + 500):
+        for number in range(MAX_LINES + 500):
             self.refusals.unknown_device(f"d{number}")
         lines = self.lines()
-        self.assertEqual(len(lines), MOST_LINES + 1)
-        self.assertEqual(lines[MOST_LINES - 1], f"⚠️ 设备不存在: d{MOST_LINES - 1}")
-        self.assertEqual(lines[MOST_LINES], "⚠️ 此类警告过多，600 秒内只计数、不再逐条记录: unknown_device")
-        self.assertEqual(self.counters.refused["unknown_device"], MOST_LINES + 500)
+        self.assertEqual(len(lines), MAX_LINES + 1)
+        self.assertEqual(lines[MAX_LINES - 1], f"⚠️ 设备不存在: d{MAX_LINES - 1}")
+        self.assertEqual(lines[MAX_LINES], "⚠️ 此类警告过多，600 秒内只计数、不再逐条记录: unknown_device")
+        self.assertEqual(self.counters.refused["unknown_device"], MAX_LINES + 500)
 
     def test_one_sort_does_not_silence_another_and_each_is_named(self) -> None:
         sorts: dict[str, Callable[[str], None]] = {
@@ -129,14 +129,14 @@ class RefusalsTests(SynchronousTestCase):
             ),
         }
         for sort, refuse in sorts.items():
-            for number in range(MOST_LINES + 2):
+            for number in range(MAX_LINES + 2):
                 refuse(f"d{number}")
             lines = self.lines()
-            self.assertEqual(len(lines), MOST_LINES + 1, sort)
+            self.assertEqual(len(lines), MAX_LINES + 1, sort)
             self.assertEqual(lines[-1].rpartition("记录: ")[2], sort)
 
     def test_they_are_told_again_once_the_interval_is_over(self) -> None:
-        for number in range(MOST_LINES + 500):
+        for number in range(MAX_LINES + 500):
             self.refusals.unknown_device(f"d{number}")
         self.lines()
         self.clock.advance(LINE_INTERVAL)
@@ -145,10 +145,10 @@ class RefusalsTests(SynchronousTestCase):
         self.assertEqual(len(self.lines()), 2)
 
     def test_what_is_remembered_is_bounded_in_number_and_length(self) -> None:
-        for number in range(5 * MOST_LINES):
+        for number in range(5 * MAX_LINES):
             self.refusals.refuse("bad_json", f"{number}/" + "t" * 60_000, "x", b"p" * 60_000)
         [said] = self.refusals._said.values()
-        self.assertLessEqual(len(said), MOST_LINES + 1)
+        self.assertLessEqual(len(said), MAX_LINES + 1)
         self.assertLessEqual(max(map(len, said)), SHOWN)
 
     def test_a_line_is_bounded_whatever_it_tells_of(self) -> None:

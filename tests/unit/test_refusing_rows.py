@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.presence.refusing_rows import LONGEST_DELAY, RefusingRows, is_about_rows, set_around_refusals
+from aiot_mqtt.presence.refusing_rows import MAX_DELAY, RefusingRows, is_about_rows, set_around_refusals
 from aiot_mqtt.table.contract import (
     SilentDevice,
     StoreConflict,
@@ -103,8 +103,8 @@ class RefusingRowsTests(SynchronousTestCase):
             self.assertFalse(rows.is_due("a", now + delay - 1))
             self.assertTrue(rows.is_due("a", now + delay))
             now += delay
-            delay = min(LONGEST_DELAY, 2 * delay)
-        self.assertEqual(delay, LONGEST_DELAY)
+            delay = min(MAX_DELAY, 2 * delay)
+        self.assertEqual(delay, MAX_DELAY)
         rows.accepted("a")
         rows.accepted("a")
         self.assertNotIn("a", rows)
@@ -120,7 +120,7 @@ class RefusingRowsTests(SynchronousTestCase):
         self.assertFalse(rows.is_due("a", 89))
 
     def test_memory_is_bounded_and_what_was_refused_long_ago_is_forgotten(self) -> None:
-        rows = RefusingRows(30, most_remembered=3)
+        rows = RefusingRows(30, max_remembered=3)
         for key in "abcad":
             rows.refused(key, 0, is_lasting=True)
         self.assertEqual(len(rows), 3)

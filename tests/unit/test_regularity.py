@@ -60,7 +60,7 @@ class RegularityTests(SynchronousTestCase):
 
     def test_memory_is_bounded_and_a_sample_tells_the_same(self) -> None:
         chance = random.Random(7)
-        regularity = Regularity(most_devices=500)
+        regularity = Regularity(max_devices=500)
         names = [f"device-{number}" for number in range(20_000)]
         for turn in range(5):
             for name in names:

@@ -14,7 +14,7 @@ from faults.simulated.campaign import run
 
 ROOT = Path(__file__).parents[2]
 COURSES = 200
-MOST_WITHIN_LIMITS = 0.2  # of all rows
+MAX_WITHIN_LIMITS = 0.2  # of all rows
 
 
 class SimulatedServiceTests(SynchronousTestCase):
@@ -35,7 +35,7 @@ class SimulatedServiceTests(SynchronousTestCase):
         self.assertEqual(campaign.missing, [])
         effects = campaign.effects
         limited = effects["row within a known limit"]
-        self.assertLess(limited, MOST_WITHIN_LIMITS * (limited + effects["row checked"]))
+        self.assertLess(limited, MAX_WITHIN_LIMITS * (limited + effects["row checked"]))
 
     def test_a_seed_gives_the_same_course_in_every_process(self) -> None:
         traces = [

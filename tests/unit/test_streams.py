@@ -14,7 +14,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.telemetry import log_lines, streams
-from aiot_mqtt.telemetry.streams import MOST_WAITING, Descriptor, LogFile, Outlet, open_streams
+from aiot_mqtt.telemetry.streams import MAX_WAITING, Descriptor, LogFile, Outlet, open_streams
 
 PATIENCE = 20.0  # s that a test waits for a thread
 
@@ -62,7 +62,7 @@ class OutletTests(SynchronousTestCase):
         self.outlet.start()
         self.outlet.put(b"stuck\n")
         self.assertTrue(self.stream.is_writing.wait(PATIENCE))
-        self.outlet.put(b"x" * (MOST_WAITING - 100) + b"\n")
+        self.outlet.put(b"x" * (MAX_WAITING - 100) + b"\n")
 
     def test_lines_are_written_in_order(self) -> None:
         self.stream.gate.set()
@@ -82,7 +82,7 @@ class OutletTests(SynchronousTestCase):
         self.outlet.put(b"later\n")
         self.outlet.finish(PATIENCE)
         self.assertTrue(self.stream.written.endswith(b"x\n" + LOST_3 + b"later\n"))
-        self.assertEqual(len(self.stream.written), 6 + MOST_WAITING - 99 + len(LOST_3) + 6)
+        self.assertEqual(len(self.stream.written), 6 + MAX_WAITING - 99 + len(LOST_3) + 6)
 
     def test_nobody_waits_for_a_reader_not_even_the_end(self) -> None:
         self.fill()
@@ -93,7 +93,7 @@ class OutletTests(SynchronousTestCase):
 
     def test_a_line_longer_than_what_may_wait_is_written_all_the_same(self) -> None:
         self.stream.gate.set()
-        line = b"z" * (2 * MOST_WAITING)
+        line = b"z" * (2 * MAX_WAITING)
         self.outlet.put(line)
         self.outlet.finish(PATIENCE)
         self.assertEqual(self.stream.written, line)
@@ -163,8 +163,8 @@ class LogFileTests(SynchronousTestCase):
         self.path = self.folder / "x.log"
         self.now = 1000.0
 
-    def open(self, most_bytes: int = 10, most_kept: int = 3) -> LogFile:
-        file = LogFile(self.path, most_bytes=most_bytes, most_kept=most_kept, clock=lambda: self.now)
+    def open(self, max_bytes: int = 10, max_kept: int = 3) -> LogFile:
+        file = LogFile(self.path, max_bytes=max_bytes, max_kept=max_kept, clock=lambda: self.now)
         self.addCleanup(file.close)
         return file
 

@@ -124,7 +124,7 @@ class AlteredRowTests(SweepTestCase):
 
     def test_of_a_device_beyond_the_memory_the_row_is_believed(self) -> None:
         self.start(WatchedTable(["a"]), timeout=100, check_interval=10)
-        self.heard._last_heard = LastHeard(most_in_shard=0)
+        self.heard._last_heard = LastHeard(max_in_shard=0)
         self.run_for(105)
         self.hear("a")
         self.run_for(10)
@@ -281,14 +281,14 @@ class RefusingRowTests(SweepTestCase):
     def test_a_table_that_lets_nobody_be_set_costs_a_line_and_hardly_more_than_a_statement_a_row(self) -> None:
         uuids = self.all_silent(1500, {number: StoreRefused(f"no {number}") for number in range(1500)})
         self.assertEqual(self.online(), set(uuids))
-        self.assertLess(len(self.table.tried), 1.1 * sweep.MOST_REFUSED)
+        self.assertLess(len(self.table.tried), 1.1 * sweep.MAX_REFUSED)
         self.assertEqual(self.told(log_lines.SWEEP_FAILED), [])
         self.run_for(10)
-        self.assertLess(len(self.table.tried), 1.1 * 1500 + 2 * sweep.MOST_SPENT)
+        self.assertLess(len(self.table.tried), 1.1 * 1500 + 2 * sweep.MAX_SPENT)
         self.assertEqual(len(self.told(log_lines.ROWS_NOT_SET)), 1)
         before = len(self.table.tried)
         self.run_for(50)
-        self.assertLessEqual(len(self.table.tried) - before, 5 * (sweep.MOST_SPENT + 1))
+        self.assertLessEqual(len(self.table.tried) - before, 5 * (sweep.MAX_SPENT + 1))
         self.table.bad.clear()  # somebody mends it
         self.run_for(1000)
         self.assertEqual(self.online(), set())
@@ -307,7 +307,7 @@ class RefusingRowTests(SweepTestCase):
 
     def test_a_table_that_is_locked_ends_the_sweep(self) -> None:
         self.all_silent(1000, {number: StoreConflict("locked (1205)") for number in range(1000)})
-        self.assertEqual(len(self.table.tried), sweep.MOST_CONFLICTS)
+        self.assertEqual(len(self.table.tried), sweep.MAX_CONFLICTS)
         self.assertEqual([event["reason"] for event in self.told(log_lines.SWEEP_FAILED)], ["locked (1205)"])
         self.table.bad.clear()
         self.run_for(20)
@@ -356,7 +356,7 @@ class StepTests(SweepTestCase):
         self.patch(sweep, "READ", 5)
         self.patch(sweep, "SET", 4)
         self.start(table, timeout=100, check_interval=10)
-        self.heard._last_heard = LastHeard(most_in_shard=0)
+        self.heard._last_heard = LastHeard(max_in_shard=0)
         self.hear(*dead)
         steps: list[float] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError, Unanswered
-from aiot_mqtt.mqtt.versions import FIRST_DOUBT, MOST_DOUBT, ProtocolChoice
+from aiot_mqtt.mqtt.versions import FIRST_DOUBT, MAX_DOUBT, ProtocolChoice
 
 REFUSED = ConnectionRefused(0x84, "")
 UNANSWERED = Unanswered("")
@@ -70,7 +70,7 @@ class ProtocolChoiceTests(SynchronousTestCase):
             self.assertTrue(choice.failed(UNANSWERED))  # at once: one more silence is enough
             choice.accepted()
         self.assertEqual(waits[:3], [FIRST_DOUBT, 2 * FIRST_DOUBT, 4 * FIRST_DOUBT])
-        self.assertEqual(waits[-1], MOST_DOUBT)
+        self.assertEqual(waits[-1], MAX_DOUBT)
         choice.connection_ended()
         self.assertTrue(choice.mqtt5)
         choice.failed(UNANSWERED)
