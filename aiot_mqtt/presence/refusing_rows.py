@@ -97,7 +97,7 @@ async def _set_up_to_bad_row(
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
+class _RefusingRow:
     delay: float
     again_at: float
 
@@ -109,7 +109,7 @@ class RefusingRows:
         """:param first_delay: seconds."""
         self._first_delay = first_delay
         self._max_remembered = max_remembered
-        self._rows: dict[RowKey, _Refusal] = {}
+        self._rows: dict[RowKey, _RefusingRow] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -133,7 +133,7 @@ class RefusingRows:
             delay = min(MAX_DELAY, 2 * known.delay if known and known.delay else self._first_delay)
         if len(self._rows) >= self._max_remembered:
             del self._rows[next(iter(self._rows))]  # it was refused before all others
-        self._rows[key] = _Refusal(delay, now + delay)
+        self._rows[key] = _RefusingRow(delay, now + delay)
 
     def accepted(self, key: RowKey) -> None:
         """A row was set after all, or need not be set any more."""

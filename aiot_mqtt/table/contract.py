@@ -1,4 +1,8 @@
-"""What the writer and the sweep need of a table, and the words they share: the seam between data path and SQL."""
+"""What the writer and the sweep need of a store, and the words they share: the seam between data path and SQL.
+
+A store is whatever keeps the table of devices: ``DeviceTable`` in MySQL or MariaDB, ``MemoryTable`` for tests, the
+demonstration's in SQLite. What is said of a table here holds for each of them.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Backlog:
     def put_back(self) -> int:
         """Have what was in flight written again, unless the spool has it.
 
-        :return: how many of its deliveries were superseded meanwhile.
+        Returns how many of its deliveries were superseded meanwhile.
         """
         batch, arrivals = self._unsaved_in_flight, self._in_flight_arrivals
         self.end_batch()

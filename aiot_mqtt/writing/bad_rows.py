@@ -15,7 +15,7 @@ MAX_REFUSALS_BISECTED = 10  # in one batch; with more, row by row costs fewer st
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedPart:
     """What a table does not take of one update."""
 
     column: str | None
@@ -36,7 +36,7 @@ class Settling(Protocol):
         """See ``Store.why_no_times``."""
         ...
 
-    async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: Refusal | None) -> None:
+    async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: RefusedPart | None) -> None:
         """These updates are done with; what of a single one was refused, where anything was."""
         ...
 
@@ -117,13 +117,13 @@ async def _write_without_refused_value(update: DeviceUpdate, refusal: StoreRefus
             refused_again = refusal if refusal.is_certain else await _refusal(update, settlement)
             if refused_again is not None:
                 deliveries = update.deliveries - reduced.deliveries
-                await settlement.settle([update], written, Refusal(column, str(refused_again), deliveries))
+                await settlement.settle([update], written, RefusedPart(column, str(refused_again), deliveries))
             return
     if (fault := await settlement.why_no_times(update)) is not None:
         raise StoreMisconfigured(fault)
     refused_again = refusal if refusal.is_certain else await _refusal(update, settlement)
     if refused_again is not None:
-        await settlement.settle([update], Written(), Refusal(None, str(refused_again), update.deliveries))
+        await settlement.settle([update], Written(), RefusedPart(None, str(refused_again), update.deliveries))
 
 
 async def _write_reduced(reduced: DeviceUpdate, settlement: Settling) -> Written:

@@ -12,7 +12,7 @@ from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.refusals import Refusals
 from .backlog import Backlog
-from .bad_rows import Refusal
+from .bad_rows import RefusedPart
 from .data_path import DataPath
 from .listeners import CommitListener
 
@@ -49,7 +49,7 @@ class Settlement:
         self._listeners: list[CommitListener] = []
         self._is_spooled = False
         self._unless_heard_until: str | None = None
-        self._outcomes: list[tuple[Sequence[DeviceUpdate], Written, Refusal | None]] = []
+        self._outcomes: list[tuple[Sequence[DeviceUpdate], Written, RefusedPart | None]] = []
         self._settled: set[str] = set()
         self._lost_alone: tuple[str, int] = ("", 0)
 
@@ -86,7 +86,7 @@ class Settlement:
         """See ``bad_rows.Settling``."""
         return await self._store.why_no_times(update)
 
-    async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: Refusal | None) -> None:
+    async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: RefusedPart | None) -> None:
         """See ``bad_rows.Settling``."""
         self._database_answered()
         self._lost_alone = ("", 0)  # not before: an update without one of its values may well go through
@@ -109,7 +109,7 @@ class Settlement:
         has_value = update.document is not None or update.status is not None
         return has_value and self._lost_alone[1] >= MAX_LOST_ALONE
 
-    def _count(self, updates: Sequence[DeviceUpdate], written: Written, refusal: Refusal | None) -> None:
+    def _count(self, updates: Sequence[DeviceUpdate], written: Written, refusal: RefusedPart | None) -> None:
         """Count what became of deliveries; whatever fails in that, what is committed must be acknowledged."""
         try:
             committed: Sequence[DeviceUpdate] = updates

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.table.contract import StoreMisconfigured, StoreRefused, StoreUnavailable, Written
-from aiot_mqtt.writing.bad_rows import MAX_REFUSALS_BISECTED, Refusal, write_around_refusals
+from aiot_mqtt.writing.bad_rows import MAX_REFUSALS_BISECTED, RefusedPart, write_around_refusals
 
 Told = tuple[str, str | None, str, int]
 
@@ -62,7 +62,7 @@ class Table:
         self.statements.append(["another"])
         return self.troubles.pop() if self.troubles else self.fault
 
-    async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: Refusal | None) -> None:
+    async def settle(self, updates: Sequence[DeviceUpdate], written: Written, refusal: RefusedPart | None) -> None:
         self.settled += [update.uuid for update in updates if update.uuid not in written.unknown]
         if refusal is not None:
             self.told.append((updates[0].uuid, refusal.column, refusal.reason, refusal.deliveries))
