@@ -24,7 +24,8 @@ from ..mqtt.receiver import Acknowledger
 from ..table.contract import TableDescription
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
-from ..telemetry.refusals import Refusals, shorten
+from ..telemetry.printable import shorten
+from ..telemetry.refusals import Refusals
 from .committed_times import CommittedTimes
 from .listeners import ForeignTopicListener, PendingListener, UnchangedListener
 from .pending import PendingUpdates

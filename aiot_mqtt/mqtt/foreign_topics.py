@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from ..telemetry import log_lines
-from ..telemetry.refusals import shorten
+from ..telemetry.printable import shorten
 
 MAX_FOREIGN_FILTERS = 100  # a connection
 MAX_FILTER = 65_535  # bytes

@@ -7,7 +7,7 @@ import contextlib
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from ..telemetry.refusals import shorten
+from ..telemetry.printable import shorten
 from .errors import ProtocolViolation
 from .properties import REASON, properties_at
 

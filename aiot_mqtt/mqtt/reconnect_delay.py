@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.logger import Logger
 
 from ..telemetry import log_lines
-from ..telemetry.refusals import shorten
+from ..telemetry.printable import shorten
 from ..telemetry.survive import backoff
 from .reason_codes import SESSION_TAKEN_OVER
 

@@ -10,19 +10,10 @@ from twisted.logger import Logger
 
 from . import log_lines
 from .counters import Counters
-from .printable import escaped
+from .printable import SHOWN, shorten
 
 LINE_INTERVAL = 600.0  # s between two lines about the same device or topic for the same reason
 MAX_LINES = 1000  # lines of one sort in one interval, and so subjects remembered
-SHOWN = 100  # characters of a payload or a name that are shown
-
-
-def shorten(text: bytes | str) -> str:
-    """What is fit to stand in a log line of a text that anybody may have written: one line, bounded, printable."""
-    if isinstance(text, bytes):
-        text = text[: 4 * (SHOWN + 1)].decode("utf-8", "backslashreplace")
-    shown = escaped(text[:SHOWN])
-    return shown if len(text) <= SHOWN else shown + "…"
 
 
 class Refusals:

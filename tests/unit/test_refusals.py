@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
-from aiot_mqtt.telemetry.refusals import LINE_INTERVAL, MAX_LINES, SHOWN, Refusals, shorten
+from aiot_mqtt.telemetry.printable import SHOWN, shorten
+from aiot_mqtt.telemetry.refusals import LINE_INTERVAL, MAX_LINES, Refusals
 
 
 class RefusalsTests(SynchronousTestCase):
