@@ -30,7 +30,7 @@ def argv(what: str, path: Path) -> list[str]:
 
 
 def read_notes(path: Path) -> array[float]:
-    """What it wrote."""
+    """What a service noted, in seconds: moments of the monotonic clock, or how long each transaction took."""
     notes = array("d")
     notes.frombytes(path.read_bytes())
     return notes

@@ -79,7 +79,7 @@ class Load:
         return times["began"], times["ended"]
 
     def publish(self) -> tuple[float, float]:
-        """``begin`` and ``wait``."""
+        """``begin``, then ``wait``, whose result is returned."""
         self.begin()
         return self.wait()
 

@@ -81,7 +81,7 @@ class Display(display.Display):
         self._overflow: Literal["ellipsis", "crop"] = "ellipsis" if is_utf8 else "crop"
 
     def show_moment(self, moment: Moment) -> None:
-        """How it stands."""
+        """Show how fleet, service and table stand."""
         max_rows = max(1, self.console.height - LINES_AROUND)
         frame = self._frame(moment, self.console.width, max_rows)
         self.show(frame, self._line(moment), moment.elapsed, LINE_INTERVAL)

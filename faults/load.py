@@ -296,5 +296,5 @@ class Load:
 
 
 def numbered(count: int) -> Iterator[str]:
-    """Names of devices."""
+    """Names of devices, with a number in each."""
     return (f"device-{number:05}" for number in range(count))

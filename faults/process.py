@@ -47,7 +47,7 @@ class ServiceProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id of the service."""
         return self._program.process.pid
 
     def tell(self, command: str) -> Deferred[str]:

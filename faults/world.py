@@ -200,7 +200,7 @@ class World:
 
     @property
     def spooled(self) -> int:
-        """Bytes of these."""
+        """Bytes that the spool's files have."""
         with contextlib.suppress(FileNotFoundError):  # it was just emptied
             return sum(path.stat().st_size for path in self.spool_files)
         return 0

@@ -131,7 +131,7 @@ class Victim:
         self.max_held = 0
 
     def wake(self) -> None:
-        """Nothing is written."""
+        """Called where a writer would begin; nothing is written here."""
 
     def _closed(self, reason: str) -> str:
         self.reason = reason

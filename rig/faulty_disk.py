@@ -28,27 +28,35 @@ class FaultyDisk(Disk):
         self.calls: list[str] = []
 
     def find(self, path: Path) -> os.stat_result | None:
+        """See ``Disk.find``."""
         return self._try("find", lambda: super(FaultyDisk, self).find(path))
 
     def create(self, path: Path) -> None:
+        """See ``Disk.create``."""
         self._try("create", lambda: super(FaultyDisk, self).create(path))
 
     def connect(self, path: Path) -> sqlite3.Connection:
+        """See ``Disk.connect``."""
         return self._try("connect", lambda: super(FaultyDisk, self).connect(path), undo=sqlite3.Connection.close)
 
     def commit(self, connection: sqlite3.Connection) -> None:
+        """See ``Disk.commit``."""
         self._try("commit", lambda: super(FaultyDisk, self).commit(connection), error=_sqlite_error)
 
     def remove(self, path: Path) -> None:
+        """See ``Disk.remove``."""
         self._try("remove", lambda: super(FaultyDisk, self).remove(path))
 
     def rename(self, path: Path, new: Path) -> None:
+        """See ``Disk.rename``."""
         self._try("rename", lambda: super(FaultyDisk, self).rename(path, new))
 
     def sync_folder(self, folder: Path) -> None:
+        """See ``Disk.sync_folder``."""
         self._try("sync_folder", lambda: super(FaultyDisk, self).sync_folder(folder))
 
     def lock(self, path: Path) -> int:
+        """See ``Disk.lock``."""
         return self._try("lock", lambda: super(FaultyDisk, self).lock(path), undo=os.close)
 
     def _try(

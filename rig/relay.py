@@ -65,7 +65,7 @@ class Relay:
         """Cut the one connection on which the client sends these bytes next, before they are forwarded.
 
         :param pattern: short enough to arrive in one piece, on a connection that is not encrypted.
-        :return: set when that has happened. Other connections, also new ones, are served.
+        Returns what is set when that has happened. Other connections, also new ones, are served.
         """
         self._pattern_passed = threading.Event()
         self._pattern = pattern

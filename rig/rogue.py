@@ -43,7 +43,7 @@ def server_context(
 
 
 class Talk:
-    """One client."""
+    """The conversation with one client, by what is sent and read."""
 
     def __init__(self, connected: socket.socket, rogue: Rogue) -> None:
         self._socket: socket.socket = connected
@@ -64,16 +64,19 @@ class Talk:
         return data
 
     def send(self, data: bytes) -> None:
+        """Send these bytes, encrypted where ``encrypt`` came before."""
         self._socket.sendall(data)
 
     # MySQL's packets.
 
     def read_packet(self) -> bytes:
+        """Read one packet; returns what is behind its head of four bytes."""
         head = self._exactly(4)
         self.sequence = head[3] + 1
         return self._exactly(int.from_bytes(head[:3], "little"))
 
     def send_packet(self, payload: bytes) -> None:
+        """Send one packet, with the sequence number that is due."""
         self.send(framed(payload, self.sequence))
         self.sequence += 1
 

@@ -166,7 +166,7 @@ class BrokerEndpoint:
         self.process = process
 
     def connect(self, protocolFactory: Any) -> Deferred[Any]:
-        """Dial."""
+        """See ``IStreamClientEndpoint``."""
         broker, process = self._broker, self.process
         if not broker.is_up:
             return fail(Refused())
@@ -235,7 +235,7 @@ class Link:
         """As a transport has it; here all that is written finds room."""
 
     def unregisterProducer(self) -> None:
-        """The same."""
+        """See ``IConsumer``."""
 
     def pauseProducing(self) -> None:
         """See ``IPushProducer``."""
@@ -376,7 +376,7 @@ class Link:
         self._move("to_client", self._reach_client)
 
     def send_message(self, message: Message, packet_id: int, *, is_dup: bool) -> None:
-        """PUBLISH."""
+        """Send a PUBLISH."""
         begin = self._bytes_sent
         self._send(
             wire.publish(

@@ -52,7 +52,7 @@ class ProcessClock:
         self._grave: Clock | None = None
 
     def seconds(self) -> float:
-        """Monotonic."""
+        """Seconds of a clock that is never set."""
         return self._clock.seconds()
 
     def callLater(

@@ -125,7 +125,7 @@ class Process:
             raise Violation(f"{self}: handed {self.received}, pending {pending}, {figures}: {difference} too many came")
 
     def stop(self) -> None:
-        """SIGTERM."""
+        """Stop in order, as SIGTERM does."""
         self.is_stopping = True
         self.world.note("stops", self)
         self.service.stopService().addBoth(self._stopped)

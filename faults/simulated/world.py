@@ -196,7 +196,7 @@ class World:
         return process
 
     def process_ended(self, process: Process) -> None:
-        """It is gone."""
+        """A process is gone, in whatever way."""
         self.processes.remove(process)
         self.dead.append(process)
         self.disk_changed()
