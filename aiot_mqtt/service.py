@@ -253,7 +253,7 @@ class AiotMqttService(MultiService):
         # Each gets what time is left, less a little for those after it to end in order.
         for child, reserve in ((self.writer, 1.0), (self.subscriber, 0.5), (self.table, 0.2)):
             left = max(0.1, deadline - self._reactor.seconds() - reserve)
-            await _within(child.stopService(), left, self._reactor)
+            await _within(maybeDeferred(child.stopService), left, self._reactor)
         self._kept_session.end()
         if self._spooler is not None:
             await _within(self._spooler.close(), 0.1, self._reactor)
