@@ -42,6 +42,18 @@ class DocumentTests(SynchronousTestCase):
                 words = re.split(r"…|<\w+>|xxx|: 5\b", line)
                 self.assertTrue(any(all(part.strip() in text for part in words) for text in logged), line)
 
+    def test_the_design_names_every_module_with_its_room_and_the_flow_shows_none_that_is_not_there(self) -> None:
+        rooms = dict(
+            re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs" / "design.md").read_text("utf-8"), re.MULTILINE)
+        )
+        for path in (ROOT / "aiot_mqtt").glob("*/*.py"):
+            if path.stem != "__init__":
+                self.assertIn(f"`{path.stem}`", rooms[path.parent.name], path)
+        shown = re.findall(r">(\w+/\w+)<", (ROOT / "docs" / "data-flow.svg").read_text("utf-8"))
+        self.assertGreater(len(shown), 5)
+        for name in shown:
+            self.assertTrue((ROOT / "aiot_mqtt" / f"{name}.py").exists(), name)
+
     def test_links_lead_somewhere(self) -> None:
         for name in ("README.md", "README.zh-CN.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
             text = (ROOT / name).read_text("utf-8")
