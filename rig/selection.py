@@ -25,6 +25,10 @@ def only_in_all(why: str) -> Callable[[T], T]:
     return mark
 
 
+in_each_run = only_in_all("")
+"""What no other class tries, in one that is marked."""
+
+
 def why_only_in_all(test: Any) -> str:
     """Why this test is left to ``--all``; "" when it is not."""
     method = getattr(test, test.id().rpartition(".")[2], None)

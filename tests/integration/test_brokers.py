@@ -16,6 +16,7 @@ from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
 from rig import servers
 from rig.brokers import Aedes, Amqtt, RabbitMQ
+from rig.selection import OTHER_SERVERS, only_in_all
 from rig.servers import Mosquitto
 from tests.eventually import eventually
 
@@ -180,6 +181,7 @@ class Mosquitto20Tests(BrokerTests, TestCase):
         return Mosquitto("2.0", persistence=True)
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21Tests(BrokerTests, TestCase):
     row = Mosquitto20Tests.row
     skip = servers.unavailable("2.1")
@@ -188,6 +190,7 @@ class Mosquitto21Tests(BrokerTests, TestCase):
         return Mosquitto("2.1", persistence=True)
 
 
+@only_in_all(OTHER_SERVERS)
 class RabbitMQTests(BrokerTests, TestCase):
     row = Row("5", "kept", "sent again", "kept", "10", "86400 s", "kept")
 
@@ -195,6 +198,7 @@ class RabbitMQTests(BrokerTests, TestCase):
         return RabbitMQ()
 
 
+@only_in_all(OTHER_SERVERS)
 class AedesTests(BrokerTests, TestCase):
     row = Row("3.1.1", "kept", "sent again", "kept", "none", "not told", "lost")
 
@@ -202,6 +206,7 @@ class AedesTests(BrokerTests, TestCase):
         return Aedes()
 
 
+@only_in_all(OTHER_SERVERS)
 class AmqttTests(BrokerTests, TestCase):
     row = Row("3.1.1, a guess", "lost", "lost", "lost", "none", "not told", "lost")
     protocol = "3.1.1"

@@ -25,6 +25,7 @@ from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.table.shape import values_form
 from rig import servers
 from rig.relay import Relay
+from rig.selection import OTHER_WAYS, only_in_all
 from tests.eventually import eventually
 from tests.integration.device_tables import DatabaseMixin
 from tests.store_contract import EARLIER, Mixin, StoreContract, make_update, unknown
@@ -329,6 +330,7 @@ class MySQLTableTests(TableTests, TestCase):
     skip = servers.unavailable("mysql")
 
 
+@only_in_all(OTHER_WAYS)
 class JoinMixin(Mixin):
     """Few updates in the form that otherwise only many have."""
 

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt.simulate.publisher import PublisherOptions, encode_connect
 from rig import servers
+from rig.selection import OTHER_SERVERS, only_in_all
 from rig.servers import Mosquitto
 from tests.integration.test_service import ServiceMixin
 
@@ -112,6 +113,7 @@ class Mosquitto20WithMariaDBTests(Esp32Tests, TestCase):
     broker_version, flavour = "2.0", "mariadb"
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21WithMySQLTests(Esp32Tests, TestCase):
     broker_version, flavour = "2.1", "mysql"
     skip = servers.unavailable("mysql") or servers.unavailable("2.1")

@@ -12,6 +12,7 @@ from faults.catalogue import FAULTS
 from faults.rounds import Fault, Outcome, play
 from faults.world import Layout, Scene, World
 from rig import servers
+from rig.selection import OTHER_SERVERS, only_in_all
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 # What depends on the database's server or the broker's version more than others.
@@ -57,6 +58,7 @@ class FaultTests(FaultsCase):
     """Mosquitto 2.0 and MariaDB."""
 
 
+@only_in_all(OTHER_SERVERS)
 @with_each(OF_OTHER_SERVERS, Scene(database="mysql", broker="2.1", quick=True))
 class OtherServersTests(FaultsCase):
     """Mosquitto 2.1 and MySQL."""

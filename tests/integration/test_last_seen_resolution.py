@@ -10,6 +10,7 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Settings
 from rig import servers
+from rig.selection import OTHER_SERVERS, only_in_all
 from tests.eventually import eventually
 from tests.integration.test_service import ServiceMixin
 
@@ -115,6 +116,7 @@ class Mosquitto20WithMariaDBTests(ResolutionTests, TestCase):
     broker_version, flavour = "2.0", "mariadb"
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21WithMySQLTests(ResolutionTests, TestCase):
     broker_version, flavour = "2.1", "mysql"
     skip = servers.unavailable("mysql") or servers.unavailable("2.1")

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rig import servers
 from rig.programs import FOREGROUND, STARTED, Program, settings_for
+from rig.selection import OTHER_SERVERS, only_in_all
 from rig.servers import Mosquitto
 
 if TYPE_CHECKING:
@@ -221,6 +222,7 @@ class Mosquitto20WithMariaDBTests(PresenceTests, SynchronousTestCase):
         self.assert_goes_offline(dead)
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21WithMySQLTests(PresenceTests, SynchronousTestCase):
     broker_version, flavour = "2.1", "mysql"
     skip = servers.unavailable("mysql") or servers.unavailable("2.1")

@@ -22,6 +22,7 @@ from rig import load, servers
 from rig.certificates import make_certificates
 from rig.programs import FOREGROUND, STARTED, Program, settings_for
 from rig.relay import Relay
+from rig.selection import OTHER_SERVERS, in_each_run, only_in_all
 from rig.servers import Mosquitto
 from tests.eventually import eventually
 from tests.integration.test_service import ServiceMixin
@@ -178,10 +179,12 @@ class Mosquitto20AcknowledgementTests(AcknowledgementTests, TestCase):
     broker_version, flavour = "2.0", "mariadb"
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21AcknowledgementTests(AcknowledgementTests, TestCase):
     broker_version, flavour = "2.1", "mysql"
     skip = servers.unavailable("mysql") or servers.unavailable("2.1")
 
+    @in_each_run
     async def test_a_broker_that_speaks_only_311_is_spoken_to_in_311(self) -> None:
         self.broker.close()
         self.broker = Mosquitto("2.1", settings=["accept_protocol_versions 3,4"])

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from rig import servers
 from rig.programs import FOREGROUND, START_LINES, STARTED, TWISTD, Program, settings_for
+from rig.selection import OTHER_SERVERS, only_in_all
 from rig.servers import Mosquitto
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class Mosquitto20WithMariaDBTests(SeedTests, SynchronousTestCase):
     broker_version, flavour = "2.0", "mariadb"
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21WithMySQLTests(SeedTests, SynchronousTestCase):
     broker_version, flavour = "2.1", "mysql"
     skip = servers.unavailable("mysql") or servers.unavailable("2.1")

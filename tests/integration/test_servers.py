@@ -21,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rig import servers
 from rig.certificates import make_certificates
 from rig.relay import Relay
+from rig.selection import OTHER_SERVERS, only_in_all
 from rig.servers import MariaDB, Mosquitto, MySQL, ServerFailed
 
 ANSWER_TIMEOUT = 20.0  # seconds
@@ -115,6 +116,7 @@ class Mosquitto20Tests(BrokerTests, SynchronousTestCase):
     version = "2.0"
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21Tests(BrokerTests, SynchronousTestCase):
     version = "2.1"
     skip = servers.unavailable("2.1")
@@ -271,6 +273,7 @@ class MariaDBTests(DatabaseTests, SynchronousTestCase):
     flavour = "mariadb"
 
 
+@only_in_all(OTHER_SERVERS)
 class MySQLTests(DatabaseTests, SynchronousTestCase):
     flavour = "mysql"
     skip = servers.unavailable("mysql")

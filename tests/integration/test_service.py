@@ -16,6 +16,7 @@ from aiot_mqtt.settings.secret import Secret
 from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.telemetry import log_lines
 from rig import load, servers
+from rig.selection import OTHER_SERVERS, only_in_all
 from rig.servers import Mosquitto
 from tests.eventually import eventually
 from tests.log_events import collect_events
@@ -309,6 +310,7 @@ class Mosquitto20WithMariaDBTests(MessageTests, TestCase):
     broker_version, flavour = "2.0", "mariadb"
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21WithMySQLTests(MessageTests, TestCase):
     broker_version, flavour = "2.1", "mysql"
     skip = servers.unavailable("mysql") or servers.unavailable("2.1")

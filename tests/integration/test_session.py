@@ -21,6 +21,7 @@ from aiot_mqtt.mqtt.paho_client import PahoClient
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
 from rig import servers
+from rig.selection import OTHER_SERVERS, only_in_all
 from tests.eventually import eventually
 
 from .test_service import ServiceMixin
@@ -215,6 +216,7 @@ class Mosquitto20QoS2Tests(QoS2Tests, TestCase):
     broker_version, flavour = "2.0", "mariadb"
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21QoS2Tests(QoS2Tests, TestCase):
     broker_version, flavour = "2.1", "mariadb"
     skip = servers.unavailable("2.1")

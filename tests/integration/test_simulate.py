@@ -22,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from aiot_mqtt.simulate.fleet import numbered_uuids
 from rig import servers
 from rig.programs import START_LINES, Program
+from rig.selection import OTHER_SERVERS, only_in_all
 from rig.servers import Mosquitto
 from tests.integration.test_service import ServiceMixin
 
@@ -224,6 +225,7 @@ class Mosquitto20Tests(BrokerMixin):
     broker_version = "2.0"
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21Tests(BrokerMixin):
     broker_version = "2.1"
     skip = servers.unavailable("2.1")
@@ -259,6 +261,7 @@ class Mosquitto20WithMariaDBTests(WithTheServiceMixin, TestCase):
     broker_version, flavour = "2.0", "mariadb"
 
 
+@only_in_all(OTHER_SERVERS)
 class Mosquitto21WithMySQLTests(WithTheServiceMixin, TestCase):
     broker_version, flavour = "2.1", "mysql"
     skip = servers.unavailable("mysql") or servers.unavailable("2.1")

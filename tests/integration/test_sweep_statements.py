@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.table.contract import RowKey, SilentDevice, StoreConflict, StoreError, StoreUnavailable
 from aiot_mqtt.table.mysql import DeviceTable
 from rig import servers
+from rig.selection import OTHER_SERVERS, only_in_all
 from tests.integration.device_tables import DatabaseMixin
 from tests.store_contract import SILENCE, make_update
 
@@ -388,6 +389,7 @@ class MariaDBTests(SweepStatementTests, TestCase):
     not_for_use = "IGNORED"
 
 
+@only_in_all(OTHER_SERVERS)
 class MySQLTests(SweepStatementTests, TestCase):
     flavour = "mysql"
     not_for_use = "INVISIBLE"

@@ -15,6 +15,7 @@ from aiot_mqtt.table.contract import StoreMisconfigured, StoreRefused, Written
 from aiot_mqtt.table.mysql import DeviceTable
 from rig import servers
 from rig.forgetful_proxy import ForgetfulProxy
+from rig.selection import OTHER_SERVERS, only_in_all
 from tests.integration.device_tables import DatabaseMixin
 from tests.store_contract import EARLIER, LATER, Mixin, make_update, unknown
 
@@ -342,6 +343,7 @@ class MariaDBMixin(Mixin):
     dialects: ClassVar[tuple[str, ...]] = ("ORACLE", "MSSQL", "EMPTY_STRING_IS_NULL,SIMULTANEOUS_ASSIGNMENT,ANSI", "")
 
 
+@only_in_all(OTHER_SERVERS)
 class MySQLMixin(Mixin):
     flavour = "mysql"
     ignored, used = "INVISIBLE", "VISIBLE"

@@ -11,6 +11,7 @@ from aiot_mqtt.devices.report import HEARTBEAT
 from aiot_mqtt.table import matching, statements, transaction
 from aiot_mqtt.table.contract import StoreConflict, Written
 from rig import servers
+from rig.selection import OTHER_SERVERS, OTHER_WAYS, only_in_all
 from tests.integration.device_tables import DatabaseMixin
 from tests.store_contract import EARLIER, LATER, Mixin, make_update, unknown
 
@@ -224,6 +225,7 @@ class MariaDBNameTests(NameTests, TestCase):
     uuid_types = ("VARBINARY(36)", "BINARY(36)", "BINARY(40)", "UUID", "CHAR(36) CHARACTER SET ucs2", "TINYTEXT")
 
 
+@only_in_all(OTHER_SERVERS)
 class MySQLNameTests(NameTests, TestCase):
     flavour = "mysql"
     one_letter = "utf8mb4_lithuanian_ci"
@@ -233,6 +235,7 @@ class MySQLNameTests(NameTests, TestCase):
     skip = servers.unavailable("mysql")
 
 
+@only_in_all(OTHER_WAYS)
 class JoinMixin(Mixin):
     """Few updates in the form that otherwise only many have."""
 

@@ -18,6 +18,7 @@ from aiot_mqtt.telemetry import log_lines
 from rig import servers
 from rig.forgetful_proxy import ForgetfulProxy
 from rig.relay import Relay
+from rig.selection import OTHER_SERVERS, only_in_all
 from tests.eventually import eventually
 from tests.integration.device_tables import DatabaseMixin
 from tests.log_events import collect_events
@@ -208,6 +209,7 @@ class MariaDBPoolTests(PoolTests, TestCase):
     flavour = "mariadb"
 
 
+@only_in_all(OTHER_SERVERS)
 class MySQLPoolTests(PoolTests, TestCase):
     flavour = "mysql"
     skip = servers.unavailable("mysql")

@@ -18,6 +18,7 @@ from aiot_mqtt.table.contract import (
     Written,
 )
 from rig import servers
+from rig.selection import OTHER_SERVERS, only_in_all
 from tests.integration.device_tables import DatabaseMixin
 from tests.store_contract import EARLIER, LATER, Mixin, make_update
 
@@ -282,6 +283,7 @@ class MariaDBMixin(Mixin):
     kinds = BOTH
 
 
+@only_in_all(OTHER_SERVERS)
 class MySQLMixin(Mixin):
     flavour = "mysql"
     kinds: ClassVar[dict[str, Kind]] = {**BOTH, **MYSQL}
