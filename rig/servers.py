@@ -68,20 +68,30 @@ def unavailable(flavour: str) -> str | None:
     return f"Debian unstable cannot deliver it: {marker.read_text().strip()}"
 
 
+_taken_ports: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A loopback TCP port nobody listens on.
+    """A loopback TCP port nobody listens on, and no process gets here again as long as this one lasts.
+
+    So a server that is down for a while finds its port free, whatever other tests start meanwhile. A socket says that it
+    is taken, in the namespace that the kernel empties by itself when a process ends.
 
     Below the range the kernel takes for outgoing connections: a client that keeps dialling a stopped server's port
     would otherwise sooner or later connect to itself, and the server could not have its port back.
     """
     while True:
         port = random.randrange(20000, 32000)
+        mark = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             try:
+                mark.bind(f"\0aiot-port-{port}")
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                mark.close()
                 continue
-            return port
+        _taken_ports.append(mark)
+        return port
 
 
 def server_folder(flavour: str) -> Path:

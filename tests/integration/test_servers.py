@@ -279,6 +279,24 @@ class MySQLTests(DatabaseTests, SynchronousTestCase):
     skip = servers.unavailable("mysql")
 
 
+class PortTests(SynchronousTestCase):
+    def test_a_port_is_given_to_one_process_only_though_nobody_listens_yet(self) -> None:
+        program = "import random; from rig.servers import free_port; random.seed(1); print(free_port()); input()"
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", program], cwd=servers.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            for _ in range(3)
+        ]
+        ports = set()
+        for process in processes:
+            assert process.stdout is not None
+            ports.add(process.stdout.readline())
+        for process in processes:
+            process.communicate(b"\n")
+        assert len(ports) == len(processes), ports
+
+
 class GuardTests(SynchronousTestCase):
     def test_servers_and_folders_go_with_a_killed_test_process(self) -> None:
         program = """
