@@ -74,8 +74,8 @@ _taken_ports: list[socket.socket] = []
 def free_port() -> int:
     """A loopback TCP port nobody listens on, and no process gets here again as long as this one lasts.
 
-    So a server that is down for a while finds its port free, whatever other tests start meanwhile. A socket says that it
-    is taken, in the namespace that the kernel empties by itself when a process ends.
+    So a server that is down for a while finds its port free, whatever other tests start meanwhile. A socket says that
+    it is taken, in the namespace that the kernel empties by itself when a process ends.
 
     Below the range the kernel takes for outgoing connections: a client that keeps dialling a stopped server's port
     would otherwise sooner or later connect to itself, and the server could not have its port back.

@@ -18,10 +18,13 @@ from typing import IO, Any
 from unittest import TestSuite
 
 from twisted.python import log
+from twisted.trial import util
 from twisted.trial.reporter import TestResult
 from twisted.trial.runner import ErrorHolder, TestLoader, TrialSuite
 
 from .selection import why_only_in_all
+
+TEST_LIMIT = 300.0  # s, for a test that names none: trial's own 120 are for a machine that does nothing else
 
 
 class Told(TestResult):
@@ -106,6 +109,7 @@ def main() -> None:
     descriptor, folder = int(sys.argv[1]), Path(sys.argv[2])
     os.set_inheritable(descriptor, False)  # what tests start has no part in this
     faulthandler.enable()
+    util.DEFAULT_TIMEOUT_DURATION = TEST_LIMIT
     sys.path.insert(0, os.getcwd())
     folder.mkdir(parents=True)
     os.chdir(folder)

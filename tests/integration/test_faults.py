@@ -24,7 +24,7 @@ ELSEWHERE = {"disk-calls"}  # test_disk_calls
 
 
 class FaultsCase(TestCase):
-    timeout = 180
+    timeout = 600
 
     async def play(self, fault: Fault, scene: Scene) -> Outcome:
         """Play one round, a second one where the broker itself made the first void."""
