@@ -19,14 +19,17 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+
+from .selection import ROUNDS
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 900.0  # s a test may take; trial itself ends most of them earlier
@@ -55,7 +58,7 @@ class Ended(Exception):
 class Worker:
     """One process that runs tests."""
 
-    def __init__(self, argv: Sequence[str], folder: Path) -> None:
+    def __init__(self, argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         self._log = folder.with_suffix(".log")
         with theirs, self._log.open("w") as log:
@@ -65,6 +68,7 @@ class Worker:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
+                env=environment,
                 pass_fds=[theirs.fileno()],
             )
         ours.settimeout(LIMIT)
@@ -77,9 +81,9 @@ class Worker:
             self._socket.sendall((json.dumps(order) + "\n").encode())
             for line in self._answers:
                 told = json.loads(line)
+                yield told
                 if "done" in told:
                     return
-                yield told
         except TimeoutError:
             self.process.send_signal(signal.SIGABRT)  # it writes where each of its threads is
             raise Ended(f"no end after {LIMIT:.0f} s\n{self._last_words()}") from None
@@ -115,6 +119,8 @@ class Course:
         self.began = time.monotonic()
         self.became: list[Became] = []
         self.seconds: dict[str, float] = {}
+        self.processor_time: dict[str, float] = {}
+        """Seconds, of each test's process and those that ended meanwhile: not of servers that several tests share."""
 
     def take(self) -> str | None:
         """The next test."""
@@ -173,6 +179,7 @@ class Suite:
         self._argv = [options.python, *coverage, "-m", "rig.suite_worker"]
         self._folder = options.results / options.name
         self._times_file = options.results.parent / ".test-times.json"
+        self._numbers = count()
         self._workers: list[Worker] = []
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._left_out: Counter[str] = Counter()
@@ -203,7 +210,8 @@ class Suite:
         return 0 if self._write_down(course) else 1
 
     def _start_worker(self) -> Worker:
-        worker = Worker(self._argv, self._folder / f"worker-{len(self._workers)}")
+        environment = {**os.environ, ROUNDS: "all" if self._options.all else "few"}
+        worker = Worker(self._argv, self._folder / f"worker-{next(self._numbers)}", environment)
         self._workers.append(worker)
         return worker
 
@@ -214,7 +222,7 @@ class Suite:
             for told in worker.do(list=self._options.names):
                 if "tests" in told:
                     tests = told["tests"]
-                else:
+                elif "became" in told:
                     broken.append(Became(told["test"], told["became"], told["text"]))
         except Ended as ended:
             broken.append(Became("all tests", "errors", str(ended)))
@@ -230,7 +238,10 @@ class Suite:
             worker = worker or self._start_worker()
             try:
                 for told in worker.do(run=test):
-                    course.tell(Became(told["test"], told["became"], told["text"]))
+                    if "became" in told:
+                        course.tell(Became(told["test"], told["became"], told["text"]))
+                    else:
+                        course.processor_time[test] = told["processor_time"]
             except Ended as ended:
                 course.tell(Became(test, "errors", str(ended)))
                 worker = None
@@ -269,9 +280,10 @@ class Suite:
 
         slowest = sorted(course.seconds.items(), key=lambda each: -each[1])[:SLOWEST]
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        lines = ["", *(f"{seconds:7.1f} s  {test}" for test, seconds in slowest)]
-        lines.append(f"{course.passed:.0f} s in {self._options.jobs} processes;")
-        lines[-1] += f" processor time {used.ru_utime + used.ru_stime:.0f} s; the slowest tests are listed above"
+        lines = ["the slowest tests, and their processor time without that of servers they share:"]
+        lines += [f"{seconds:7.1f} s {course.processor_time.get(test, 0):7.1f} s  {test}" for test, seconds in slowest]
+        total = used.ru_utime + used.ru_stime
+        lines.append(f"in all {course.passed:.0f} s in {self._options.jobs} processes, processor time {total:.0f} s")
         for each in course.became:
             if each.what != "successes":
                 label = "[SKIPPED]" if each.what == "skips" else f"[{each.what.upper()}]"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import resource
 import socket
 import sys
 import traceback
@@ -18,6 +19,7 @@ from typing import IO, Any
 from unittest import TestSuite
 
 from twisted.python import log
+from twisted.python.failure import Failure
 from twisted.trial import util
 from twisted.trial.reporter import TestResult
 from twisted.trial.runner import ErrorHolder, TestLoader, TrialSuite
@@ -47,11 +49,11 @@ class Told(TestResult):
 
     def addError(self, test: Any, error: Any) -> None:
         super().addError(test, error)
-        self._became(test, "errors", self.errors[-1][1].getTraceback())
+        self._became(test, "errors", traceback_of(self.errors[-1][1]))
 
     def addFailure(self, test: Any, fail: Any) -> None:
         super().addFailure(test, fail)
-        self._became(test, "failures", self.failures[-1][1].getTraceback())
+        self._became(test, "failures", traceback_of(self.failures[-1][1]))
 
     def addSkip(self, test: Any, reason: Any) -> None:
         super().addSkip(test, reason)
@@ -64,6 +66,18 @@ class Told(TestResult):
     def addUnexpectedSuccess(self, test: Any, todo: Any = None) -> None:
         super().addUnexpectedSuccess(test, todo)
         self._became(test, "unexpectedSuccesses", "it succeeded, though it was expected not to")
+
+
+def traceback_of(failure: Failure | str) -> str:
+    return failure.getTraceback() if isinstance(failure, Failure) else failure
+
+
+def processor_time() -> float:
+    """Seconds, of this process and those that it started and that have ended."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def each_test(suite: Any) -> Iterator[Any]:
@@ -85,13 +99,13 @@ class Ordered(TestSuite):
 
     def run(self, result: Any) -> Any:  # type: ignore[override] # trial never gives more
         for line in self._orders:
-            order = json.loads(line)
+            order, used = json.loads(line), processor_time()
             if "list" in order:
                 result.tell(tests=self._listed(order["list"], result))
             else:
                 for test in each_test(self._loader.loadByName(order["run"])):
                     test.run(result)
-            result.tell(done=True)
+            result.tell(done=True, processor_time=processor_time() - used)
         return result
 
     def _listed(self, names: list[str], result: Any) -> list[tuple[str, str]]:
@@ -114,7 +128,7 @@ def main() -> None:
     folder.mkdir(parents=True)
     os.chdir(folder)
     with socket.socket(fileno=descriptor) as channel, Path("test.log").open("w", encoding="utf-8") as log_file:
-        log.FileLogObserver(log_file).start()
+        log.startLoggingWithObserver(log.FileLogObserver(log_file).emit, setStdout=False)
         told = Told(channel.makefile("w", encoding="utf-8"))
         try:
             TrialSuite([Ordered(channel.makefile("r", encoding="utf-8"))]).run(told)

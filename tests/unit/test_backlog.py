@@ -13,6 +13,7 @@ from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
 from aiot_mqtt.devices.update import DeviceUpdate, uuid_key
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.writing.backlog import Backlog
+from rig.selection import rounds
 from tests.doubles import OrderedConnection
 
 DEVICES = st.sampled_from(("a", "A", "b", "c"))
@@ -123,5 +124,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
 class BacklogTests(SynchronousTestCase):
     def test_in_any_order(self) -> None:
-        chosen = settings(max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, database=None)
+        chosen = settings(
+            max_examples=rounds(150), stateful_step_count=40, deadline=None, derandomize=True, database=None
+        )
         run_state_machine_as_test(BacklogMachine, settings=chosen)

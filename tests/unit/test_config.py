@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError, fields
+from itertools import product
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ from aiot_mqtt.settings.settings import (
     read_texts,
     setting_defaults,
 )
+from rig.selection import some
 
 ENV_EXAMPLE = Path(__file__).parents[2] / "env.example"
 FILE_NAMES = ("MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE", "DB_CA_FILE", "DB_CERT_FILE", "DB_KEY_FILE")
@@ -455,26 +457,26 @@ class SecretTests(ConfigTestCase):
 
     def test_no_password_that_slipped_into_any_setting_is_in_the_text_of_the_mistakes(self) -> None:
         """Whatever the setting, and whether it stands in the environment, in the file, or as a name there."""
-        for name in setting_defaults():
-            for around in (
-                "{}",
-                "user:{}@host",
-                "mqtt://user:{}@broker:1883",
-                "mysql+pymysql://root:{}@localhost:3306/aiot_admin?charset=utf8mb4",
-                "//{}",
-                "host {}",
-                "/{}",
-                "{}/",
-                "\u2028{}",
-                "@{}",
-                "-----BEGIN PRIVATE KEY-----{}",
-            ):
-                for password in ("hunter2", "hun/ter2", "hun@ter2", "hun:ter2", "hun//ter2@", "#hunter2+", "1234567"):
-                    text = around.format(password)
-                    self.assertNotIn(password, self.told({name: text}), (name, text))
-                    if password == "hun/ter2" and "\u2028" not in text:
-                        path = self.env_file(f"{name}='{text}'\n")
-                        self.assertNotIn(password, self.told({}, path).replace(path, ""), (name, text))
+        surroundings = (
+            "{}",
+            "user:{}@host",
+            "mqtt://user:{}@broker:1883",
+            "mysql+pymysql://root:{}@localhost:3306/aiot_admin?charset=utf8mb4",
+            "//{}",
+            "host {}",
+            "/{}",
+            "{}/",
+            "\u2028{}",
+            "@{}",
+            "-----BEGIN PRIVATE KEY-----{}",
+        )
+        passwords = ("hunter2", "hun/ter2", "hun@ter2", "hun:ter2", "hun//ter2@", "#hunter2+", "1234567")
+        for name, around, password in some([*product(setting_defaults(), surroundings, passwords)]):
+            text = around.format(password)
+            self.assertNotIn(password, self.told({name: text}), (name, text))
+            if password == "hun/ter2" and "\u2028" not in text:
+                path = self.env_file(f"{name}='{text}'\n")
+                self.assertNotIn(password, self.told({}, path).replace(path, ""), (name, text))
 
     def test_no_password_of_a_line_that_cannot_be_read_is_in_the_text_of_the_mistakes(self) -> None:
         for line in (

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.mqtt.connack import Connack, ConnackReader
 from aiot_mqtt.mqtt.errors import ProtocolViolation
+from rig.selection import rounds
 
 ALL_PROPERTIES = (
     b"\x11\x00\x00\x00\x0a\x12\x00\x01c\x13\x00\x02\x15\x00\x01a\x16\x00\x01d\x1a\x00\x01i\x1c\x00\x01s\x1f\x00\x01r"
@@ -81,7 +82,7 @@ class ConnackTests(SynchronousTestCase):
 
     def test_no_bytes_do_anything_else(self) -> None:
         random = Random(5)
-        for number in range(20_000):
+        for number in range(rounds(20_000)):
             stream = bytearray(connack(ALL_PROPERTIES, flags=1))
             for _ in range(random.randrange(1, 4)):
                 stream[random.randrange(len(stream))] = random.randrange(256)

@@ -18,6 +18,7 @@ from aiot_mqtt.table.contract import (
     StoreRefused,
     StoreUnavailable,
 )
+from rig.selection import rounds
 
 
 class SetAroundRefusalsTests(SynchronousTestCase):
@@ -44,7 +45,7 @@ class SetAroundRefusalsTests(SynchronousTestCase):
         devices = [SilentDevice(number, str(number), None) for number in range(rows)]
         return Deferred.fromCoroutine(set_around_refusals(devices, attempt, refused, first=first))
 
-    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=rounds(300), deadline=None, database=None, derandomize=True)
     @given(rows=st.integers(0, 200), bad=st.sets(st.integers(0, 199)), first=st.integers(1, 200))
     def test_all_but_the_bad_are_set_once_each_and_the_bad_are_told_once_each(
         self, rows: int, bad: set[int], first: int

@@ -11,9 +11,11 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from faults.simulated.campaign import run
+from rig.selection import LONG_ROUND, only_in_all, rounds
 
 ROOT = Path(__file__).parents[2]
-COURSES = 200
+ALL_COURSES = 200
+COURSES = rounds(ALL_COURSES)
 MAX_WITHIN_LIMITS = 0.2  # of all rows
 
 
@@ -32,11 +34,13 @@ class SimulatedServiceTests(SynchronousTestCase):
             "\n".join([*failed.trace[-40:], f"seed {failed.seed}: {failed.reason}"]) for failed in campaign.failed[:2]
         ]
         self.assertEqual(campaign.failed, [], "\n\n".join(told))
-        self.assertEqual(campaign.missing, [])
+        if COURSES == ALL_COURSES:  # in fewer some faults do not come up
+            self.assertEqual(campaign.missing, [])
         effects = campaign.effects
         limited = effects["row within a known limit"]
         self.assertLess(limited, MAX_WITHIN_LIMITS * (limited + effects["row checked"]))
 
+    @only_in_all(LONG_ROUND)
     def test_a_seed_gives_the_same_course_in_every_process(self) -> None:
         traces = [
             subprocess.run(

@@ -27,6 +27,7 @@ from aiot_mqtt.spool.file import Chunk, SpoolFile
 from aiot_mqtt.spool.found import SpoolOwner
 from aiot_mqtt.spool.spool import Spool
 from rig.faulty_disk import BROKEN, FORBIDDEN, FULL, READ_ONLY, FaultyDisk
+from rig.selection import rounds
 from rig.spool_files import OWNER, make_old_file, opened, seal, update_of
 from tests.store_contract import EARLIER, LATER
 
@@ -809,7 +810,7 @@ class DamageTests(SpoolMixin):
         expected = [columns(update) for update in self.read().updates]
         self.spool.close()
         data = self.path.read_bytes()
-        for seed in range(150):
+        for seed in range(rounds(150)):
             random = Random(seed)
             changed = bytearray(data)
             for _ in range(random.choice([1, 1, 20])):
@@ -1229,7 +1230,7 @@ class HostileTests(SpoolMixin):
         self.assert_works()
 
     def test_random_files(self) -> None:
-        for seed in range(60):
+        for seed in range(rounds(60)):
             random = Random(seed)
             self.spool.close()
             for path in self.folder.iterdir():
@@ -1245,7 +1246,7 @@ class HostileTests(SpoolMixin):
         """The same by chance: whatever is believed could have been written by this service."""
         texts = ["", "a", "B-7", "it's", "☃", EARLIER, LATER]
         pieces: list[object] = [None, 0, 1, -5, 2**40, 2.5, b"", b"{}", b"x", *texts]
-        for seed in range(200):
+        for seed in range(rounds(200)):
             random = Random(seed)
             name = random.choice(rows.NAMES)
             self.spool.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from math import log2
 from typing import Any
 
@@ -26,6 +27,7 @@ from aiot_mqtt.table.contract import (
 )
 from aiot_mqtt.table.memory import MemoryTable, Row
 from aiot_mqtt.telemetry import log_lines
+from rig.selection import rounds, some
 from tests.unit.test_presence import PresenceTestCase
 
 LONG_AGO = "2020-01-01 00:00:00"
@@ -261,22 +263,22 @@ class RefusingRowTests(SweepTestCase):
         return uuids
 
     def test_one_costs_a_line_and_few_statements_and_the_others_go_offline(self) -> None:
-        for error in (StoreRefused("a trigger"), StoreMisconfigured("no such table (1146)")):
-            for number in (0, 1, 499, 500, 999):
-                uuids = self.all_silent(1000, {number: error})
-                self.assertEqual(self.online(), {uuids[number]})
-                self.assertLessEqual(len(self.table.tried), 2 * log2(1000))
-                self.assertEqual((self.counters.went_silent, self.counters.sweep_failures), (999, 1))
-                (event,) = self.told(log_lines.ROWS_NOT_SET)
-                told = event["log_level"], event["count"], event["device"], event["reason"]
-                self.assertEqual(told, (LogLevel.warn, 1, uuids[number], str(error)))
-                self.table.tried.clear()
-                self.run_for(3600)
-                # By itself, and less and less often.
-                self.assertEqual(self.table.tried, [[uuids[number]]] * 8)
-                self.assertEqual(len(self.told(log_lines.ROWS_NOT_SET)), 1)
-                self.stop()
-                self.events.clear()
+        errors = (StoreRefused("a trigger"), StoreMisconfigured("no such table (1146)"))
+        for number, error in some([*product((0, 1, 499, 500, 999), errors)]):
+            uuids = self.all_silent(1000, {number: error})
+            self.assertEqual(self.online(), {uuids[number]})
+            self.assertLessEqual(len(self.table.tried), 2 * log2(1000))
+            self.assertEqual((self.counters.went_silent, self.counters.sweep_failures), (999, 1))
+            (event,) = self.told(log_lines.ROWS_NOT_SET)
+            told = event["log_level"], event["count"], event["device"], event["reason"]
+            self.assertEqual(told, (LogLevel.warn, 1, uuids[number], str(error)))
+            self.table.tried.clear()
+            self.run_for(3600)
+            # By itself, and less and less often.
+            self.assertEqual(self.table.tried, [[uuids[number]]] * 8)
+            self.assertEqual(len(self.told(log_lines.ROWS_NOT_SET)), 1)
+            self.stop()
+            self.events.clear()
 
     def test_a_table_that_lets_nobody_be_set_costs_a_line_and_hardly_more_than_a_statement_a_row(self) -> None:
         uuids = self.all_silent(1500, {number: StoreRefused(f"no {number}") for number in range(1500)})
@@ -583,7 +585,7 @@ class ModelTests(SweepTestCase):
             call.cancel()
         self.flushLoggedErrors()
 
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=rounds(150), deadline=None, database=None, derandomize=True)
     @given(
         actions=st.lists(st.one_of(WAIT, WAIT, WAIT, HEAR, HEAR, REFUSE, ALTER, STEP, FLAP), max_size=60),
         delays=st.lists(st.integers(0, 3000), max_size=5),
@@ -599,7 +601,7 @@ class ModelTests(SweepTestCase):
         self.end()
         self.assertEqual(self.violations, [])
 
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=rounds(150), deadline=None, database=None, derandomize=True)
     @given(actions=st.lists(st.one_of(WAIT, WAIT, HEAR, HEAR, REFUSE, ALTER), max_size=60))
     def test_who_falls_silent_goes_offline_in_time(self, actions: list[Sequence[Any]]) -> None:
         self.begin([])
