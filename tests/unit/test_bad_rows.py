@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import ceil, isqrt, log2
-from random import Random
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +16,7 @@ from aiot_mqtt.table.contract import StoreMisconfigured, StoreRefused, StoreUnav
 from aiot_mqtt.writing.bad_rows import MAX_REFUSALS_BISECTED, RefusedPart, write_around_refusals
 
 Told = tuple[str, str | None, str, int]
+COURSES = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 
 
 def update(uuid: str, kinds: int = DATA, document: bytes | None = b"{}", status: str | None = None) -> DeviceUpdate:
@@ -138,13 +140,12 @@ class BadRowTests(SynchronousTestCase):
         self.assertLessEqual(len(table.statements), bisecting + 2 * isqrt(size) + 2)
         self.assertEqual([stored.uuid for stored in table.stored], [update.uuid for update in updates])
 
-    def test_what_is_settled_is_all_of_it_and_once(self) -> None:
-        random = Random(5)
-        for _ in range(100):
-            names = [f"{number:03}" for number in range(random.randrange(1, 60))] + ["ghost"]
-            updates = [update(name, document=random.choice([b"{}", b"bad", b"{}"])) for name in names]
-            table = self.isolate(updates, refuses_document)
-            self.assertEqual(table.settled, names[:-1])
+    @COURSES
+    @given(st.lists(st.sampled_from((b"{}", b"bad")), min_size=1, max_size=60))
+    def test_what_is_settled_is_all_of_it_and_once(self, documents: list[bytes]) -> None:
+        updates = [update(f"{number:03}", document=document) for number, document in enumerate(documents)]
+        table = self.isolate([*updates, update("ghost")], refuses_document)
+        self.assertEqual(table.settled, [each.uuid for each in updates])
 
     def test_only_the_refused_document_is_left_out(self) -> None:
         bad = update("d1", DATA | STATUS | HEARTBEAT, b"bad", "on")
@@ -222,27 +223,39 @@ class BadRowTests(SynchronousTestCase):
             self.assertEqual([(told[1], told[3]) for told in table.told], [("last_report_data", 1)], last)
             self.assertEqual([stored.status for stored in table.stored], ["fine"])
 
-    def test_every_delivery_is_either_stored_or_refused(self) -> None:
-        random = Random(3)
-        for _ in range(200):
-            updates = []
-            for number in range(random.randrange(1, 40)):
-                kinds = random.randrange(1, 8)
-                has_document = bool(kinds & (DATA | STATUS))
-                document = random.choice([b"{}", b"{}", b"bad"]) if has_document else None
-                status = random.choice([None, "on", "bad"]) if kinds & STATUS else None
-                updates.append(update(f"{number:02}" + random.choice(["", "", "x"]), kinds, document, status))
-            table = self.isolate(
-                updates,
-                lambda update: refuses_document(update) or refuses_status(update) or update.uuid.endswith("x"),
+    @COURSES
+    @given(
+        st.lists(
+            st.tuples(
+                st.integers(1, 7),
+                st.sampled_from((b"{}", b"bad")),
+                st.sampled_from((None, "on", "bad")),
+                st.sampled_from(("", "x")),
+            ),
+            max_size=40,
+        )
+    )
+    def test_every_delivery_is_either_stored_or_refused(self, rows: list[tuple[int, bytes, str | None, str]]) -> None:
+        updates = [
+            update(
+                f"{number:02}{refused_whole}",
+                kinds,
+                document if kinds & (DATA | STATUS) else None,
+                status if kinds & STATUS else None,
             )
-            stored = sum(update.deliveries for update in table.stored)
-            refused = sum(deliveries for _, _, _, deliveries in table.told)
-            self.assertEqual(stored + refused, sum(update.deliveries for update in updates))
-            self.assertEqual(
-                [update.uuid for update in table.stored],
-                [update.uuid for update in updates if not update.uuid.endswith("x")],
-            )
+            for number, (kinds, document, status, refused_whole) in enumerate(rows)
+        ]
+        table = self.isolate(
+            updates,
+            lambda update: refuses_document(update) or refuses_status(update) or update.uuid.endswith("x"),
+        )
+        stored = sum(update.deliveries for update in table.stored)
+        refused = sum(deliveries for _, _, _, deliveries in table.told)
+        self.assertEqual(stored + refused, sum(update.deliveries for update in updates))
+        self.assertEqual(
+            [update.uuid for update in table.stored],
+            [update.uuid for update in updates if not update.uuid.endswith("x")],
+        )
 
     def test_any_other_failure_ends_it(self) -> None:
         class Leaving(Table):

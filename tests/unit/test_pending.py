@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from random import Random
-
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
@@ -357,38 +357,47 @@ class Row:
             self.device_status = update.status
 
 
-class ConvergenceTests(SynchronousTestCase):
-    def test_merged_batches_leave_what_each_report_alone_would_however_they_are_cut(self) -> None:
-        random = Random(42)
-        for _ in range(400):
-            devices = ["a", "A", "b", "c"]
-            reports = [self.random_report(random, devices, number) for number in range(random.randrange(1, 30))]
-            one_by_one = {key: Row() for key in "abc"}
-            batched = {key: Row() for key in "abc"}
-            pending = pending_updates()
-            superseded = written = 0
-            for number, report in enumerate(reports):
-                now = f"2026-11-23 10:00:{number:02}"
-                one_by_one[report.device.lower()].report(report, now)
-                superseded += pending.merge(report, now)
-                if number == len(reports) - 1 or random.random() < 0.2:
-                    for update in pending.take().updates:
-                        batched[update.uuid.lower()].update(update)
-                        written += update.deliveries
-                # Not only at the end: a batch that was cut anywhere accounts for each delivery.
-                self.assertEqual(written + superseded + pending.deliveries, number + 1)
-            self.assertEqual(
-                {key: row.columns() for key, row in batched.items()},
-                {key: row.columns() for key, row in one_by_one.items()},
-                reports,
-            )
-
-    def random_report(self, random: Random, devices: list[str], number: int) -> DeviceReport:
-        device, kind = random.choice(devices), random.choice([DATA, STATUS, HEARTBEAT])
-        if kind == HEARTBEAT:
-            return heartbeat(device)
-        document = b'{"n": %d}' % number
-        if kind == DATA:
-            return data(device, document)
-        word = random.choice([None, "online", "offline", str(number)])
+def made(number: int, device: str, kind: int, word: str | None) -> DeviceReport:
+    """One report of a course, with a number to tell it by."""
+    document = b'{"n": %d}' % number
+    if kind == STATUS:
         return status(device, document, word, is_online=word != "offline")
+    return heartbeat(device) if kind == HEARTBEAT else data(device, document)
+
+
+class ConvergenceTests(SynchronousTestCase):
+    @settings(max_examples=120, deadline=None, database=None, derandomize=True)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from("aAbc"),
+                st.sampled_from((DATA, STATUS, HEARTBEAT)),
+                st.sampled_from((None, "online", "offline", "idle")),
+                st.booleans(),
+            ),
+            min_size=1,
+            max_size=30,
+        )
+    )
+    def test_merged_batches_leave_what_each_report_alone_would_however_they_are_cut(
+        self, course: list[tuple[str, int, str | None, bool]]
+    ) -> None:
+        one_by_one = {key: Row() for key in "abc"}
+        batched = {key: Row() for key in "abc"}
+        pending = pending_updates()
+        superseded = written = 0
+        for number, (device, kind, word, is_cut) in enumerate(course, 1):
+            now = f"2026-11-23 10:00:{number:02}"
+            report = made(number, device, kind, word)
+            one_by_one[device.lower()].report(report, now)
+            superseded += pending.merge(report, now)
+            if is_cut or number == len(course):
+                for update in pending.take().updates:
+                    batched[update.uuid.lower()].update(update)
+                    written += update.deliveries
+            # Not only at the end: a batch that was cut anywhere accounts for each delivery.
+            self.assertEqual(written + superseded + pending.deliveries, number)
+        self.assertEqual(
+            {key: row.columns() for key, row in batched.items()},
+            {key: row.columns() for key, row in one_by_one.items()},
+        )
