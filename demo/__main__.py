@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import time
 import traceback
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.task import LoopingCall, deferLater, react
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 
@@ -27,6 +25,7 @@ from aiot_mqtt.simulate.publisher import PublisherOptions
 from aiot_mqtt.simulate.simulation import Simulation
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.logs import in_english
+from rig.run import run
 from rig.servers import Mosquitto, ServerFailed, ServersMissing
 
 from .backends import Backend, MariaDBBackend, SqliteBackend, start_broker
@@ -69,10 +68,11 @@ def _options() -> argparse.Namespace:
 class Demo:
     """One run, from starting the servers to the closing summary."""
 
-    def __init__(self, options: argparse.Namespace, display: Display, reactor: Any) -> None:
+    _reactor: Any
+
+    def __init__(self, options: argparse.Namespace, display: Display) -> None:
         self._options = options
         self._display = display
-        self._reactor = reactor
         self._warnings: deque[str] = deque(maxlen=20)
         self._subscribed: Deferred[None] = Deferred()
         self._simulation: Simulation | None = None
@@ -95,8 +95,9 @@ class Demo:
         self._simulation.stop()
         return True
 
-    async def run(self) -> int:
+    async def run(self, reactor: Any) -> int:
         """Returns the exit code."""
+        self._reactor = reactor
         say = self._display.say
         with ExitStack() as stack:
             try:
@@ -240,27 +241,15 @@ def main() -> None:
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     display = Display(sys.stdout, is_utf8=is_utf8)
 
-    async def running(reactor: Any) -> NoReturn:
-        demo = Demo(options, display, reactor)
+    demo = Demo(options, display)
+
+    async def running(reactor: Any) -> int:
         globalLogBeginner.beginLoggingTo(
             [cast(ILogObserver, demo.logged)], redirectStandardIO=False, discardBuffer=True
         )
-        work = Deferred.fromCoroutine(demo.run())
+        return await demo.run(reactor)
 
-        def interrupted(*_: object) -> None:
-            if not demo.stop():
-                work.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Once the reactor runs, because it installs handlers of its own when it starts.
-            reactor.callWhenRunning(signal.signal, number, lambda *_: reactor.callFromThread(interrupted))
-        sys.exit(await work)
-
-    from twisted.internet import reactor  # noqa: PLC0415 importing it chooses it
-
-    # Twisted's reactors count wall time, so a clock that is set back stops every timer (its issue 2424).
-    setattr(reactor, "seconds", time.monotonic)  # noqa: B010 mypy takes it for a method
-    react(running, _reactor=reactor)
+    run(running, demo.stop)
 
 
 if __name__ == "__main__":

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, gatherResults
-from twisted.internet.task import LoopingCall, react
+from twisted.internet.task import LoopingCall
 
 from rig.display import LINE_INTERVAL
 from rig.document import fill_in
+from rig.run import run
 from rig.servers import ServerFailed, ServersMissing
 
 from .catalogue import FAULTS
@@ -178,18 +177,7 @@ def main() -> None:
             display.say(f"{fault.name:22} {fault.description}")
         return
 
-    async def running(reactor: Any) -> NoReturn:
-        work = Deferred.fromCoroutine(Campaign(options, display, reactor).run())
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Once the reactor runs, because it installs handlers of its own when it starts.
-            reactor.callWhenRunning(signal.signal, number, lambda *_: reactor.callFromThread(work.cancel))
-        sys.exit(await work)
-
-    from twisted.internet import reactor  # noqa: PLC0415 importing it chooses it
-
-    # Twisted's reactors count wall time, so a clock that is set back stops every timer (its issue 2424).
-    setattr(reactor, "seconds", time.monotonic)  # noqa: B010 mypy takes it for a method
-    react(running, _reactor=reactor)
+    run(lambda reactor: Campaign(options, display, reactor).run())
 
 
 if __name__ == "__main__":
