@@ -63,7 +63,7 @@ class TableShape:
 
 
 def quote(text: str) -> str:
-    """A text as an SQL literal that means the same with and without NO_BACKSLASH_ESCAPES and ANSI_"''"."""
+    """A text as an SQL literal that means the same with and without NO_BACKSLASH_ESCAPES and ANSI_QUOTES."""
     if "\\" in text or "\0" in text:
         # With a collation, because without one it has another than the literals it may stand beside.
         return f"_utf8mb4 X'{text.encode().hex()}' COLLATE utf8mb4_bin"
