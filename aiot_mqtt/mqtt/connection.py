@@ -158,12 +158,12 @@ class MqttConnection(Protocol):
 
     def connectionMade(self) -> None:
         """The transport is there: send CONNECT."""
-        transport = self._transport()
         self._state = _State.CONNECTING
         # Before anything can arrive: a resumed session's PUBLISH packets may follow CONNACK in the same read.
         self._receiver.connection_started(self)
         self._last_received = self._clock.seconds()
-        self._sending = Sending(transport)
+        self._sending = Sending(self._transport())
+        self._sending.open()
         self._client = PahoClient(self._options, self._sending.write)
         self._client.send_connect()
 

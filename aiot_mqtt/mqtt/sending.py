@@ -25,12 +25,15 @@ class Sending:
         self._transport = transport
         self._is_full = False
         self._unsent = 0
-        cast(IConsumer, transport).registerProducer(self, streaming=True)
 
     @property
     def is_stuck(self) -> bool:
         """Whether more is unsent than a broker that reads can ever leave."""
         return self._unsent > MAX_UNSENT
+
+    def open(self) -> None:
+        """Be told by the transport when too much is unsent."""
+        cast(IConsumer, self._transport).registerProducer(self, streaming=True)
 
     def write(self, data: bytes) -> None:
         """Send this, behind all that was written before."""

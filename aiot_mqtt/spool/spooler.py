@@ -30,7 +30,8 @@ RunInThread = Callable[..., Deferred[Any]]
 class Spooler:
     """What the writer does with the spool; what is on disk counts as pending until it is in the table.
 
-    Every method raises ``SpoolError`` where the disk fails it, which was told then; ``look`` comes next.
+    Every method raises ``SpoolError`` where the disk fails it, full or gone, which was told then; ``look`` comes next.
+    What was to be saved stays in memory meanwhile, unacknowledged (``writing.saver``).
     """
 
     _log = Logger()
