@@ -7,8 +7,8 @@ from collections.abc import Callable
 from twisted.logger import Logger
 
 from ..telemetry import log_lines
+from ..telemetry.backoff import backoff
 from ..telemetry.printable import shorten
-from ..telemetry.survive import backoff
 from .reason_codes import SESSION_TAKEN_OVER
 
 # A session that ends sooner than this was no success: without counting it as a failure, two instances with one client

@@ -1,12 +1,10 @@
-"""How work that must go on survives what fails: a dependency that is away, or a fault of ours that nobody foresaw."""
+"""How work that must go on survives a fault of ours: an exception that nobody foresaw."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from random import random
 from typing import Any, TypeVar
 
-from twisted.application.internet import backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -15,17 +13,6 @@ from twisted.logger import Logger
 T = TypeVar("T")
 
 FAULT_DELAY = 1.0  # s before work is begun again
-MAX_JITTER = 1.0  # s
-
-
-def backoff(jitter: Callable[[], float] = random) -> Callable[[int], float]:
-    """How long to wait before the next attempt at a broker or a database: one second, growing to 30 s at most.
-
-    Returns seconds to wait, by how many attempts in a row had failed before the last one.
-
-    :param jitter: seconds added to each delay, up to ``MAX_JITTER``, so that instances do not try again in step.
-    """
-    return backoffPolicy(1.0, 30.0 - MAX_JITTER, 2.0, jitter)
 
 
 async def go_on(work: Callable[[], Awaitable[T]], clock: IReactorTime, log: Logger, line: str) -> T:

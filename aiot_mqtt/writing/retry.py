@@ -11,9 +11,9 @@ from twisted.logger import Logger
 
 from ..table.contract import StoreConflict, StoreError, StoreLoginRefused, StoreMisconfigured
 from ..telemetry import log_lines
+from ..telemetry.backoff import backoff
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Outage
-from ..telemetry.survive import backoff
 
 CONFLICT_DELAY = 0.05  # s
 MAX_CONFLICT_DELAY = 1.0  # s

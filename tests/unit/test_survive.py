@@ -7,7 +7,8 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.telemetry.survive import FAULT_DELAY, MAX_JITTER, backoff, go_on, start
+from aiot_mqtt.telemetry.backoff import MAX_DELAY, MAX_JITTER, backoff
+from aiot_mqtt.telemetry.survive import FAULT_DELAY, go_on, start
 
 LINE = "it failed"
 
@@ -48,4 +49,4 @@ class SurviveTests(SynchronousTestCase):
 
     def test_waits_grow_from_one_second_to_thirty_and_never_beyond(self) -> None:
         self.assertEqual([backoff(lambda: 0.0)(failures) for failures in (0, 1, 2, 3)], [1, 2, 4, 8])
-        self.assertEqual(backoff(lambda: MAX_JITTER)(1000), 30)
+        self.assertEqual(backoff(lambda: MAX_JITTER)(1000), MAX_DELAY)
