@@ -13,9 +13,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
 
 from aiot_mqtt.simulate.fleet import ORDINARY, Message
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
+from aiot_mqtt.telemetry.survive import start
 
 TICK = 0.01  # s between looks at what is due
 MAX_DUE = 0.2  # s of messages that a pause of this process makes up for
@@ -123,9 +125,7 @@ class Load:
         self.report_anew()
         self._last_tick = self._reactor.seconds()
         self._connecting = [
-            Deferred.fromCoroutine(self._stay_connected(number)).addErrback(
-                lambda failure: failure.trap(CancelledError)
-            )
+            start(self._stay_connected(number), Logger(), "a connection of the load failed")
             for number in range(CONNECTIONS)
         ]
         self._ticking.start(TICK)

@@ -10,10 +10,12 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
 
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.receiver import Acknowledger
+from aiot_mqtt.telemetry.survive import start
 from rig.servers import Database
 
 from .check import Row
@@ -92,8 +94,7 @@ class BrokerOnlooker:
 
     def start(self) -> None:
         """Stay connected from now on."""
-        self._work = Deferred.fromCoroutine(self._stay_connected())
-        self._work.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        self._work = start(self._stay_connected(), Logger(), "the broker's onlooker failed")
 
     def stop(self) -> None:
         """Disconnect."""
