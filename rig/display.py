@@ -36,7 +36,9 @@ class Display:
         if can_redraw is None:
             can_redraw = stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
         width = None if can_redraw else piped_columns
-        self.console = Console(file=stream, highlight=False, emoji=False, markup=False, width=width)
+        self.console = Console(
+            file=stream, highlight=False, emoji=False, markup=False, width=width, force_terminal=can_redraw
+        )
         self._live: Live | None = None
         if can_redraw:
             self._live = Live(
