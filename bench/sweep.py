@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Measure what the offline sweep costs a table of a million devices, and the service itself.
 
-    .venv/bin/python scripts/measure-sweep [--devices N] [--seconds S] [--faster F] [--interval I]
+    .venv/bin/python -m bench.sweep [--devices N] [--seconds S] [--faster F] [--interval I]
 
 For each server that scripts/fetch-servers brought: the sweep's own statements, timed; then the service's own sweep for
 some time in which nobody dies, with devices that report, and the CPU that its connection takes in the database server.
@@ -14,16 +13,12 @@ import argparse
 import gc
 import os
 import resource
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pymysql
 from twisted.internet import reactor
@@ -35,12 +30,14 @@ from aiot_mqtt.presence.heard_devices import HeardDevices
 from aiot_mqtt.presence.last_heard import SHARDS
 from aiot_mqtt.presence.monitor import PresenceMonitor
 from aiot_mqtt.presence.sweep import READ, SET
-from aiot_mqtt.table.contract import Silence
-from aiot_mqtt.table.mysql import DatabaseAddress, DeviceTable
+from aiot_mqtt.table.address import DatabaseAddress
+from aiot_mqtt.table.contract import RowKey, Silence
+from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.table.sweep import SweepStatements
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
 from aiot_mqtt.writing.writer import Writer
+from rig.display import counting
 from rig.proc import cpu_seconds, memory
 from rig.servers import DATABASE, Database, MariaDB, MySQL, unavailable
 
@@ -75,7 +72,7 @@ def measure_statements(database: Database, devices: int) -> Iterator[tuple[str, 
     connection = connect(database)
     thread = thread_of(database)
 
-    def read_all() -> tuple[list[float], list[int]]:
+    def read_all() -> tuple[list[float], list[RowKey]]:
         times, silent, after = [], [], None
         while True:
             began = time.perf_counter()
@@ -145,8 +142,13 @@ class Fleet(threading.Thread):
 
 
 class Subscription:
+    """One that the broker grants, and that nothing comes over."""
+
     is_listening = True
     window = 65535
+
+    def pause_reading(self) -> None:
+        """There is no connection that could be read."""
 
 
 def thread_of(database: Database) -> int:
@@ -168,7 +170,7 @@ async def sweep_for(database: Database, devices: int, options: argparse.Namespac
     address = DatabaseAddress(database.host, database.port, DATABASE, database.service_user, "device_main")
     # One connection, so that all of the sweep is on it; it is not replaced either.
     table = DeviceTable(address, database.service_password, reactor, pool_size=1, max_overflow=0, pool_recycle=1e9)
-    counters, pending = Counters(), PendingUpdates()
+    counters, pending, subscription = Counters(), PendingUpdates(), Subscription()
     writer = Writer(
         table,
         pending,
@@ -176,15 +178,17 @@ async def sweep_for(database: Database, devices: int, options: argparse.Namespac
         Refusals(counters, reactor),
         reactor,
         now=lambda: table_time(time.time(), ZONE),
+        flow_control=subscription,
     )
     heard = HeardDevices(counters, reactor, pending, ZONE)
+    writer.add_listener(heard)
     presence = PresenceMonitor(
         table,
         writer,
         heard,
         counters,
         reactor,
-        subscription=Subscription(),
+        subscription=subscription,
         timeout=timeout,
         check_interval=check_interval,
         table_zone=ZONE,
@@ -197,7 +201,7 @@ async def sweep_for(database: Database, devices: int, options: argparse.Namespac
         read += 1
         return find_silent(*arguments)
 
-    table.find_silent = counted  # type: ignore[method-assign]
+    table.find_silent = counted  # type: ignore[method-assign, assignment]
     for service in (table, writer, presence):
         service.startService()
     await deferLater(reactor, timeout - 5)
@@ -205,9 +209,11 @@ async def sweep_for(database: Database, devices: int, options: argparse.Namespac
     thread = thread_of(database)
     own_before = resource.getrusage(resource.RUSAGE_SELF)
     before, began, read = cpu_seconds(database.pid, thread), time.monotonic(), 0
+    progress = counting("s of sweeping", int(options.seconds))
     while time.monotonic() - began < options.seconds:
         await deferLater(reactor, 5)
         await table.describe()
+        progress(min(int(time.monotonic() - began), int(options.seconds)))
     passed = time.monotonic() - began
     assert thread_of(database) == thread, "the connection was replaced"
     cost = cpu_seconds(database.pid, thread) - before

@@ -41,7 +41,7 @@ BESIDE: dict[str, set[str]] = {
     "faults": {"rig"},
     "bench": {"rig"},
     "demo": {"rig"},
-    "scripts": {"rig"},
+    "scripts": set(),
 }
 
 
