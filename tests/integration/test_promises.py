@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt.telemetry import log_lines
-from aiot_mqtt.writing import writer as writer_module
+from aiot_mqtt.writing import flow_control
 from rig import load, servers
 from rig.certificates import make_certificates
 from rig.programs import FOREGROUND, STARTED, Program, settings_for
@@ -114,7 +114,7 @@ class AcknowledgementTests(ServiceMixin):
         self.assertEqual(rows, [{"n": 4900 + n} for n in range(100)])
 
     async def test_what_is_beyond_the_window_is_left_with_the_broker_until_something_is_acknowledged(self) -> None:
-        self.patch(writer_module, "MAX_UNACKNOWLEDGED", 100)  # as if the broker had sent more than it may
+        self.patch(flow_control, "MAX_UNACKNOWLEDGED", 100)  # as if the broker had sent more than it may
         self.database.add_devices(f"d{n}" for n in range(100))
         service = await self.start_service(spool_file="")
         connection = service.subscriber._connection
