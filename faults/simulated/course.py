@@ -16,13 +16,14 @@ from twisted.internet.error import ConnectionLost
 
 from aiot_mqtt.devices.report import KINDS
 from aiot_mqtt.mqtt import connection
+from aiot_mqtt.spool.names import files_of
 from aiot_mqtt.writing import chunk_size
 
 from .database import CERTAIN, DEADLY, FAULTS, UNCERTAIN
 from .disk import CALLS, WRITES
 from .messages import Message, Violation
 from .process import Process, Variant
-from .world import World
+from .world import SPOOL, World
 
 CONVERGE = 600.0  # s, with nothing failing any more, until all must be in the table
 
@@ -200,7 +201,7 @@ class Course(World):
 
     def _swap_folder(self) -> None:
         """Unmount the disk while nobody has a file on it, or mount it again, under a process that runs."""
-        files = [name for name in os.listdir(self.mount) if name in ("spool", "spool.2")]
+        files = [file for file in files_of(self.mount / SPOOL) if file.exists()]
         if len(self.processes) > 1:  # each of two would have a lock in a folder of its own
             return
         if self.away.exists():

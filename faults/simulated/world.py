@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from twisted.logger import ILogObserver, globalLogPublisher
 
 from aiot_mqtt.devices.update import table_time
+from aiot_mqtt.spool.names import files_of
 from aiot_mqtt.table.memory import Row
 from aiot_mqtt.telemetry import log_lines
 
@@ -31,6 +32,7 @@ from .disk import DiskWeather
 from .messages import Message, Receipt, RowHistory, Violation
 from .process import Process, Variant
 
+SPOOL = "spool"  # the name of its first file
 BEGINNING = 1_795_400_000  # s since the epoch
 ROUNDING = 3.0  # s by which silence may be told too long: whole seconds, and steps of the clock that are let pass
 INITIAL = Row()
@@ -63,7 +65,7 @@ class World:
         self.wall_offset = 0.0
         self.mount, self.away = folder / "disk", folder / "away"
         self.mount.mkdir(parents=True)
-        self.spool_path = self.mount / "spool"
+        self.spool_path = self.mount / SPOOL
         self.disk = DiskWeather(self, self.random_for("disk"))
         self.database = Database(self, self.random_for("database"))
         self.broker = Broker(self, self.random_for("broker"))
@@ -256,8 +258,8 @@ class World:
             self._disk_contents = [
                 state
                 for folder in (self.mount, self.away)
-                for name in ("spool", "spool.2")
-                for state in self._read(folder / name)
+                for file in files_of(folder / SPOOL)
+                for state in self._read(file)
             ]
             if len({state.path.name for state in self._disk_contents}) > 1:
                 self.effects["two files"] += 1
@@ -300,7 +302,7 @@ class World:
 
     def about_to_delete(self, path: Path) -> None:
         """A process deletes a file: what was acknowledged because of it must be in the table, or older than that."""
-        for state in self._read(path) if path.name in ("spool", "spool.2") else ():
+        for state in self._read(path) if path in files_of(path.with_name(SPOOL)) else ():
             table = self.database.tables[state.table]
             place = state.table, table.key(state.uuid)
             history, row = self.histories.get(place), table.rows.get(place[1])
