@@ -201,7 +201,7 @@ class Course(World):
 
     def _swap_folder(self) -> None:
         """Unmount the disk while nobody has a file on it, or mount it again, under a process that runs."""
-        files = [file for file in files_of(self.mount / SPOOL) if file.exists()]
+        files = [file.name for file in files_of(self.mount / SPOOL) if file.exists()]
         if len(self.processes) > 1:  # each of two would have a lock in a folder of its own
             return
         if self.away.exists():
