@@ -48,9 +48,9 @@ class Ledger:
         :param pending: deliveries that the service has not written yet.
         """
         balance = counters.balance(pending)
-        refused = balance.became["refused"]
-        came = _sum_in_words(balance.came, ("received",))
-        became = _sum_in_words(balance.became, ("stored", "superseded", "refused"))
+        refused = balance.outcomes["refused"]
+        deliveries = _sum_in_words(balance.deliveries, ("received",))
+        outcomes = _sum_in_words(balance.outcomes, ("stored", "superseded", "refused"))
         by_reason = ", ".join(f"{reason} {count}" for reason, count in sorted(counters.refused.items())) or "nothing"
         bad = summary.sorts[BAD_PAYLOAD] + summary.sorts[CLEARING]
         return [
@@ -62,7 +62,7 @@ class Ledger:
                 counters.received == summary.acknowledged,
                 f"the service received {counters.received}, acknowledged to the fleet were {summary.acknowledged}",
             ),
-            Finding(not balance.difference and not pending, f"{came} = {became}"),
+            Finding(not balance.difference and not pending, f"{deliveries} = {outcomes}"),
             Finding(
                 refused - counters.refused["unknown_device"] == bad,
                 f"refused {refused}: {by_reason}; the fleet published {bad} bad ones",

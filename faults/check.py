@@ -76,7 +76,7 @@ def wrong_sum(figures: Mapping[str, int]) -> str | None:
     if not figures:
         return "the service told no figures"
     if (difference := balance(figures).difference) != 0:
-        return f"{difference} more came than became of them: {dict(figures)}"
+        return f"{difference} more deliveries than outcomes: {dict(figures)}"
     if figures["pending"]:
         return f"{figures['pending']} still pending: {dict(figures)}"
     return None

@@ -83,15 +83,17 @@ class Counters:
 
 
 class Balance(NamedTuple):
-    """The deliveries that came, and what became of them, by the names of their figures."""
+    """Both sides of the sum, each by the names of its figures."""
 
-    came: dict[str, int]
-    became: dict[str, int]
+    deliveries: dict[str, int]
+    """Those that there were."""
+    outcomes: dict[str, int]
+    """What became of them; ``refused`` is one figure here, whatever the reason."""
 
     @property
     def difference(self) -> int:
-        """Deliveries that came and are counted nowhere; below 0, so many are counted twice. 0 at any time."""
-        return sum(self.came.values()) - sum(self.became.values())
+        """Deliveries without an outcome; below 0, so many are counted twice. 0 at any time."""
+        return sum(self.deliveries.values()) - sum(self.outcomes.values())
 
 
 def balance(figures: Mapping[str, int]) -> Balance:
@@ -104,6 +106,6 @@ def balance(figures: Mapping[str, int]) -> Balance:
     """
     refused = sum(count for name, count in figures.items() if name.startswith("refused_"))
     with_refused = {**figures, "refused": refused}
-    came = ("received", "recovered")
-    became = ("stored", "superseded", "unchanged", "refused", "retained", "dropped", "pending")
-    return Balance({name: with_refused[name] for name in came}, {name: with_refused[name] for name in became})
+    deliveries = ("received", "recovered")
+    outcomes = ("stored", "superseded", "unchanged", "refused", "retained", "dropped", "pending")
+    return Balance({name: with_refused[name] for name in deliveries}, {name: with_refused[name] for name in outcomes})

@@ -122,7 +122,9 @@ class Process:
         difference = counters.balance(pending).difference
         if difference or counters.received != self.received:
             figures = {name: count for name, count in counters.as_dict().items() if count}
-            raise Violation(f"{self}: handed {self.received}, pending {pending}, {figures}: {difference} too many came")
+            raise Violation(
+                f"{self}: handed {self.received}, pending {pending}, {figures}: {difference} without an outcome"
+            )
 
     def stop(self) -> None:
         """Stop in order, as SIGTERM does."""

@@ -52,7 +52,7 @@ class ResolutionTests(ServiceMixin):
         self.assertEqual(counters.unchanged, unchanged)
         balance = counters.balance(service.writer.deliveries)
         self.assertEqual(balance.difference, 0, balance)
-        self.assertEqual(balance.became["refused"], 0)
+        self.assertEqual(balance.outcomes["refused"], 0)
 
     async def test_a_heartbeat_within_the_resolution_is_acknowledged_and_changes_no_row(self) -> None:
         service = await self.start_service()

@@ -66,8 +66,8 @@ class CountersTests(SynchronousTestCase):
         counters.refused["bad_json"], counters.refused["too_deep"] = 30, 2
         sides = counters.balance(pending=2**6)
         self.assertEqual(sides.difference, 0)
-        self.assertEqual(sides.came, {"received": 63, "recovered": 64})
-        self.assertEqual(sides.became["refused"], 32)
+        self.assertEqual(sides.deliveries, {"received": 63, "recovered": 64})
+        self.assertEqual(sides.outcomes["refused"], 32)
         # Nothing else is a delivery.
         counters.status_ignored = counters.went_silent = counters.odd_last_seen = counters.came_back = 100
         counters.sweep_failures = counters.retries["conflict"] = 100

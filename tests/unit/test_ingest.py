@@ -86,7 +86,7 @@ class IngestTestCase(SynchronousTestCase):
         self.ingest.publish_received(topic.encode(), payload, packet_id, retain)
 
     def accounted(self) -> int:
-        return sum(self.counters.balance(self.pending.deliveries).became.values())
+        return sum(self.counters.balance(self.pending.deliveries).outcomes.values())
 
     def figures(self) -> dict[str, int]:
         """Those that are not nothing, and what is pending."""
