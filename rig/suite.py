@@ -25,10 +25,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
+from .display import Display, bar
 from .selection import ROUNDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,14 +154,16 @@ class Course:
         """Seconds."""
         return time.monotonic() - self.began
 
-    def __str__(self) -> str:
+    @property
+    def news(self) -> str:
+        """How it goes, and what it waits for."""
         wrong = len(self.wrong)
         with self._lock:
             now = time.monotonic()
             oldest = sorted(self._running.items(), key=lambda each: each[1])[:2]
-            text = f"{len(self.seconds)} of {self.tests} tests, {wrong} failed, {self.passed:.0f} s"
             names = [f"{short(test)} ({now - began:.0f} s)" for test, began in oldest]
-        return f"{text}; waiting for {', '.join(names)}" if names else text
+        waiting = f"; waiting for {', '.join(names)}" if names else ""
+        return f"{wrong} failed, {self.passed:.0f} s{waiting}"
 
 
 def short(test: str) -> str:
@@ -181,7 +182,6 @@ class Suite:
         self._times_file = options.results.parent / ".test-times.json"
         self._numbers = count()
         self._workers: list[Worker] = []
-        self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._left_out: Counter[str] = Counter()
 
     def run(self) -> int:
@@ -251,19 +251,20 @@ class Suite:
 
     def _watch(self, course: Course, drivers: Sequence[threading.Thread]) -> None:
         told = 0
-        next_line = LINE_INTERVAL
         name = f"{self._options.name:24} "
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+        display = Display(sys.stdout)
+        display.next_line = LINE_INTERVAL
+        try:
             while any(driver.is_alive() for driver in drivers):
-                if self._console.is_terminal:
-                    live.update(Text(f"{name}{course}", no_wrap=True, overflow="ellipsis"), refresh=True)
-                elif course.passed >= next_line:
-                    next_line += LINE_INTERVAL
-                    self._console.print(f"{name}{course}")
                 for each in course.wrong[told:]:
-                    self._console.print(f"{name}FAILED {each.test}")
+                    display.say(f"{name}FAILED {each.test}")
                     told += 1
+                done, news = len(course.seconds), course.news
+                frame = bar(done, course.tests, f"{self._options.name}, {news}")
+                display.show(frame, f"{name}{done} of {course.tests} tests, {news}", course.passed, LINE_INTERVAL)
                 time.sleep(0.2)
+        finally:
+            display.stop()
 
     def _times(self) -> dict[str, float]:
         """How long each test took the last time, in seconds."""
@@ -298,9 +299,9 @@ class Suite:
         times = {**self._times(), **{test: round(seconds, 1) for test, seconds in course.seconds.items()}}
         self._times_file.write_text(json.dumps(times, indent=0, sort_keys=True))
 
-        verdict, style = ("FAILED", "red") if wrong else ("ok", "green")
-        said = Text(f"{self._options.name:24} ").append(verdict, style=style)
-        self._console.print(said.append(f"  {course.passed:.0f} s  {summary}"))
+        verdict = Text("FAILED", "red") if wrong else Text("ok", "green")
+        said = Text.assemble(f"{self._options.name:24} ", verdict, f"  {course.passed:.0f} s  {summary}")
+        Display(sys.stdout).console.print(said, soft_wrap=True)
         return not wrong
 
 

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,7 +22,6 @@ from aiot_mqtt.spool.spool import Spool
 from rig.spool_files import OWNER, make_old_file, opened, update_of
 from tests.store_contract import EARLIER, LATER
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 TEST = replace(OWNER, table="device_test")
 
 
@@ -272,32 +270,3 @@ class AsRootTests(SynchronousTestCase):
             self.assertEqual(code, 0, said.getvalue())
         self.assertEqual({each.stat().st_uid for each in folder.iterdir()}, {65534})
         self.assertEqual((os.geteuid(), os.getegid()), (0, os.getgid()))
-
-
-class WholeCommandTests(SynchronousTestCase):
-    def test_settings_name_the_file(self) -> None:
-        folder = Path(self.mktemp())
-        folder.mkdir()
-        env_file = folder / "settings"
-        env_file.write_text("SPOOL_FILE=there\n")
-
-        def run(*arguments: str) -> tuple[int, str]:
-            environment = {name: value for name, value in os.environ.items() if not name.startswith(("SPOOL", "STATE"))}
-            ended = subprocess.run(
-                [sys.executable, "-m", "aiot_mqtt", *arguments],
-                env={**environment, "PYTHONPATH": str(ROOT)},
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            return ended.returncode, ended.stdout
-
-        code, said = run("spool", "--env-file", "settings")
-        self.assertEqual((code, "/there: nothing is there" in said), (0, True), said)
-        self.assertEqual(run("--env-file", "settings", "spool", "--discard")[0], command.EXIT_USAGE)
-        env_file.write_text("SPOOL_FILE=\n")
-        code, said = run("spool", "--env-file", "settings")
-        self.assertEqual((code, "SPOOL_FILE is empty" in said), (78, True), said)
