@@ -17,7 +17,7 @@ from aiot_mqtt.settings.settings import OWN_PREFIXES
 from . import servers
 from .servers import Database, Mosquitto
 
-LINE_TIMEOUT = 40.0  # s
+LINE_TIMEOUT = 120.0  # s, for a busy machine
 STARTED = "🚀 MQTT服务已启动"
 START_LINES = (
     "📡 订阅主题: devices/+/data",

@@ -30,7 +30,7 @@ class Wire:
     """A connection that packets are played to."""
 
     def __init__(self, broker: Mosquitto, connect: bytes) -> None:
-        self._socket = socket.create_connection((broker.host, broker.port), timeout=30)
+        self._socket = socket.create_connection((broker.host, broker.port), timeout=120)
         answer = self.ask(connect, 4)
         if answer != CONNACK:
             raise AssertionError(f"CONNACK is {answer.hex()}")

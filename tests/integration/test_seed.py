@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from twisted.trial.unittest import SynchronousTestCase
 
 from rig import servers
-from rig.programs import FOREGROUND, START_LINES, STARTED, TWISTD, Program, settings_for
+from rig.programs import FOREGROUND, LINE_TIMEOUT, START_LINES, STARTED, TWISTD, Program, settings_for
 from rig.selection import OTHER_SERVERS, only_in_all
 from rig.servers import Mosquitto
 
@@ -65,7 +65,7 @@ class SeedTests(Shared):
         return device_id, name, is_online, last_seen, last_data
 
     def wait_for_row(self, expected: object) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LINE_TIMEOUT
         while json.loads(self.select()[4] or "null") != expected:
             if time.monotonic() > deadline:
                 self.fail(f"the row is {self.select()}")
@@ -261,7 +261,7 @@ class CommandTests(SynchronousTestCase):
         self.assertRegex(program.lines[-1], r"^aiot-mqtt \d+\.\d+\.\d+$")
 
     def wait_until(self, condition: object) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + LINE_TIMEOUT
         while not condition():  # type: ignore[operator]
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)

@@ -40,7 +40,7 @@ class Predecessor:
     """Our client identifier on a plain socket: does what a test says, and nothing else."""
 
     def __init__(self, broker: Any, version: int) -> None:
-        self.socket = socket.create_connection((broker.host, broker.port), timeout=30)
+        self.socket = socket.create_connection((broker.host, broker.port), timeout=120)
         self._stream = self.socket.makefile("rb")
         self.version = version
         self.send(0x10, CONNECT[version])
