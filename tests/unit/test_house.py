@@ -32,6 +32,7 @@ ASSEMBLY = {"__init__", "__main__", "commands", "process", "service", "tap"}  # 
 MAX_LINES = 300
 PYTHON_SCRIPT = b"#!/usr/bin/env python3\n"
 CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popleft", "remove", "setdefault", "update"}
+PAHOS = "on_socket_register_write"  # a callback that paho wants to be set
 FILLED_AT_IMPORT = {"ENGLISH"}  # the catalogue of log lines
 
 # What is not installed, and which of it each may import: none of them the tests.
@@ -74,6 +75,21 @@ def changed_names(module: ast.Module) -> Iterator[str]:
                 yield holder.id
 
 
+def functions_assigned(module: ast.Module, functions: set[str]) -> Iterator[str]:
+    """Attributes of other objects that are set to a function, and public ones that wait for that with a lambda."""
+    for node in ast.walk(module):
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            continue
+        is_lambda = isinstance(node.value, ast.Lambda)
+        is_method = isinstance(node.value, ast.Attribute) and node.value.attr in functions
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, ast.Attribute):
+                is_own = isinstance(target.value, ast.Name) and target.value.id == "self"
+                is_public = not target.attr.startswith("_")
+                if (is_lambda and (is_public or not is_own)) or (is_method and not is_own):
+                    yield ast.unparse(node)
+
+
 class HouseTests(SynchronousTestCase):
     def test_every_room_knows_only_rooms_above_it_and_the_table_allows_nothing_unused(self) -> None:
         found = HOUSE["house"]()
@@ -111,3 +127,16 @@ class HouseTests(SynchronousTestCase):
     def test_the_picture_is_that_of_the_imports(self) -> None:
         picture = (ROOT / "docs" / "house.svg").read_text("utf-8")
         self.assertTrue(picture == HOUSE["picture"](), "scripts/house-picture makes it anew")
+
+    def test_nothing_is_assigned_from_outside_to_be_called_back(self) -> None:
+        modules = {path: ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
+        functions = {
+            node.name
+            for module in modules.values()
+            for node in ast.walk(module)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and "property" not in {name.id for name in node.decorator_list if isinstance(name, ast.Name)}
+        }
+        for path, module in modules.items():
+            assigned = [each for each in functions_assigned(module, functions) if PAHOS not in each]
+            self.assertEqual(assigned, [], path)
