@@ -8,6 +8,7 @@ import sys
 from twisted.scripts import twistd
 
 from . import __version__
+from .health import command as status
 from .process import open_standard_streams
 from .simulate import command as simulate
 from .spool import command as spool
@@ -58,6 +59,21 @@ def main(arguments: list[str] | None = None) -> None:
     )
     inspecting.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
     spool.add_options(inspecting)
+    asking = commands.add_parser(
+        "status",
+        help="say whether messages are safe, and what to do if they are not",
+        description="Ask the running service, over HTTP_LISTEN, whether messages are safe. Exit code: 0 OK or"
+        " Protected, 1 Look, 2 Fault or not running.",
+    )
+    asking.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
+    status.add_options(asking)
+    living = commands.add_parser(
+        "health",
+        help="exit code 0 while the running service's reactor turns (for a container's HEALTHCHECK)",
+        description="Ask the running service, over HTTP_LISTEN, whether its reactor turns: exit code 0, else 1. It"
+        " tells nothing of broker and database, because a restart does not mend those.",
+    )
+    living.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
     parsed = parser.parse_args(arguments)
     if parsed.command == "simulate":
         from .commands import run_simulation  # noqa: PLC0415 twistd loads it on its own terms
@@ -67,6 +83,14 @@ def main(arguments: list[str] | None = None) -> None:
         from .commands import run_forget_session  # noqa: PLC0415 the same
 
         run_forget_session(parsed)
+    if parsed.command == "status":
+        from .commands import run_status  # noqa: PLC0415 the same
+
+        run_status(parsed)
+    if parsed.command == "health":
+        from .commands import run_health  # noqa: PLC0415 the same
+
+        run_health(parsed)
     if parsed.command == "spool":
         from .commands import run_spool  # noqa: PLC0415 the same
 

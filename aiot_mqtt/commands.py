@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import react
 from twisted.logger import formatEvent
 
+from .health import command as health
 from .mqtt.errors import MqttError
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from .process import EXIT_CONFIG, exit_for, global_reactor, read_settings, say
@@ -63,6 +65,36 @@ def run_spool(parsed: argparse.Namespace) -> NoReturn:
     ask = input if sys.stdin is not None and sys.stdin.isatty() else None
     path = Path(settings.spool_file)
     sys.exit(spool.run(parsed, path, spool_owner(settings), output=sys.stdout, errors=sys.stderr, ask=ask))
+
+
+def run_status(parsed: argparse.Namespace) -> NoReturn:
+    """``aiot-mqtt status`` with the options of ``health.command.add_options``; ends the process."""
+    settings, _ = read_settings(parsed.env_file)
+    if settings.http_listen is None:
+        say("aiot-mqtt status: HTTP_LISTEN is empty: the service cannot be asked")
+        sys.exit(EXIT_CONFIG)
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(
+            health.show_status(
+                settings.http_listen,
+                settings.log_language,
+                as_json=parsed.as_json,
+                watch=parsed.watch,
+                output=sys.stdout,
+                is_terminal=sys.stdout.isatty(),
+            )
+        )
+    sys.exit(0)
+
+
+def run_health(parsed: argparse.Namespace) -> NoReturn:
+    """``aiot-mqtt health``; ends the process, with 0 while the service's reactor turns, else with 1."""
+    settings, _ = read_settings(parsed.env_file)
+    if settings.http_listen is None:
+        say("aiot-mqtt health: HTTP_LISTEN is empty: the service cannot be asked")
+        sys.exit(EXIT_CONFIG)
+    sys.exit(0 if health.is_alive(settings.http_listen) else 1)
 
 
 def run_forget_session(parsed: argparse.Namespace) -> NoReturn:

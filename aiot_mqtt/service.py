@@ -10,13 +10,15 @@ from typing import Any
 
 from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from .devices.report import ReportRules
 from .devices.update import table_time
+from .health.listener import HttpListener
+from .health.watch import Watch
 from .ingest.committed_times import CommittedTimes
 from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
@@ -39,6 +41,7 @@ from .table.mysql import DeviceTable
 from .telemetry import log_lines
 from .telemetry.counters import Counters
 from .telemetry.refusals import Refusals
+from .telemetry.survive import within
 from .writing.writer import Writer
 
 
@@ -111,7 +114,6 @@ class AiotMqttService(MultiService):
         self._stop_began = stop_began
         self._log_observer = log_observer
         self._is_trial = is_trial
-        self._has_own_table = table is None
         self._received_at_last_statistics = 0
         log_each = settings.log_level == "DEBUG"
         zone, resolution = settings.db_timezone, settings.last_seen_resolution
@@ -126,6 +128,7 @@ class AiotMqttService(MultiService):
 
         # Table and disk.
         self.table: StoreService = table or device_table(settings, reactor)
+        database = str(table or database_address(settings))
         self._spooler: Spooler | None = None
         self._spool_thread: SpoolThread | None = None
         if settings.spool_file:
@@ -136,8 +139,10 @@ class AiotMqttService(MultiService):
             self._spooler = Spooler(spool, run_in_spool_thread, counters, refusals, reactor)
 
         # From the broker to the table.
-        session = f"{settings.mqtt_client_id} {settings.mqtt_broker}:{settings.mqtt_port}"
-        self._kept_session = KeptSession(session_file(settings), session, counters, wall_clock)
+        broker = f"{settings.mqtt_broker}:{settings.mqtt_port}"
+        self._kept_session = KeptSession(
+            session_file(settings), f"{settings.mqtt_client_id} {broker}", counters, wall_clock
+        )
         self.subscriber = Subscriber(
             endpoint or broker_endpoint(settings, reactor),
             connect_options(settings, is_trial=is_trial),
@@ -158,7 +163,7 @@ class AiotMqttService(MultiService):
             now=lambda: table_time(wall_clock(), zone),
             flow_control=self.subscriber,
             spooler=self._spooler,
-            database=str(table or database_address(settings)),
+            database=database,
             jitter=jitter,
         )
         self.ingest = Ingest(
@@ -183,6 +188,7 @@ class AiotMqttService(MultiService):
             self.writer.add_listener(committed_times)
 
         # Who is silent.
+        presence = None
         if heard is not None:
             presence = PresenceMonitor(
                 self.table,
@@ -203,6 +209,19 @@ class AiotMqttService(MultiService):
             self.subscriber.add_listener(presence)
             children.append(presence)
 
+        # Whether messages are safe.
+        watch = Watch(
+            subscriber=self.subscriber,
+            writer=self.writer,
+            spooler=self._spooler,
+            presence=presence,
+            counters=counters,
+            clock=reactor,
+            addresses=(broker, database),
+            wall_clock=wall_clock,
+        )
+        self.writer.add_table_listener(watch)
+        children += [watch, HttpListener(watch.figures, settings.http_listen, reactor)]
         if settings.stats_interval:
             statistics = TimerService(settings.stats_interval, self._log_statistics)
             statistics.clock = reactor
@@ -233,7 +252,7 @@ class AiotMqttService(MultiService):
         settings = self._settings
         if sends_password_in_clear(settings):
             self._log.warn(log_lines.MQTT_PASSWORD_IN_CLEAR, host=settings.mqtt_broker)
-        if logs_in_without_tls(settings) and self._has_own_table:
+        if logs_in_without_tls(settings) and isinstance(self.table, DeviceTable):
             self._log.warn(log_lines.DATABASE_PASSWORD_IN_CLEAR, host=settings.db_host)
 
     def stopService(self) -> Deferred[None]:
@@ -253,10 +272,10 @@ class AiotMqttService(MultiService):
         # Each gets what time is left, less a little for those after it to end in order.
         for child, reserve in ((self.writer, 1.0), (self.subscriber, 0.5), (self.table, 0.2)):
             left = max(0.1, deadline - self._reactor.seconds() - reserve)
-            await _within(maybeDeferred(child.stopService), left, self._reactor)
+            await within(maybeDeferred(child.stopService), left, self._reactor)
         self._kept_session.end()
         if self._spooler is not None:
-            await _within(self._spooler.close(), 0.1, self._reactor)
+            await within(self._spooler.close(), 0.1, self._reactor)
         if self._spool_thread is not None:
             self._spool_thread.stop()
         self._log_figures()
@@ -276,16 +295,3 @@ class AiotMqttService(MultiService):
     def _log_figures(self) -> None:
         figures = {**self.counters.as_dict(), "pending": self.writer.deliveries}
         self._log.info(log_lines.STATISTICS, figures=" ".join(f"{name}={value}" for name, value in figures.items()))
-
-
-async def _within(work: Deferred[Any], seconds: float, clock: Any) -> None:
-    """Wait, and go on without it when it takes too long or fails: what follows must be stopped all the same."""
-    # A coroutine that is cancelled may go on for as long as it likes, and what it runs in fires only then.
-    over: Deferred[None] = Deferred()
-    timeout = clock.callLater(seconds, over.callback, None)
-    work.addErrback(lambda failure: Logger().debug("stopping: {error}", error=failure.getErrorMessage()))
-    await DeferredList([work, over], fireOnOneCallback=True)
-    if timeout.active():
-        timeout.cancel()
-    else:
-        work.cancel()

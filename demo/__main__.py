@@ -127,6 +127,7 @@ class Demo:
             mqtt_broker=broker.host,
             mqtt_port=broker.port,
             mqtt_client_id="aiot-mqtt-demo",
+            http_listen=None,
             stats_interval=0,
             shutdown_timeout=5,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,

@@ -29,7 +29,7 @@ START_LINES = (
 
 def settings_for(broker: Mosquitto | None, database: Database | None) -> dict[str, str]:
     """Environment variables that name these servers; none of the machine's own settings."""
-    settings = {"MQTT_CLIENT_ID": "service"}
+    settings = {"MQTT_CLIENT_ID": "service", "HTTP_LISTEN": ""}
     if broker is not None:
         settings |= {"MQTT_BROKER": broker.host, "MQTT_PORT": str(broker.port)}
     if database is not None:

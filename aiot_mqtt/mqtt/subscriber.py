@@ -84,7 +84,7 @@ class Subscriber(Service):
         self._receiver: Receiver | None = None
         self._may_begin: Callable[[], Awaitable[None]] | None = None
         self._listeners: list[SessionListener] = []
-        self._outage = Outage(self._log, clock, log_lines.MQTT_STILL_DOWN, log_lines.MQTT_BACK)
+        self.outage = Outage(self._log, clock, log_lines.MQTT_STILL_DOWN, log_lines.MQTT_BACK)
         self.state = State.STOPPED
         self._connection: MqttConnection | None = None
         self._work: Deferred[None] | None = None
@@ -109,12 +109,13 @@ class Subscriber(Service):
         there is, is heard on it, and holds nothing back.
         """
         connection = self._connection
-        return (
-            self.state is State.SUBSCRIBED
-            and connection is not None
-            and connection.is_heard_lately
-            and not connection.is_holding_back
-        )
+        is_heard = self.state is State.SUBSCRIBED and self.is_heard
+        return is_heard and connection is not None and not connection.is_holding_back
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the broker sent something within the last seconds, if only the answer to a ping."""
+        return self._connection is not None and self._connection.is_heard_lately
 
     @property
     def window(self) -> int:
@@ -187,7 +188,7 @@ class Subscriber(Service):
                 return 0.0
             code = error.v311_code if isinstance(error, ConnectionRefused) else None
             line, fields = (log_lines.MQTT_FAILED, {}) if code is None else (log_lines.MQTT_REFUSED, {"code": code})
-            self._outage.failed(line, str(error), **fields)
+            self.outage.failed(line, str(error), **fields)
             return self._delay.after_refusal()
         accepted_at = self._clock.seconds()
         self._tell_accepted(connack)
@@ -198,7 +199,7 @@ class Subscriber(Service):
             self._choice.doubted()
             return 0.0
         self._choice.connection_ended()
-        self._outage.failed(log_lines.MQTT_LOST, reason)
+        self.outage.failed(log_lines.MQTT_LOST, reason)
         delay = self._delay.after_session(self._clock.seconds() - accepted_at)
         if self._delay.are_sessions_short:
             is_at_subscribe = self.state is State.SUBSCRIBING
@@ -276,7 +277,7 @@ class Subscriber(Service):
             self.state = State.SUBSCRIBED
             if self._kept_session is not None:
                 self._kept_session.subscribed()
-            self._outage.ended()
+            self.outage.ended()
             self._complete_subscriptions += 1
             if self._complete_subscriptions == 1:
                 self._log.info(log_lines.STARTED)

@@ -52,6 +52,22 @@ def _host_name(text: str) -> str:
     return text
 
 
+def listen_address(text: str) -> tuple[str, int] | None:
+    """``ADDRESS:PORT`` to listen on, an IPv6 address in brackets; None for an empty text."""
+    if not text.strip():
+        return None
+    address, colon, port = text.strip().rpartition(":")
+    is_bracketed = address.startswith("[") and address.endswith("]")
+    address = "127.0.0.1" if address == "localhost" else address[1:-1] if is_bracketed else address
+    try:
+        is_right = isinstance(ipaddress.ip_address(address), ipaddress.IPv6Address) is is_bracketed
+    except ValueError:
+        is_right = False
+    if not colon or not is_right or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("must be ADDRESS:PORT, such as 127.0.0.1:9641 or [::1]:9641")
+    return address, int(port)
+
+
 def identifier(text: str) -> str:
     """A name of a database or a table, within what MySQL allows unquoted, and ``-``."""
     if not re.fullmatch(r"[0-9A-Za-z$_\u0080-\uffff-]{1,64}", text):

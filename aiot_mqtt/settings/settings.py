@@ -90,6 +90,9 @@ class Settings:
     heartbeat_timeout: int = _setting(parsers.number(0, 31536000), "300")
     heartbeat_check_interval: int = _setting(parsers.number(1, 86400), "30")
 
+    http_listen: tuple[str, int] | None = _setting(parsers.listen_address, "127.0.0.1:9641", may_be_empty=True)
+    """Address and port."""
+
     stats_interval: int = _setting(parsers.number(0, 86400), "300")
     shutdown_timeout: int = _setting(parsers.number(1, 3600), "10")
     log_level: str = _setting(parsers.log_level, "INFO")

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from ..devices.update import DeviceUpdate, UuidKey
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
-from ..telemetry.outage import Outage
+from ..telemetry.outage import Outage, Trouble
 from ..telemetry.refusals import Refusals
 from .contents import Held, Looked
 from .disk import SpoolError, SpoolInUse
@@ -59,6 +59,16 @@ class Spooler:
         self._held = Held()
         self.is_empty = True
         """Whether there is no file, as far as this process knows."""
+
+    @property
+    def devices(self) -> int:
+        """Devices whose state is on disk and not in the table."""
+        return self._held.devices
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the disk takes nothing now, or cannot be looked at."""
+        return self._keeping.trouble or self._looking.trouble
 
     @property
     def deliveries(self) -> int:

@@ -6,6 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
+OUTCOMES = ("stored", "superseded", "unchanged", "retained", "dropped")
+"""What becomes of a delivery that is neither refused nor pending."""
+REFUSED_FOR = (
+    *("unknown_device", "bad_json", "not_an_object", "too_deep", "too_large", "bad_topic", "foreign_topic"),
+    *("refused_by_database", "spool_lost", "internal_error"),
+)
+"""The reasons that a delivery is refused for."""
+RETRIED_FOR = ("unavailable", "conflict", "misconfigured", "spool")
+"""The reasons that a write is repeated for."""
+
 
 class Counters:
     """Counts since the process started. Each delivery counts on each side of ``balance`` once."""

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 REMINDER_INTERVAL = 60.0  # s
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An outage that lasts."""
+
+    reason: str
+    """In words; often the server's own."""
+    seconds: float
+    """Since it began."""
 
 
 class Outage:
@@ -24,7 +35,12 @@ class Outage:
         self._back = back
         self._since: float | None = None
         self._told = 0.0
-        self._line = ""
+        self._line = self._reason = ""
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What lasts now, for the reason that was given last."""
+        return None if self._since is None else Trouble(self._reason, self._clock.seconds() - self._since)
 
     @property
     def is_on(self) -> bool:
@@ -39,6 +55,7 @@ class Outage:
         """
         now = self._clock.seconds()
         is_new = self._since is None or line != self._line
+        self._reason = reason
         if self._since is None:
             self._since = now
         if is_new:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -36,3 +36,18 @@ def start(work: Coroutine[Any, Any, object], log: Logger, line: str) -> Deferred
     running.addErrback(lambda failure: None if failure.check(CancelledError) else failure)
     running.addErrback(lambda failure: log.failure(line, failure))
     return running.addCallback(lambda _result: None)
+
+
+async def within(work: Deferred[Any], seconds: float, clock: IReactorTime) -> None:
+    """Wait for what stops a part, and go on without it when it takes too long or fails: what follows must be stopped
+    all the same.
+    """
+    # A coroutine that is cancelled may go on for as long as it likes, and what it runs in fires only then.
+    over: Deferred[None] = Deferred()
+    timeout = clock.callLater(seconds, over.callback, None)
+    work.addErrback(lambda failure: Logger().debug("stopping: {error}", error=failure.getErrorMessage()))
+    await DeferredList([work, over], fireOnOneCallback=True)
+    if timeout.active():
+        timeout.cancel()
+    else:
+        work.cancel()

@@ -42,7 +42,7 @@ class Retry:
         self._clock = clock
         self._database = database
         self._backoff = backoff(jitter)
-        self._outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
+        self.outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
         self._failures = 0  # in a row
         self._next: IDelayedCall | None = None
         self.is_last = False
@@ -51,7 +51,7 @@ class Retry:
     @property
     def is_failing(self) -> bool:
         """Whether the last attempt failed."""
-        return self._outage.is_on
+        return self.outage.is_on
 
     def begin(self) -> None:
         """Try until it works, from now on."""
@@ -66,9 +66,9 @@ class Retry:
 
     def worked(self) -> None:
         """The table took something, or refused a value in it."""
-        if self._failures or self._outage.is_on:
+        if self._failures or self.outage.is_on:
             self._failures = 0
-            self._outage.ended()
+            self.outage.ended()
 
     def failed(self, error: StoreError, deliveries: int, *, is_there: bool = False) -> float:
         """An attempt failed; returns the seconds to wait before the next one.
@@ -101,4 +101,4 @@ class Retry:
             self._next = None
 
     def _tell(self, line: str, error: StoreError, deliveries: int) -> None:
-        self._outage.failed(line, str(error), database=self._database, deliveries=deliveries)
+        self.outage.failed(line, str(error), database=self._database, deliveries=deliveries)

@@ -75,6 +75,8 @@ class Writer(Service):
         self._jobs = Jobs()
         self._table = TableLook(store)
         self._retry = Retry(counters, clock, database=database, jitter=jitter)
+        self.outage = self._retry.outage
+        """That of the database."""
         self._settlement = Settlement(
             store, self._path, self._backlog, counters, refusals, database_answered=self._database_answered
         )

@@ -68,6 +68,7 @@ class Process:
             spool_file=str(world.spool_path) if variant.has_spool else "",
             heartbeat_timeout=variant.timeout,
             heartbeat_check_interval=10,
+            http_listen=None,
             stats_interval=0,
             shutdown_timeout=10,
         )

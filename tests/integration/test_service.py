@@ -53,6 +53,7 @@ class ServiceMixin(Mixin):
             "db_password": Secret(self.database.service_password),
             "spool_file": next(self.spools),
             "stats_interval": 0,
+            "http_listen": None,
             **settings,
         }
         return AiotMqttService(Settings(**chosen), reactor)

@@ -111,6 +111,7 @@ class WorkPerMessageTests(TestCase):
             db_port=self.database.port,
             db_user=self.database.service_user,
             db_password=Secret(self.database.service_password),
+            http_listen=None,
             db_pool_size=1,  # another connection may be opened, and its session tried, while is counted
         )
         service = AiotMqttService(settings, reactor)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from .broker import *
 from .contract import *
 from .database import *
+from .health import *
 from .languages import ENGLISH as ENGLISH
 from .messages import *
 from .presence import *

@@ -1,0 +1,78 @@
+"""What the state of the service is judged by: one moment of it, taken in one turn of the reactor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..telemetry.counters import Counters
+from ..telemetry.outage import Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerFigures:
+    """The connection to the broker."""
+
+    address: str
+    is_subscribed: bool = False
+    """Every topic is granted on the connection that there is."""
+    is_heard: bool = False
+    """Something came within the last three seconds, if only the answer to a ping."""
+    trouble: Trouble | None = None
+    window: int = 0
+    """PUBLISH packets that may be unacknowledged at one time."""
+    unacknowledged: int = 0
+    oldest_unacknowledged: float = 0.0
+    """Seconds."""
+    silent_for: float | None = None
+    """Seconds since the last message, or since the topics were granted, whichever is less; None: not subscribed."""
+    last_message_at: float = 0.0
+    """Seconds since the epoch; 0 before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFigures:
+    """The table, as the last attempt found it."""
+
+    address: str
+    is_seen: bool = False
+    """It was looked at since the process started."""
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolFigures:
+    """What is kept on this host while the database is away."""
+
+    is_enabled: bool = False
+    trouble: Trouble | None = None
+    """Why the disk takes nothing, or cannot be looked at."""
+    devices: int = 0
+    deliveries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceFigures:
+    """Who is online."""
+
+    is_enabled: bool = False
+    is_listening: bool = False
+    """A device that reports now would be heard, and seen in the table, at once."""
+    not_listening_for: float = 0.0
+    """Seconds; 0 while it listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One moment. The counters are the service's own, so they are of this moment only until the reactor turns."""
+
+    time: float
+    """Seconds since the epoch."""
+    uptime: float
+    """Seconds since the service started."""
+    broker: BrokerFigures
+    database: DatabaseFigures
+    spool: SpoolFigures = SpoolFigures()
+    presence: PresenceFigures = PresenceFigures()
+    counters: Counters = field(default_factory=Counters)
+    pending: int = 0
+    """Deliveries that are in memory; those on disk are in ``spool``."""

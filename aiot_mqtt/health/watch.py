@@ -1,0 +1,136 @@
+"""Takes one moment of the service when it is asked for, and knows since when nothing came or nobody listened.
+
+Once a second it looks whether the counters have moved: nothing is added to the way of a message.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from ..mqtt.subscriber import State as Subscribed
+from ..mqtt.subscriber import Subscriber
+from ..presence.monitor import PresenceMonitor
+from ..spool.spooler import Spooler
+from ..table.contract import TableDescription
+from ..telemetry import log_lines
+from ..telemetry.counters import Counters
+from ..writing.writer import Writer
+from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
+from .state import SILENCE, duration
+
+LOOK_INTERVAL = 1.0  # s
+REMINDER = 86400.0  # s between two lines about a silence that lasts
+
+
+class Watch(Service):
+    """Watches the parts of the service; changes none."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        subscriber: Subscriber,
+        writer: Writer,
+        spooler: Spooler | None,
+        presence: PresenceMonitor | None,
+        counters: Counters,
+        clock: IReactorTime,
+        addresses: tuple[str, str],
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        :param addresses: what the operator calls broker and database.
+        :param presence: None where nobody is set offline.
+        :param wall_clock: seconds since the epoch.
+        """
+        self._subscriber = subscriber
+        self._writer = writer
+        self._spooler = spooler
+        self._counters = counters
+        self._clock = clock
+        self._broker, self._database = addresses
+        self._presence = presence
+        self._wall_clock = wall_clock
+        self._started_at = self._listened_at = clock.seconds()
+        self._is_table_seen = False
+        self._received = 0
+        self._came_at: float | None = None
+        self._subscribed_at: float | None = None
+        self._told_silence_at: float | None = None
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = clock
+
+    def startService(self) -> None:
+        """Begin to look."""
+        super().startService()
+        self._started_at = self._listened_at = self._clock.seconds()
+        self._looking.start(LOOK_INTERVAL)
+
+    def stopService(self) -> None:
+        """Look no more."""
+        super().stopService()
+        if self._looking.running:
+            self._looking.stop()
+
+    def table_described(self, _description: TableDescription) -> None:
+        """The table was looked at (a ``TableListener``)."""
+        self._is_table_seen = True
+
+    def figures(self) -> Figures:
+        """This moment."""
+        self._look()
+        now = self._clock.seconds()
+        subscriber, writer, spooler = self._subscriber, self._writer, self._spooler
+        came_at = self._came_at
+        broker = BrokerFigures(
+            self._broker,
+            is_subscribed=subscriber.state is Subscribed.SUBSCRIBED,
+            is_heard=subscriber.is_heard,
+            trouble=subscriber.outage.trouble,
+            window=subscriber.window,
+            unacknowledged=writer.unacknowledged,
+            oldest_unacknowledged=writer.oldest_age,
+            silent_for=self._silence(now),
+            last_message_at=0.0 if came_at is None else self._wall_clock() - (now - came_at),
+        )
+        spool = SpoolFigures()
+        if spooler is not None:
+            spool = SpoolFigures(True, spooler.trouble, spooler.devices, spooler.deliveries)
+        return Figures(
+            time=self._wall_clock(),
+            uptime=now - self._started_at,
+            broker=broker,
+            database=DatabaseFigures(self._database, self._is_table_seen, writer.outage.trouble),
+            spool=spool,
+            presence=PresenceFigures(self._presence is not None, self._listened_at == now, now - self._listened_at),
+            counters=self._counters,
+            pending=writer.deliveries - writer.spooled,
+        )
+
+    def _silence(self, now: float) -> float | None:
+        if self._subscribed_at is None:
+            return None
+        return now - max(self._subscribed_at, self._came_at or 0.0)
+
+    def _look(self) -> None:
+        now = self._clock.seconds()
+        if self._counters.received != self._received:
+            self._received, self._came_at, self._told_silence_at = self._counters.received, now, None
+        if self._subscriber.state is not Subscribed.SUBSCRIBED:
+            self._subscribed_at = None
+        elif self._subscribed_at is None:
+            self._subscribed_at = now
+        if self._presence is not None and self._presence.is_listening():
+            self._listened_at = now
+        silence = self._silence(now)
+        told = self._told_silence_at
+        if silence is not None and silence >= SILENCE and (told is None or now - told >= REMINDER):
+            self._told_silence_at = now
+            self._log.warn(log_lines.NO_MESSAGES, lasts=duration(silence))

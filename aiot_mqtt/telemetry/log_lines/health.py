@@ -1,0 +1,21 @@
+"""What is told of the state of the service, and of where it can be asked."""
+
+from __future__ import annotations
+
+from .languages import line
+
+NO_MESSAGES = line(
+    "⚠️ 已订阅，但 {lasts}没有收到任何消息: 请检查设备、ACL与MQTT_TOPIC_PREFIX",
+    "⚠️ Subscribed, and no message for {lasts}: check the devices, the ACL and MQTT_TOPIC_PREFIX",
+)
+HTTP_LISTENING = line(
+    "状态与指标: http://{host}:{port}/readyz /metrics（aiot-mqtt status）",
+    "State and figures: http://{host}:{port}/readyz /metrics (aiot-mqtt status)",
+)
+HTTP_NOT_LISTENING = line(
+    "❌ HTTP_LISTEN不能监听 {host}:{port}: {reason}；服务照常运行，每30秒重试",
+    "❌ HTTP_LISTEN: cannot listen on {host}:{port}: {reason}; the service runs all the same, tried again each 30 s",
+)
+HTTP_FAILED_UNEXPECTEDLY = line(
+    "❌ 监听HTTP时出现意外错误（请报告此问题）", "❌ Unexpected error while listening for HTTP (please report it)"
+)

@@ -1,0 +1,158 @@
+"""What the service says of itself while real servers come and go."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.trial.unittest import SynchronousTestCase
+
+from rig import load, servers
+from rig.programs import FOREGROUND, LINE_TIMEOUT, Program, environment, settings_for
+from rig.servers import MariaDB, Mosquitto, free_port
+
+AIOT_MQTT = [sys.executable, "-m", "aiot_mqtt"]
+PROCESS_FIGURES = {"process_cpu_seconds", "process_open_fds", "process_resident_memory_bytes"}
+UUIDS = [f"d{number}" for number in range(20)]
+
+
+class HealthTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.database = MariaDB()
+        self.addCleanup(self.database.close)
+        self.database.start()
+        self.database.create_device_table()
+        self.database.grant()
+        self.database.add_devices(UUIDS)
+        self.broker = Mosquitto()
+        self.addCleanup(self.broker.close)
+        self.broker.start()
+        self.folder = servers.private_folder()
+        self.addCleanup(servers.remove_folder, self.folder)
+        self.port = free_port()
+        self.settings = {
+            **settings_for(self.broker, self.database),
+            "HTTP_LISTEN": f"127.0.0.1:{self.port}",
+            "LOG_LANGUAGE": "en",
+        }
+
+    def run_service(self, **settings: str) -> Program:
+        program = Program(FOREGROUND, {**self.settings, **settings}, folder=self.folder)
+        self.addCleanup(program.close)
+        return program
+
+    def ask(self, path: str, host: str | None = None) -> tuple[int, str]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Host": host} if host else {})
+        try:
+            with urllib.request.urlopen(request, timeout=LINE_TIMEOUT) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def until(self, state: str) -> dict[str, Any]:
+        """Ask until the service is in this state; that its code is right is looked at each time."""
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while True:
+            code, text = self.ask("/readyz")
+            answer: dict[str, Any] = json.loads(text)
+            self.assertEqual(code, 503 if answer["state"] == "fault" else 200, text)
+            self.assertEqual(answer["ready"], code == 200)
+            if answer["state"] == state:
+                return answer
+            self.assertLess(time.monotonic(), deadline, text)
+            time.sleep(0.05)
+
+    def scrape(self) -> dict[str, float]:
+        """Sums over the labels, by name; whether the sum of promise 8 holds in it was looked at."""
+        code, text = self.ask("/metrics")
+        self.assertEqual(code, 200)
+        self.assertFalse([uuid for uuid in UUIDS if f'"{uuid}"' in text])
+        families = list(text_string_to_metric_families(text))
+        sums = {family.name: sum(sample.value for sample in family.samples) for family in families}
+        came = sums["aiot_mqtt_messages_received"] + sums["aiot_mqtt_messages_recovered"]
+        became = sums["aiot_mqtt_messages_settled"] + sums["aiot_mqtt_messages_pending"]
+        self.assertEqual(came, became, text)
+        return sums
+
+    def publish(self, number: int) -> None:
+        load.publish(self.broker.port, ((f"devices/{uuid}/data", f'{{"n": {number}}}') for uuid in UUIDS))
+
+    def command(self, *arguments: str) -> tuple[int, str]:
+        argv, env = [*AIOT_MQTT, *arguments], environment(self.settings)
+        done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, timeout=LINE_TIMEOUT, check=False)
+        return done.returncode, done.stdout.decode()
+
+    def test_each_state_is_told_and_each_scrape_adds_up(self) -> None:
+        service = self.run_service()
+        service.wait_for("/readyz")
+        self.until("ok")
+        before = self.scrape()
+        self.assertEqual(before["aiot_mqtt_state"], 1)
+        self.assertTrue(before.keys() >= PROCESS_FIGURES)
+        for number in range(20):
+            self.publish(number)
+            self.scrape()
+        load.publish(self.broker.port, [("devices/nobody/data", "{}"), ("devices/d1/data", "{")])
+        code, text = self.command("status")
+        self.assertEqual(code, 0, text)
+        self.assertIn("✅ OK: All is well", text)
+        # The database goes.
+        self.database.stop()
+        self.publish(100)
+        protected = self.until("protected")
+        self.assertIn("nothing is lost", protected["sentence"]["en"])
+        self.assertIn("未丢失", protected["sentence"]["zh"])
+        self.assertEqual([each["id"] for each in protected["conditions"] if not each["ok"]], ["database"])
+        for number in range(101, 110):
+            self.publish(number)
+            self.scrape()
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while self.scrape()["aiot_mqtt_spool_devices"] < len(UUIDS):
+            self.assertLess(time.monotonic(), deadline)
+        code, text = self.command("status", "--json")
+        self.assertEqual((code, json.loads(text)["state"]), (0, "protected"))
+        # A process that is killed finds what it had kept.
+        service.process.kill()
+        service.process.wait()
+        self.assertEqual(self.command("health")[0], 1)
+        code, text = self.command("status")
+        self.assertEqual(code, 2)
+        self.assertIn("does not run", text)
+        # The broker goes, too.
+        self.database.start()
+        self.broker.stop()
+        self.run_service()
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while self.command("health")[0]:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual(self.command("status")[0], 2)
+        broker = self.until("fault")["conditions"][0]
+        self.assertEqual((broker["id"], broker["ok"]), ("broker", False))
+        self.broker.start()
+        self.until("ok")
+        self.assertGreaterEqual(self.scrape()["aiot_mqtt_messages_recovered"], len(UUIDS))
+
+    def test_a_port_that_is_taken_is_told_and_stops_nothing(self) -> None:
+        self.run_service().wait_for("/readyz")
+        second = self.run_service(MQTT_CLIENT_ID="second", SPOOL_FILE="")
+        second.wait_for_each("[ERROR] ❌ HTTP_LISTEN: cannot listen", "🚀")
+        second.stop()
+
+    def test_nobody_asks_under_a_name_that_is_not_this_hosts(self) -> None:
+        self.run_service().wait_for("/readyz")
+        for host, code in (
+            ("evil.example", 400),
+            (f"evil.example:{self.port}", 400),
+            (f"localhost:{self.port}", 200),
+            ("10.1.2.3", 200),
+        ):
+            self.assertEqual(self.ask("/healthz", host)[0], code, host)
+        self.assertEqual(self.ask("/")[0], 404)
+        self.assertEqual(self.ask("/healthz"), (200, "ok\n"))

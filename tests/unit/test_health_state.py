@@ -1,0 +1,135 @@
+"""The state of the service: the equation of readiness, the root cause in the sentence, both languages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.health.figures import (
+    BrokerFigures,
+    DatabaseFigures,
+    Figures,
+    PresenceFigures,
+    SpoolFigures,
+)
+from aiot_mqtt.health.state import MAX_UNACKNOWLEDGED_AGE, SILENCE, State, duration, judge
+from aiot_mqtt.telemetry.outage import Trouble
+
+WELL = Figures(
+    time=1e9,
+    uptime=100.0,
+    broker=BrokerFigures("b:1883", is_subscribed=True, is_heard=True, window=65535, silent_for=1.0),
+    database=DatabaseFigures("d:3306", is_seen=True),
+    spool=SpoolFigures(is_enabled=True),
+)
+REFUSED = Trouble("connection refused", 724.0)
+
+troubles = st.none() | st.builds(Trouble, st.sampled_from(["gone", "no space left"]), st.floats(0, 1e6))
+moments = st.builds(
+    Figures,
+    time=st.just(1e9),
+    uptime=st.floats(0, 1e6),
+    broker=st.builds(
+        BrokerFigures,
+        st.just("b:1883"),
+        is_subscribed=st.booleans(),
+        is_heard=st.booleans(),
+        trouble=troubles,
+        window=st.sampled_from([20, 65535]),
+        unacknowledged=st.integers(0, 65535),
+        oldest_unacknowledged=st.floats(0, 100),
+        silent_for=st.none() | st.floats(0, 5000),
+    ),
+    database=st.builds(DatabaseFigures, st.just("d:3306"), is_seen=st.booleans(), trouble=troubles),
+    spool=st.builds(SpoolFigures, is_enabled=st.booleans(), trouble=troubles, devices=st.integers(0, 5000)),
+    presence=st.builds(
+        PresenceFigures, is_enabled=st.booleans(), is_listening=st.booleans(), not_listening_for=st.floats(0, 5000)
+    ),
+)
+
+ANY_MACHINE = settings(
+    max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+class StateTests(SynchronousTestCase):
+    @ANY_MACHINE
+    @given(moments)
+    def test_the_equation_of_readiness_holds(self, moment: Figures) -> None:
+        broker, database, spool = moment.broker, moment.database, moment.spool
+        database_works = database.is_seen and database.trouble is None
+        disk_works = spool.is_enabled and spool.trouble is None
+        is_ready = (
+            broker.is_subscribed
+            and broker.is_heard
+            and broker.oldest_unacknowledged < MAX_UNACKNOWLEDGED_AGE
+            and (database_works or disk_works)
+        )
+        verdict = judge(moment)
+        self.assertEqual(verdict.is_ready, is_ready)
+        if is_ready:
+            is_protected = not database_works or spool.devices > 0
+            self.assertEqual(verdict.state is State.PROTECTED, is_protected)
+            if not is_protected:
+                self.assertEqual(verdict.state is State.OK, all(each.is_met for each in verdict.conditions))
+
+    @ANY_MACHINE
+    @given(moments)
+    def test_whatever_it_is_is_told_in_both_languages(self, moment: Figures) -> None:
+        verdict = judge(moment)
+        for text in (verdict.state.word, verdict.sentence, *(each.reason for each in verdict.conditions)):
+            self.assertTrue(str(text) and text.chinese)
+        self.assertRegex(verdict.sentence.chinese, "[\u4e00-\u9fff]")
+        self.assertNotRegex(str(verdict.sentence), "[\u4e00-\u9fff]")
+
+    def sentence(self, moment: Figures) -> tuple[State, str]:
+        verdict = judge(moment)
+        return verdict.state, str(verdict.sentence)
+
+    def test_a_database_that_is_away_is_protected_as_long_as_the_disk_takes_what_comes(self) -> None:
+        away = replace(WELL, database=DatabaseFigures("d:3306", is_seen=True, trouble=REFUSED))
+        state, sentence = self.sentence(away)
+        self.assertEqual(state, State.PROTECTED)
+        self.assertIn("is away for 12 min 4 s (connection refused)", sentence)
+        self.assertIn("nothing is lost", sentence)
+        for spool in (SpoolFigures(), SpoolFigures(is_enabled=True, trouble=Trouble("no space left on device", 3.0))):
+            state, sentence = self.sentence(replace(away, spool=spool))
+            self.assertEqual(state, State.FAULT)
+            self.assertIn("Act now", sentence)
+        self.assertIn("no space left on device", sentence)
+
+    def test_the_sentence_names_the_cause_and_not_what_follows_from_it(self) -> None:
+        deaf = BrokerFigures("b:1883", trouble=REFUSED, oldest_unacknowledged=100.0)
+        state, sentence = self.sentence(replace(WELL, broker=deaf, presence=PresenceFigures(True, False, 4000.0)))
+        self.assertEqual(state, State.FAULT)
+        self.assertIn("No messages for 12 min 4 s from b:1883: connection refused", sentence)
+
+    def test_what_waits_on_disk_protects_until_it_is_written(self) -> None:
+        state, sentence = self.sentence(replace(WELL, spool=SpoolFigures(is_enabled=True, devices=12)))
+        self.assertEqual(state, State.PROTECTED)
+        self.assertIn("12 devices", sentence)
+
+    def test_silence_is_worth_a_look_and_no_fault(self) -> None:
+        silent = replace(WELL, broker=replace(WELL.broker, silent_for=SILENCE))
+        state, sentence = self.sentence(silent)
+        self.assertEqual(state, State.LOOK)
+        self.assertIn("no message for 10 min", sentence)
+
+    def test_a_start_says_that_it_is_one(self) -> None:
+        state, sentence = self.sentence(Figures(1e9, 0.1, BrokerFigures("b:1883"), DatabaseFigures("d:3306")))
+        self.assertEqual(state, State.FAULT)
+        self.assertIn("Starting", sentence)
+
+    def test_durations_have_two_units(self) -> None:
+        for seconds, english, chinese in (
+            (0, "0 s", "0 秒"),
+            (59.4, "59 s", "59 秒"),
+            (60, "1 min", "1 分"),
+            (724, "12 min 4 s", "12 分 4 秒"),
+            (7500, "2 h 5 min", "2 小时 5 分"),
+            (86400 * 9 + 3600 * 5, "9 d 5 h", "9 天 5 小时"),
+        ):
+            self.assertEqual((str(duration(seconds)), duration(seconds).chinese), (english, chinese))
