@@ -108,5 +108,5 @@ def _fetch(address: tuple[str, int], path: str) -> bytes:
 
 def _url(address: tuple[str, int], path: str) -> str:
     host, port = address
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 what listens everywhere is here, too
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 what listens everywhere is here, too
     return f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"

@@ -52,20 +52,28 @@ def _host_name(text: str) -> str:
     return text
 
 
-def listen_address(text: str) -> tuple[str, int] | None:
-    """``ADDRESS:PORT`` to listen on, an IPv6 address in brackets; None for an empty text."""
+def tcp_endpoint(text: str) -> tuple[str, int] | None:
+    r"""Interface and port of one of Twisted's endpoint strings ``tcp:PORT:interface=ADDRESS``; None for an empty text.
+
+    In an IPv6 address each colon has a backslash before it; without an interface it is every one.
+    """
     if not text.strip():
         return None
-    address, colon, port = text.strip().rpartition(":")
-    is_bracketed = address.startswith("[") and address.endswith("]")
-    address = "127.0.0.1" if address == "localhost" else address[1:-1] if is_bracketed else address
+    kind, *parts = (part.replace("\\:", ":") for part in re.split(r"(?<!\\):", text.strip()))
+    named = dict(part.partition("=")[::2] for part in parts if "=" in part)
+    port = "".join(part for part in parts if "=" not in part) or named.pop("port", "")
+    interface = named.pop("interface", "::" if kind == "tcp6" else "")
+    is_address = True
     try:
-        is_right = isinstance(ipaddress.ip_address(address), ipaddress.IPv6Address) is is_bracketed
+        ipaddress.ip_address(interface or "::")
     except ValueError:
-        is_right = False
-    if not colon or not is_right or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError("must be ADDRESS:PORT, such as 127.0.0.1:9641 or [::1]:9641")
-    return address, int(port)
+        is_address = False
+    is_port = re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535
+    if kind not in ("tcp", "tcp6") or named or not is_address or not is_port:
+        raise ValueError(
+            r"must be tcp:PORT:interface=ADDRESS, such as tcp:9464:interface=127.0.0.1 or tcp:9464:interface=\:\:1"
+        )
+    return interface, int(port)
 
 
 def identifier(text: str) -> str:

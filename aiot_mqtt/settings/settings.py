@@ -90,8 +90,10 @@ class Settings:
     heartbeat_timeout: int = _setting(parsers.number(0, 31536000), "300")
     heartbeat_check_interval: int = _setting(parsers.number(1, 86400), "30")
 
-    http_listen: tuple[str, int] | None = _setting(parsers.listen_address, "127.0.0.1:9641", may_be_empty=True)
-    """Address and port."""
+    http_listen: tuple[str, int] | None = _setting(
+        parsers.tcp_endpoint, "tcp:9464:interface=127.0.0.1", may_be_empty=True
+    )
+    """Interface and port; an empty interface is every one."""
 
     stats_interval: int = _setting(parsers.number(0, 86400), "300")
     shutdown_timeout: int = _setting(parsers.number(1, 3600), "10")

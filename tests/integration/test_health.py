@@ -38,7 +38,7 @@ class HealthTests(SynchronousTestCase):
         self.port = free_port()
         self.settings = {
             **settings_for(self.broker, self.database),
-            "HTTP_LISTEN": f"127.0.0.1:{self.port}",
+            "HTTP_LISTEN": f"tcp:{self.port}:interface=127.0.0.1",
             "LOG_LANGUAGE": "en",
         }
 

@@ -198,6 +198,31 @@ VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
     ),
     (("MQTT_USERNAME", "DB_USER"), {"root": "root", "用户 1": "用户 1"}, [], ""),
     (("LOG_FILE",), {"": "", "/var/log/x.log": "/var/log/x.log"}, [], ""),
+    (
+        ("HTTP_LISTEN",),
+        {
+            "": None,
+            "tcp:9464:interface=127.0.0.1": ("127.0.0.1", 9464),
+            "tcp:port=1:interface=10.0.0.1": ("10.0.0.1", 1),
+            r"tcp:9464:interface=\:\:1": ("::1", 9464),
+            "tcp:9464": ("", 9464),
+            "tcp6:0": ("::", 0),
+        },
+        [
+            *(
+                "9464",
+                "127.0.0.1:9464",
+                "tcp",
+                "tcp:",
+                "tcp:http",
+                "tcp:65536",
+                "tcp:-1",
+                "tcp:9464:interface=localhost",
+            ),
+            *("tcp:9464:interface=::1", "tcp:9464:127.0.0.1", "tcp:9464:backlog=5", "ssl:9464", "unix:/run/x"),
+        ],
+        r"must be tcp:PORT:interface=ADDRESS, such as tcp:9464:interface=127.0.0.1 or tcp:9464:interface=\:\:1",
+    ),
 ]
 
 
