@@ -25,7 +25,7 @@ class TableOfOnesOwn(MemoryTable, Service):
 class ServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.broker, self.table = Broker(), TableOfOnesOwn(["a"])
-        settings = Settings(spool_file="", stats_interval=0)
+        settings = Settings(spool_file="", stats_interval=0, http_listen=None)
         self.service = AiotMqttService(settings, Clock(), table=self.table, endpoint=self.broker)  # type: ignore[arg-type]
         self.service.startService()
         self.broker.accept()
