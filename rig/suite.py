@@ -178,7 +178,7 @@ class Suite:
         self._options = options
         coverage = ["-m", "coverage", "run"] if options.coverage else []
         self._argv = [options.python, *coverage, "-m", "rig.suite_worker"]
-        self._folder = options.results / options.name
+        self._folder: Path = options.results / options.name
         self._times_file = options.results.parent / ".test-times.json"
         self._numbers = count()
         self._workers: list[Worker] = []
@@ -266,6 +266,9 @@ class Suite:
         finally:
             display.stop()
 
+    def _written(self, kind: str) -> Path:
+        return self._folder.with_name(f"{self._folder.name}.{kind}")
+
     def _times(self) -> dict[str, float]:
         """How long each test took the last time, in seconds."""
         return json.loads(self._times_file.read_text()) if self._times_file.exists() else {}
@@ -273,8 +276,9 @@ class Suite:
     def _write_down(self, course: Course) -> bool:
         results = Counter(each.what for each in course.became)
         wrong, missing = course.wrong, course.tests - len(course.seconds)
-        if missing and not wrong:
-            wrong = [Became("all tests", "errors", f"{missing} tests were never run")]
+        if not wrong and (missing or not course.tests):
+            told = f"{missing} tests were never run" if missing else "there are no such tests"
+            wrong = [Became("all tests", "errors", told)]
             results["errors"] += 1
         numbers = ", ".join(f"{what}={number}" for what, number in sorted(results.items()) if number)
         summary = f"{'FAILED' if wrong else 'PASSED'} ({numbers})"
@@ -290,12 +294,12 @@ class Suite:
                 label = "[SKIPPED]" if each.what == "skips" else f"[{each.what.upper()}]"
                 lines += [RULE, label, each.text, "", each.test]
         lines += [THIN_RULE, f"Ran {len(course.seconds)} of {course.tests} tests in {course.passed:.3f}s", "", summary]
-        self._folder.with_suffix(".log").write_text("".join(f"{line}\n" for line in lines))
+        self._written("log").write_text("".join(f"{line}\n" for line in lines))
         if wrong:
-            self._folder.with_suffix(".failed").write_text("".join(f"{line}\n" for line in digest(wrong)))
+            self._written("failed").write_text("".join(f"{line}\n" for line in digest(wrong)))
         if self._left_out:
             left_out = (f"{number} tests {why}\n" for why, number in self._left_out.items())
-            self._folder.with_suffix(".left-out").write_text("".join(left_out))
+            self._written("left-out").write_text("".join(left_out))
         times = {**self._times(), **{test: round(seconds, 1) for test, seconds in course.seconds.items()}}
         self._times_file.write_text(json.dumps(times, indent=0, sort_keys=True))
 

@@ -64,8 +64,8 @@ class SuiteTests(SynchronousTestCase):
             text=True,
         )
 
-    def written(self, kind: str) -> str:
-        return (self.results / f"tests.{kind}").read_text()
+    def written(self, kind: str, name: str = "tests") -> str:
+        return (self.results / f"{name}.{kind}").read_text()
 
     def test_everything_is_counted_and_told(self) -> None:
         process = self.start("--jobs", "2", "sample.Tests", "sample.LaterTests", "sample.Nothing")
@@ -80,12 +80,16 @@ class SuiteTests(SynchronousTestCase):
         self.assertEqual(self.written("left-out"), "1 tests for later\n")
 
     def test_with_all_the_rest_too(self) -> None:
-        process = self.start("--all", "sample.LaterTests")
+        process = self.start("--name", "on-3.13", "--all", "sample.LaterTests")
         output, _ = process.communicate(timeout=servers.START_TIMEOUT)
-        self.assertEqual(
-            (process.returncode, self.written("log").splitlines()[-1]), (0, "PASSED (successes=2)"), output
-        )
-        self.assertFalse((self.results / "tests.left-out").exists())
+        self.assertEqual(process.returncode, 0, output)
+        self.assertEqual(self.written("log", "on-3.13").splitlines()[-1], "PASSED (successes=2)")
+        self.assertFalse((self.results / "on-3.13.left-out").exists())
+
+    def test_no_tests_are_not_enough(self) -> None:
+        process = self.start("json")
+        output, _ = process.communicate(timeout=servers.START_TIMEOUT)
+        self.assertEqual(process.returncode, 1, output)
 
     def test_a_run_that_is_broken_off_says_what_it_was_waiting_for(self) -> None:
         process = self.start("sample.HangingTests", "sample.LaterTests")
