@@ -323,9 +323,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m rig.suite", description="Run tests side by side.")
     parser.add_argument("--name", default="tests", help="of this run; what it writes is .test-results/NAME…")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that runs the tests")
-    parser.add_argument(
-        "--jobs", type=int, default=3 * (os.cpu_count() or 1), help="processes, 3 for each core unless said"
-    )
+    jobs = 2 * (os.cpu_count() or 1) + 1  # more would save nothing: by then the processors have no rest
+    parser.add_argument("--jobs", type=int, default=jobs, help="processes; one more than two for each core unless said")
     parser.add_argument("--all", action="store_true", help="those too that are marked for it (rig.selection)")
     parser.add_argument("--coverage", action="store_true", help="measure it")
     results = ROOT / ".test-results"
