@@ -134,7 +134,7 @@ FAULTS = (
         "clock",
         "the clock an hour back, and a day ahead, and right again, while some devices die",
         service.clock_set,
-        layout=Layout(settings={"HEARTBEAT_TIMEOUT": "5", "HEARTBEAT_CHECK_INTERVAL": "1"}),
+        layout=Layout(settings={"HEARTBEAT_TIMEOUT": "10", "HEARTBEAT_CHECK_INTERVAL": "1"}),
         last_words=True,
     ),
     Fault(
