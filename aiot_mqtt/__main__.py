@@ -34,67 +34,52 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--version", action="version", version=f"aiot-mqtt {__version__}")
     parser.add_argument("--env-file", metavar="PATH", help=env_file_help)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="instead of running the service")
-    simulating = commands.add_parser(
-        "simulate",
-        help="publish to the broker as a fleet of devices would",
-        description="Publish to the broker as a fleet of devices would. Broker, user name, password and TLS come from "
-        "the same settings as the service's.",
-    )
-    # Suppressed, so that it does not undo one that stands in front of the subcommand.
-    simulating.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
-    simulate.add_options(simulating)
-    forgetting = commands.add_parser(
-        "forget-session",
-        help="have the broker forget the session that it keeps for the service",
-        description="Have the broker forget the session that it keeps under MQTT_CLIENT_ID, and with it every message "
-        "that waits there: this connects under that name with a clean start, and leaves. Stop the service first: one "
-        "that runs loses its connection to this, and begins anew without what was waiting.",
-    )
-    forgetting.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
-    inspecting = commands.add_parser(
-        "spool",
-        help="show what was kept on this host and waits for the database; export or discard it",
-        description="Show what was kept on this host (SPOOL_FILE) and waits for the database, while the service does"
-        " not run. Under systemd name the file: /var/lib/mqtt-service/mqtt_service.spool.",
-    )
-    inspecting.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
-    spool.add_options(inspecting)
-    asking = commands.add_parser(
+
+    def add_command(name: str, summary: str, description: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=description)
+        # Suppressed, so that it does not undo one that stands in front of the subcommand.
+        command.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
+        return command
+
+    asking = add_command(
         "status",
-        help="say whether messages are safe, and what to do if they are not",
-        description="Ask the running service, over HTTP_LISTEN, whether messages are safe. Exit code: 0 OK or"
-        " Protected, 1 Look, 2 Fault or not running.",
+        "say whether messages are safe, and what to do if they are not",
+        "Ask the running service, over HTTP_LISTEN, whether messages are safe. Exit code: 0 OK or Protected, 1 Look,"
+        " 2 Fault or not running.",
     )
-    asking.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
     status.add_options(asking)
-    living = commands.add_parser(
+    add_command(
         "health",
-        help="exit code 0 while the running service's reactor turns (for a container's HEALTHCHECK)",
-        description="Ask the running service, over HTTP_LISTEN, whether its reactor turns: exit code 0, else 1. It"
-        " tells nothing of broker and database, because a restart does not mend those.",
+        "exit code 0 while the running service's reactor turns (for a container's HEALTHCHECK)",
+        "Ask the running service, over HTTP_LISTEN, whether its reactor turns: exit code 0, else 1. It tells nothing of"
+        " broker and database, because a restart does not mend those.",
     )
-    living.add_argument("--env-file", metavar="PATH", default=argparse.SUPPRESS, help=env_file_help)
+    inspecting = add_command(
+        "spool",
+        "show what was kept on this host and waits for the database; export or discard it",
+        "Show what was kept on this host (SPOOL_FILE) and waits for the database, while the service does not run. Under"
+        " systemd name the file: /var/lib/mqtt-service/mqtt_service.spool.",
+    )
+    spool.add_options(inspecting)
+    add_command(
+        "forget-session",
+        "have the broker forget the session that it keeps for the service",
+        "Have the broker forget the session that it keeps under MQTT_CLIENT_ID, and with it every message that waits"
+        " there: this connects under that name with a clean start, and leaves. Stop the service first: one that runs"
+        " loses its connection to this, and begins anew without what was waiting.",
+    )
+    simulating = add_command(
+        "simulate",
+        "publish to the broker as a fleet of devices would",
+        "Publish to the broker as a fleet of devices would. Broker, user name, password and TLS come from the same"
+        " settings as the service's.",
+    )
+    simulate.add_options(simulating)
     parsed = parser.parse_args(arguments)
-    if parsed.command == "simulate":
-        from .commands import run_simulation  # noqa: PLC0415 twistd loads it on its own terms
+    if parsed.command:
+        from .commands import RUN  # noqa: PLC0415 twistd loads on its own terms what the service is made of
 
-        run_simulation(parsed)
-    if parsed.command == "forget-session":
-        from .commands import run_forget_session  # noqa: PLC0415 the same
-
-        run_forget_session(parsed)
-    if parsed.command == "status":
-        from .commands import run_status  # noqa: PLC0415 the same
-
-        run_status(parsed)
-    if parsed.command == "health":
-        from .commands import run_health  # noqa: PLC0415 the same
-
-        run_health(parsed)
-    if parsed.command == "spool":
-        from .commands import run_spool  # noqa: PLC0415 the same
-
-        run_spool(parsed)
+        RUN[parsed.command](parsed)
     command = ["twistd", "--nodaemon", "--pidfile=", "aiot-mqtt"]
     if parsed.env_file:
         command += ["--env-file", parsed.env_file]

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -69,20 +70,18 @@ def run_spool(parsed: argparse.Namespace) -> NoReturn:
 
 def run_status(parsed: argparse.Namespace) -> NoReturn:
     """``aiot-mqtt status`` with the options of ``health.command.add_options``; ends the process."""
-    settings, _ = read_settings(parsed.env_file)
-    if settings.http_listen is None:
-        say("aiot-mqtt status: HTTP_LISTEN is empty: the service cannot be asked")
-        sys.exit(EXIT_CONFIG)
+    settings, address = _settings_to_ask(parsed)
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    is_terminal, language = sys.stdout.isatty(), settings.log_language
     with contextlib.suppress(KeyboardInterrupt):
         sys.exit(
             health.show_status(
-                settings.http_listen,
-                settings.log_language,
+                address,
+                language,
                 as_json=parsed.as_json,
                 watch=parsed.watch,
                 output=sys.stdout,
-                is_terminal=sys.stdout.isatty(),
+                is_terminal=is_terminal,
             )
         )
     sys.exit(0)
@@ -90,11 +89,16 @@ def run_status(parsed: argparse.Namespace) -> NoReturn:
 
 def run_health(parsed: argparse.Namespace) -> NoReturn:
     """``aiot-mqtt health``; ends the process, with 0 while the service's reactor turns, else with 1."""
+    _, address = _settings_to_ask(parsed)
+    sys.exit(0 if health.is_alive(address) else 1)
+
+
+def _settings_to_ask(parsed: argparse.Namespace) -> tuple[Settings, tuple[str, int]]:
     settings, _ = read_settings(parsed.env_file)
     if settings.http_listen is None:
-        say("aiot-mqtt health: HTTP_LISTEN is empty: the service cannot be asked")
+        say(f"aiot-mqtt {parsed.command}: HTTP_LISTEN is empty: the service cannot be asked")
         sys.exit(EXIT_CONFIG)
-    sys.exit(0 if health.is_alive(settings.http_listen) else 1)
+    return settings, settings.http_listen
 
 
 def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
@@ -161,3 +165,13 @@ async def _connect_and_leave(settings: Settings, mqtt5: bool, endpoint: IStreamC
         raise MqttError(f"no answer within {TIMEOUT:.0f} s") from None
     except Exception as error:
         raise MqttError(str(error) or repr(error)) from error
+
+
+RUN: Mapping[str, Callable[[argparse.Namespace], NoReturn]] = {
+    "forget-session": run_forget_session,
+    "health": run_health,
+    "simulate": run_simulation,
+    "spool": run_spool,
+    "status": run_status,
+}
+"""By the name of the subcommand; each ends the process."""
