@@ -310,12 +310,16 @@ class World:
                 continue
             for column, held in (("document", row.last_report_data), ("status", row.device_status)):
                 value = getattr(state, column)
-                numbers = {getattr(message, column): message.number for message in history.messages}
-                if value is None or numbers.get(held, 0) >= numbers.get(value, 0):
+                # Several may have said the same: what the row holds is the last of them, what is on disk the first.
+                last = {getattr(message, column): message.number for message in history.messages}
+                first = {getattr(message, column): message.number for message in reversed(history.messages)}
+                if value is None or last.get(held, 0) >= first.get(value, 0):
                     continue
-                if history.is_poisoned_after(column, numbers.get(value, 0) - 1):
+                if history.is_poisoned_after(column, first.get(value, 0) - 1):
                     continue
                 for message in history.messages:
+                    if message.number <= history.added_at:
+                        continue  # there was no row for it, maybe until its write was on its way back
                     if getattr(message, column) == value and history.is_acknowledged(message):
                         self._fault = f"{path} is deleted, with {message}, and {history.name} has {held}"
 
