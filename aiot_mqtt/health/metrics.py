@@ -99,7 +99,8 @@ def _deliveries(figures: Figures) -> Iterator[Metric]:
     counts = figures.counters
     yield _counter("messages_received_total", "PUBLISH packets received", counts.received)
     yield _counter("messages_recovered_total", "Messages found in the spool at start", counts.recovered)
-    settled = {outcome: getattr(counts, outcome) for outcome in OUTCOMES} | {"refused": counts.refused.total()}
+    outcomes = counts.balance(figures.pending + figures.spool.deliveries).outcomes
+    settled = {outcome: outcomes[outcome] for outcome in OUTCOMES}
     yield _counters("messages_settled_total", "What became of messages", "outcome", settled)
     refused = dict.fromkeys(REFUSED_FOR, 0) | dict(counts.refused)
     yield _counters("messages_refused_total", "Refused messages by reason", "reason", refused)

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-OUTCOMES = ("stored", "superseded", "unchanged", "retained", "dropped")
-"""What becomes of a delivery that is neither refused nor pending."""
+OUTCOMES = ("stored", "superseded", "unchanged", "refused", "retained", "dropped")
+"""What becomes of a delivery that is not pending."""
 REFUSED_FOR = (
     *("unknown_device", "bad_json", "not_an_object", "too_deep", "too_large", "bad_topic", "foreign_topic"),
     *("refused_by_database", "spool_lost", "internal_error"),
@@ -117,5 +117,5 @@ def balance(figures: Mapping[str, int]) -> Balance:
     refused = sum(count for name, count in figures.items() if name.startswith("refused_"))
     with_refused = {**figures, "refused": refused}
     deliveries = ("received", "recovered")
-    outcomes = ("stored", "superseded", "unchanged", "refused", "retained", "dropped", "pending")
+    outcomes = (*OUTCOMES, "pending")
     return Balance({name: with_refused[name] for name in deliveries}, {name: with_refused[name] for name in outcomes})
