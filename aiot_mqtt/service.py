@@ -8,7 +8,6 @@ from pathlib import Path
 from random import random
 from typing import Any
 
-from twisted.application.internet import TimerService
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -17,8 +16,8 @@ from twisted.python.components import Componentized
 
 from .devices.report import ReportRules
 from .devices.update import table_time
-from .health.listener import HttpListener
-from .health.watch import Watch
+from .health.assembly import health_services
+from .health.statistics import log_figures
 from .ingest.committed_times import CommittedTimes
 from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
@@ -114,7 +113,6 @@ class AiotMqttService(MultiService):
         self._stop_began = stop_began
         self._log_observer = log_observer
         self._is_trial = is_trial
-        self._received_at_last_statistics = 0
         log_each = settings.log_level == "DEBUG"
         zone, resolution = settings.db_timezone, settings.last_seen_resolution
 
@@ -210,22 +208,17 @@ class AiotMqttService(MultiService):
             children.append(presence)
 
         # Whether messages are safe.
-        watch = Watch(
+        children += health_services(
+            settings,
+            reactor,
             subscriber=self.subscriber,
             writer=self.writer,
             spooler=self._spooler,
             presence=presence,
             counters=counters,
-            clock=reactor,
             addresses=(broker, database),
             wall_clock=wall_clock,
         )
-        self.writer.add_table_listener(watch)
-        children += [watch, HttpListener(watch.figures, settings.http_listen, reactor)]
-        if settings.stats_interval:
-            statistics = TimerService(settings.stats_interval, self._log_statistics)
-            statistics.clock = reactor
-            children.append(statistics)
         for child in children:
             child.setServiceParent(self)
 
@@ -278,7 +271,7 @@ class AiotMqttService(MultiService):
             await within(self._spooler.close(), 0.1, self._reactor)
         if self._spool_thread is not None:
             self._spool_thread.stop()
-        self._log_figures()
+        log_figures(self.counters, self.writer)
         spooled = self.writer.spooled
         if left_over := self.writer.deliveries - spooled:
             self._log.warn(log_lines.STOPPED_WITH_MESSAGES_LEFT, deliveries=left_over)
@@ -286,12 +279,3 @@ class AiotMqttService(MultiService):
             self._log.warn(log_lines.STOPPED_WITH_SPOOL, deliveries=spooled, path=self._settings.spool_file)
         else:
             self._log.info(log_lines.STOPPED)
-
-    def _log_statistics(self) -> None:
-        if self.counters.received != self._received_at_last_statistics:
-            self._received_at_last_statistics = self.counters.received
-            self._log_figures()
-
-    def _log_figures(self) -> None:
-        figures = {**self.counters.as_dict(), "pending": self.writer.deliveries}
-        self._log.info(log_lines.STATISTICS, figures=" ".join(f"{name}={value}" for name, value in figures.items()))

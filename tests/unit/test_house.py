@@ -25,7 +25,7 @@ ROOMS = (
     ("ingest", "devices mqtt table telemetry", "twisted"),
     ("writing", "devices ingest spool table telemetry", "automat twisted"),
     ("presence", "devices table telemetry writing", "twisted"),
-    ("health", "mqtt presence spool table telemetry writing", "prometheus_client twisted"),
+    ("health", "mqtt presence settings spool table telemetry writing", "prometheus_client twisted"),
     ("simulate", "devices mqtt settings", "paho twisted zope"),
 )
 SIMULATION = "simulate"  # which the service never needs

@@ -1,0 +1,52 @@
+"""Puts together what tells how the service is: nothing here is on the way of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import IService
+
+from ..mqtt.subscriber import Subscriber
+from ..presence.monitor import PresenceMonitor
+from ..settings.settings import Settings
+from ..spool.spooler import Spooler
+from ..telemetry.counters import Counters
+from ..writing.writer import Writer
+from .listener import HttpListener
+from .statistics import Statistics
+from .watch import Watch
+
+
+def health_services(
+    settings: Settings,
+    reactor: Any,
+    *,
+    subscriber: Subscriber,
+    writer: Writer,
+    spooler: Spooler | None,
+    presence: PresenceMonitor | None,
+    counters: Counters,
+    addresses: tuple[str, str],
+    wall_clock: Callable[[], float],
+) -> list[IService]:
+    """What runs beside the way of a message for as long as the service does; all of it may stop first.
+
+    :param addresses: what the operator calls broker and database.
+    :param wall_clock: seconds since the epoch.
+    """
+    watch = Watch(
+        subscriber=subscriber,
+        writer=writer,
+        spooler=spooler,
+        presence=presence,
+        counters=counters,
+        clock=reactor,
+        addresses=addresses,
+        wall_clock=wall_clock,
+    )
+    writer.add_table_listener(watch)
+    services: list[IService] = [watch, HttpListener(watch.figures, settings.http_listen, reactor)]
+    if settings.stats_interval:
+        services.append(Statistics(counters, writer, settings.stats_interval, reactor))
+    return services
