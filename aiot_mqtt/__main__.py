@@ -8,6 +8,7 @@ import sys
 from twisted.scripts import twistd
 
 from . import __version__
+from .check import options as check
 from .health import command as status
 from .process import open_standard_streams
 from .simulate import command as simulate
@@ -54,6 +55,14 @@ def main(arguments: list[str] | None = None) -> None:
         "Ask the running service, over HTTP_LISTEN, whether its reactor turns: exit code 0, else 1. It tells nothing of"
         " broker and database, because a restart does not mend those.",
     )
+    checking = add_command(
+        "check",
+        "look for what is wrong with settings, broker, database and devices, and say what to do",
+        "Look at settings, files, broker, database and devices as the service would, without disturbing it and without"
+        " writing anything; say what is wrong, the cause first, and what to do. Exit code: 0 all well, 1 warnings, 2 an"
+        " error, 3 the check itself did not finish.",
+    )
+    check.add_options(checking)
     inspecting = add_command(
         "spool",
         "show what was kept on this host and waits for the database; export or discard it",

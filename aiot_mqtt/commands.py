@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +19,20 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import react
 from twisted.logger import formatEvent
 
+from . import __version__
+from .check import command as check
 from .health import command as health
 from .mqtt.errors import MqttError
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
-from .process import EXIT_CONFIG, exit_for, global_reactor, read_settings, say
+from .process import EXIT_CONFIG, become, environment, exit_for, global_reactor, read_settings, say
 from .service import spool_owner
-from .settings.settings import ConfigError, Settings
+from .settings.settings import DEFAULT_ENV_FILE, ConfigError, Settings
 from .simulate.publisher import Publisher, PublisherOptions
 from .spool import command as spool
 from .telemetry import log_lines
 from .telemetry.logs import in_chinese, in_english
 
+STATE_DIRECTORY = "/var/lib/mqtt-service"  # which the unit gives the service for its spool
 TIMEOUT = 10.0  # s for each of: name look-up with TCP and TLS, CONNACK, DISCONNECT
 
 
@@ -101,6 +106,52 @@ def _settings_to_ask(parsed: argparse.Namespace) -> tuple[Settings, tuple[str, i
     return settings, settings.http_listen
 
 
+def run_check(parsed: argparse.Namespace) -> NoReturn:
+    """``aiot-mqtt check`` with the options of ``check.command.add_options``; ends the process."""
+    _leave_at_once_when_told()
+    is_service_user = become(parsed.user)
+    environ = environment()
+    if "STATE_DIRECTORY" not in environ and os.access(STATE_DIRECTORY, os.R_OK | os.X_OK) and os.geteuid():
+        environ["STATE_DIRECTORY"] = STATE_DIRECTORY
+    checking = check.Check(parsed.only, parsed.listen, __version__)
+    settings, language = check.read(environ, parsed.env_file, checking)
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    file = Path(parsed.env_file or DEFAULT_ENV_FILE).absolute()
+
+    def finish() -> NoReturn:
+        wanted_user = "" if is_service_user else parsed.user
+        shown = str(file) if file.exists() else ""
+        run = checking.result(file=shown, language=language, wanted_user=wanted_user)
+        for breakdown in checking.findings.breakdowns:
+            say(breakdown)
+        code = check.tell(run, parsed, sys.stdout)
+        os._exit(code)  # a thread may wait for a server that does not answer
+
+    if settings is None:
+        finish()
+    usable = settings
+    if parsed.grant:
+        sys.stdout.write(check.grant(usable) + "\n")
+        sys.exit(0)
+
+    async def looking(reactor: Any) -> None:
+        reactor.callWhenRunning(_leave_at_once_when_told)
+        try:
+            await checking.run(usable, spool_owner, reactor)
+        except Exception:
+            checking.findings.breakdowns.append(traceback.format_exc())
+        finish()
+
+    react(looking, _reactor=global_reactor())
+    raise AssertionError("it has ended by now")
+
+
+def _leave_at_once_when_told() -> None:
+    """End with a signal as a shell expects it, whatever is waited for: nothing is written that could stay half done."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: os._exit(128 + number))
+
+
 def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
     """``aiot-mqtt forget-session``; ends the process, with 69 where the broker cannot be reached or refuses."""
     settings, _ = read_settings(parsed.env_file)
@@ -168,6 +219,7 @@ async def _connect_and_leave(settings: Settings, mqtt5: bool, endpoint: IStreamC
 
 
 RUN: Mapping[str, Callable[[argparse.Namespace], NoReturn]] = {
+    "check": run_check,
     "forget-session": run_forget_session,
     "health": run_health,
     "simulate": run_simulation,

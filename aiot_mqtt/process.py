@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import pwd
 import signal
 import sys
 import threading
@@ -48,13 +49,30 @@ def open_standard_streams() -> None:
 
 def read_settings(env_file: str | None) -> tuple[Settings, Texts]:
     """The settings of this process, and what they were read from; with mistakes, print every one and exit with 78."""
-    # As UTF-8 whatever the locale: in the C locale os.environ holds a password's é as two surrogates.
-    environ = {name.decode("ascii", "replace"): _utf8(value) for name, value in os.environb.items()}
     try:
-        texts = read_texts(environ, env_file)
+        texts = read_texts(environment(), env_file)
         return judge(texts), texts
     except ConfigError as error:
         exit_for(error)
+
+
+def environment() -> dict[str, str]:
+    """As UTF-8 whatever the locale: in the C locale os.environ holds a password's é as two surrogates."""
+    return {name.decode("ascii", "replace"): _utf8(value) for name, value in os.environb.items()}
+
+
+def become(user: str) -> bool:
+    """As root, become this user with his groups, for good; whether there is such a user, or nothing had to be done."""
+    if os.geteuid() != 0:
+        return True
+    try:
+        found = pwd.getpwnam(user)
+    except KeyError:
+        return False
+    os.initgroups(user, found.pw_gid)
+    os.setgid(found.pw_gid)
+    os.setuid(found.pw_uid)
+    return True
 
 
 def for_trial(settings: Settings) -> Settings:

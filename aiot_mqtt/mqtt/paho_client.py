@@ -98,14 +98,16 @@ class PahoClient(paho.Client):
         self.loop_write()
 
     def send_subscribe(self, topics: Sequence[str]) -> int:
-        """SUBSCRIBE at QoS 1, without retained messages where that can be asked for; returns its packet identifier.
+        """SUBSCRIBE at QoS 1, without what devices retain where that can be asked for; returns its packet identifier.
 
         A subscription that the session has already at QoS 2 is lowered by it (section 3.8.4).
 
         :raises MqttError: paho would not.
         """
         if self._options.mqtt5:
-            wanted = [(topic, SubscribeOptions(qos=1, retainHandling=2)) for topic in topics]
+            # What a broker says of itself it says by retained messages.
+            handling = [(topic, 0 if topic.startswith("$SYS/") else 2) for topic in topics]
+            wanted = [(topic, SubscribeOptions(qos=1, retainHandling=retain)) for topic, retain in handling]
             result, packet_id = self.subscribe(wanted)
         else:
             result, packet_id = self.subscribe([(topic, 1) for topic in topics])

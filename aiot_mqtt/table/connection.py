@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import pymysql
+from cryptography import x509
 from pymysql.constants import CLIENT, CR
 
 from ..telemetry.bilingual import Bilingual
@@ -85,12 +86,13 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
             self.client_flag |= CLIENT.SSL
 
     @contextlib.contextmanager
-    def opening(self) -> Iterator[None]:
+    def opening(self, timeout: float = OPENING_TIMEOUT) -> Iterator[None]:
         """What is done meanwhile belongs to the opening: it must be done in time, and a strange answer is an outage.
 
+        :param timeout: seconds.
         :raises StoreError: we do not go on with this peer, or it is not understood.
         """
-        with self._deadline.within(OPENING_TIMEOUT), self._in_words():
+        with self._deadline.within(timeout), self._in_words():
             yield
 
     def connect(self) -> None:
@@ -115,6 +117,11 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
     def is_quiet(self) -> bool:
         """Whether an idle connection has not been closed from the other side, as far as that can be seen from here."""
         return self._link is not None and self._link.is_quiet()
+
+    @property
+    def certificate(self) -> x509.Certificate | None:
+        """What the peer has shown; None: without TLS."""
+        return None if self._link is None else self._link.certificate
 
     # PyMySQL's.
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from cryptography import x509
 from OpenSSL import SSL
 
 from ..tls.client import TlsClient, TlsSession
@@ -87,6 +88,12 @@ class Link:
     def is_loopback(self) -> bool:
         """Whether the peer is on this host."""
         return is_loopback(str(self._socket.getpeername()[0]))
+
+    @property
+    def certificate(self) -> x509.Certificate | None:
+        """What the peer has shown; None: without TLS."""
+        shown = None if self._session is None else self._session.connection.get_peer_certificate()
+        return None if shown is None else shown.to_cryptography()
 
     # What PyMySQL asks of a socket, and, as there is but one, of an SSLContext.
 

@@ -46,9 +46,10 @@ class _Column(NamedTuple):
     """What the server makes its values of; empty: whoever writes gives them."""
 
 
-def read_shape(cursor: Any, database: str, table: str, user: str) -> TableShape:
+def read_shape(cursor: Any, database: str, table: str, user: str, *, tries_updates: bool = True) -> TableShape:
     """Look at the table.
 
+    :param tries_updates: whether to find out, too, which forms of an UPDATE the server takes.
     :raises StoreMisconfigured: columns are missing, may not be seen, or cannot hold what is written to them.
     """
     definition = read_definition(cursor, database, table)
@@ -77,7 +78,7 @@ def read_shape(cursor: Any, database: str, table: str, user: str) -> TableShape:
         values=values_form(cursor),
         definition=definition,
     )
-    return _with_forms_that_are_taken(cursor, shape)
+    return _with_forms_that_are_taken(cursor, shape) if tries_updates else shape
 
 
 def read_definition(cursor: Any, database: str, table: str) -> tuple[tuple[tuple[Any, ...], ...], ...]:

@@ -26,6 +26,7 @@ ROOMS = (
     ("writing", "devices ingest spool table telemetry", "automat twisted"),
     ("presence", "devices table telemetry writing", "twisted"),
     ("health", "mqtt presence settings spool table telemetry writing", "prometheus_client twisted"),
+    ("check", "devices health mqtt settings spool table telemetry tls", "cryptography pymysql twisted"),
     ("simulate", "devices mqtt settings", "paho twisted zope"),
 )
 SIMULATION = "simulate"  # which the service never needs

@@ -1,0 +1,124 @@
+"""Which rights the service's account has, lacks, and has too many; found out by trial, without a write.
+
+``EXPLAIN UPDATE`` needs the rights of the UPDATE, and nothing is executed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pymysql
+
+from ..devices.update import COLUMNS
+from ..settings.settings import Settings
+from ..table.contract import StoreError
+from ..table.errors import error_number, error_words
+from .database import ROOTS, Database
+from .findings import Findings
+from .texts import database as texts
+
+DENIED = frozenset({1142, 1143})
+WRITTEN = tuple(COLUMNS.values())
+SUGGESTED_USER = "aiot"
+_GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<on>\S+) TO ", re.IGNORECASE)
+_RIGHT = re.compile(r"\s*([A-Z][A-Z ]*[A-Z]|[A-Z]+)\s*(?:\(([^)]*)\))?\s*(?:,|$)")
+
+
+def least_grant(settings: Settings, account: str, key: tuple[str, ...] = ("id",)) -> str:
+    """The statement that gives just the rights that are needed.
+
+    :param account: as ``user@host``. :param key: the columns of the table's primary key.
+    """
+    user, _, host = account.rpartition("@")
+    if user in ROOTS:
+        user = SUGGESTED_USER
+    read = ", ".join(dict.fromkeys((*key, "uuid", *WRITTEN)))
+    name = f"`{settings.db_name}`.`{settings.db_table}`"
+    grantee = f"'{_quoted(user)}'@'{_quoted(host)}'"
+    return f"GRANT SELECT ({read}), UPDATE ({', '.join(WRITTEN)}) ON {name} TO {grantee};"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "''")
+
+
+def key_columns(database: Database, settings: Settings) -> tuple[str, ...]:
+    """The columns of the table's primary key that may be seen."""
+    found = database.rows(
+        "SELECT column_name FROM information_schema.statistics WHERE table_schema = %s AND table_name = %s"
+        " AND index_name = 'PRIMARY' ORDER BY seq_in_index",
+        (settings.db_name, settings.db_table),
+    )
+    return tuple(str(name) for (name,) in found) or ("id",)
+
+
+def columns_missing(database: Database, settings: Settings) -> tuple[list[str], list[str], Exception | None]:
+    """Columns that the table does not have; rights that are missing; and what is wrong with the table as a whole.
+
+    :raises pymysql.err.Error: the connection is lost.
+    """
+    table = f"`{settings.db_table}`"
+    error = database.error_of(f"SELECT 1 FROM {table} d LIMIT 0")  # noqa: S608 its name is checked
+    if error is not None and error_number(error) not in DENIED:
+        return [], [], error
+    lacking, denied = [], []
+    for column in ("uuid", *WRITTEN):
+        for right, statement in _trials(table, column):
+            error = database.error_of(statement)
+            if error is None:
+                continue
+            if error_number(error) == 1054:
+                lacking.append(column)
+                break
+            if error_number(error) not in DENIED:
+                raise error
+            denied.append(f"{right} ({column})")
+    if len(denied) == 1 + 2 * len(WRITTEN):  # then it may as well not be there
+        return [], [], error
+    return lacking, denied, None
+
+
+def _trials(table: str, column: str) -> Iterator[tuple[str, str]]:
+    yield "SELECT", f"SELECT d.{column} FROM {table} d LIMIT 0"  # noqa: S608
+    if column != "uuid":
+        yield "UPDATE", f"EXPLAIN UPDATE {table} d SET d.{column} = NULL WHERE FALSE"  # noqa: S608
+
+
+def probe_rights(database: Database, settings: Settings, denied: list[str], findings: Findings) -> None:
+    """Tell what is missing, and what is too much."""
+    statement = least_grant(settings, database.account, key_columns(database, settings))
+    if denied:
+        findings.error("database.rights", texts.RIGHTS_MISSING, missing=", ".join(denied), statement=statement)
+        return
+    try:
+        grants = [str(row[0]) for row in database.rows("SHOW GRANTS FOR CURRENT_USER()")]
+    except (pymysql.err.Error, StoreError) as error:
+        findings.unknown("database.rights", texts.RIGHTS_UNKNOWN, words=error_words(error))
+        return
+    excess = list(excessive(grants, settings, key_columns(database, settings)))
+    if excess:
+        findings.warning("database.rights", texts.RIGHTS_TOO_MANY, excess="; ".join(excess), statement=statement)
+    else:
+        findings.ok("database.rights", texts.RIGHTS)
+
+
+def excessive(grants: list[str], settings: Settings, key: tuple[str, ...]) -> Iterator[str]:
+    """Of what SHOW GRANTS says, what the service does not need."""
+    readable, writable = {*key, "uuid", *WRITTEN}, {*WRITTEN}
+    ours = f"{settings.db_name}.{settings.db_table}".lower()
+    for grant in grants:
+        found = _GRANT.match(grant)
+        if found is None:
+            continue
+        on = found["on"].replace("`", "")
+        too_many = []
+        for right, columns in _RIGHT.findall(found["rights"]):
+            names = {name.strip(" `").lower() for name in columns.split(",")} if columns else set()
+            allowed = {"SELECT": readable, "UPDATE": writable}.get(right, set())
+            if right == "USAGE" or (on.lower() == ours and names and names <= allowed):
+                continue
+            extra = sorted(names - allowed) if on.lower() == ours else sorted(names)
+            too_many.append(f"{right} ({', '.join(extra)})" if extra else right)
+        if too_many:
+            yield f"{', '.join(too_many)} ON {on}"

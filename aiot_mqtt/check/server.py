@@ -1,0 +1,88 @@
+"""The database server: whether it takes writes, what a commit is worth, its clock, its connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from ..settings.settings import Settings
+from ..telemetry.bilingual import Bilingual
+from .database import Database
+from .findings import Findings
+from .texts import database as texts
+
+CLOCK_DIFFERENCE = 5.0  # s
+_READ_ONLY = ("super_read_only", "read_only", "innodb_read_only")
+
+
+def probe_server(
+    database: Database,
+    settings: Settings,
+    findings: Findings,
+    *,
+    is_served: bool,
+    wall_clock: Callable[[], float] = time.time,
+) -> None:
+    """Look at it. :param is_served: the service runs, and has its connections."""
+    _probe_writable(database, settings, findings, is_served=is_served)
+    _probe_clock(database, findings, wall_clock)
+    _probe_commit(database, findings)
+
+
+def _probe_writable(database: Database, settings: Settings, findings: Findings, *, is_served: bool) -> None:
+    for name in _READ_ONLY:
+        if is_on(database.variable(name)):
+            findings.error("database.writable", texts.READ_ONLY, variable=name)
+            return
+    most = int(database.variable("max_connections") or 0)
+    used = int(dict(database.rows("SHOW GLOBAL STATUS LIKE 'Threads_connected'")).get("Threads_connected", 0))
+    free = max(0, most - used + 1)  # ours ends
+    is_short = not is_served and free < settings.db_pool_size
+    tell = findings.warning if is_short else findings.ok
+    text = texts.FEW_CONNECTIONS if is_short else texts.WRITABLE
+    tell("database.writable", text, free=free, most=most, wanted=settings.db_pool_size)
+
+
+def _probe_clock(database: Database, findings: Findings, wall_clock: Callable[[], float]) -> None:
+    before = wall_clock()
+    ((theirs,),) = database.rows("SELECT UTC_TIMESTAMP(6)")
+    ours = (before + wall_clock()) / 2
+    difference = abs(theirs.replace(tzinfo=timezone.utc).timestamp() - ours)
+    is_off = difference > CLOCK_DIFFERENCE
+    tell = findings.warning if is_off else findings.ok
+    tell("database.clock", texts.CLOCK_DIFFERS if is_off else texts.CLOCK, seconds=difference)
+
+
+def _probe_commit(database: Database, findings: Findings) -> None:
+    flush, sync = database.variable("innodb_flush_log_at_trx_commit"), database.variable("sync_binlog")
+    has_binlog, is_galera = is_on(database.variable("log_bin")), is_on(database.variable("wsrep_on"))
+    if flush is None:
+        words = Bilingual("innodb_flush_log_at_trx_commit is not told", "读不到 innodb_flush_log_at_trx_commit")
+        findings.unknown("database.commit", texts.COMMIT_UNKNOWN, words=words)
+        return
+    said = [f"innodb_flush_log_at_trx_commit={flush}"]
+    said += [f"sync_binlog={sync}"] if has_binlog else []
+    said += ["wsrep_on=1"] if is_galera else []
+    values: dict[str, Any] = {"settings": ", ".join(said)}
+    if int(flush) != 1 and is_galera:
+        findings.ok("database.commit", texts.COMMIT_GALERA, **values)
+    elif int(flush) != 1:
+        loss, _ = (texts.SERVER_CRASH if int(flush) == 0 else texts.POWER_CUT).filled({})
+        more = ", sync_binlog=1" if has_binlog and int(sync or 0) != 1 else ""
+        findings.warning("database.commit", texts.COMMIT_WEAK, loss=loss, more=more, **values)
+    elif has_binlog and int(sync or 0) != 1 and not is_galera:
+        findings.warning("database.commit", texts.COMMIT_BINLOG, **values)
+    else:
+        findings.ok("database.commit", texts.COMMIT, **values)
+
+
+def is_on(value: Any) -> bool:
+    """Whether a variable of the server's, which may be a number or a word, is on."""
+    return str(value).upper() in ("1", "ON", "TRUE")
+
+
+def naive_now(settings: Settings, wall_clock: Callable[[], float] = time.time) -> datetime:
+    """Now, as it would stand in the table."""
+    return datetime.fromtimestamp(wall_clock(), settings.db_timezone).replace(tzinfo=None)
