@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pymysql
 
@@ -19,6 +20,7 @@ from .findings import Findings
 from .texts import database as texts
 
 DENIED = frozenset({1142, 1143})
+NO_SUCH_COLUMN = 1054
 WRITTEN = tuple(COLUMNS.values())
 SUGGESTED_USER = "aiot"
 _GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<on>\S+) TO ", re.IGNORECASE)
@@ -53,43 +55,62 @@ def key_columns(database: Database, settings: Settings) -> tuple[str, ...]:
     return tuple(str(name) for (name,) in found) or ("id",)
 
 
-def columns_missing(database: Database, settings: Settings) -> tuple[list[str], list[str], Exception | None]:
-    """Columns that the table does not have; rights that are missing; and what is wrong with the table as a whole.
+@dataclass(slots=True)
+class Lacks:
+    """What a trial of each column has shown."""
 
+    columns: list[str] = field(default_factory=list)
+    """Those that the table does not have."""
+    rights: list[str] = field(default_factory=list)
+    """Those that the account does not have."""
+    table: Exception | None = None
+    """What is wrong with the table as a whole."""
+    unsure: str = ""
+    """What the server said where that tells nothing."""
+
+
+def find_lacks(database: Database, settings: Settings, *, is_writable: bool) -> Lacks:
+    """Try each column.
+
+    :param is_writable: otherwise the server has one answer to every UPDATE.
     :raises pymysql.err.Error: the connection is lost.
     """
     table = f"`{settings.db_table}`"
     error = database.error_of(f"SELECT 1 FROM {table} d LIMIT 0")  # noqa: S608 its name is checked
     if error is not None and error_number(error) not in DENIED:
-        return [], [], error
-    lacking, denied = [], []
+        return Lacks(table=error)
+    lacks, last = Lacks(), None
     for column in ("uuid", *WRITTEN):
-        for right, statement in _trials(table, column):
+        for right, statement in _trials(table, column, is_writable=is_writable):
             error = database.error_of(statement)
             if error is None:
                 continue
-            if error_number(error) == 1054:
-                lacking.append(column)
+            if error_number(error) == NO_SUCH_COLUMN:
+                lacks.columns.append(column)
                 break
-            if error_number(error) not in DENIED:
-                raise error
-            denied.append(f"{right} ({column})")
-    if len(denied) == 1 + 2 * len(WRITTEN):  # then it may as well not be there
-        return [], [], error
-    return lacking, denied, None
+            if error_number(error) in DENIED:
+                lacks.rights.append(f"{right} ({column})")
+            else:
+                lacks.unsure = error_words(error)
+            last = error
+    is_hidden = sum(right.startswith("SELECT") for right in lacks.rights) == 1 + len(WRITTEN)
+    return Lacks(table=last) if is_hidden else lacks  # it may as well not be there
 
 
-def _trials(table: str, column: str) -> Iterator[tuple[str, str]]:
+def _trials(table: str, column: str, *, is_writable: bool) -> Iterator[tuple[str, str]]:
     yield "SELECT", f"SELECT d.{column} FROM {table} d LIMIT 0"  # noqa: S608
-    if column != "uuid":
+    if column != "uuid" and is_writable:
         yield "UPDATE", f"EXPLAIN UPDATE {table} d SET d.{column} = NULL WHERE FALSE"  # noqa: S608
 
 
-def probe_rights(database: Database, settings: Settings, denied: list[str], findings: Findings) -> None:
+def probe_rights(database: Database, settings: Settings, lacks: Lacks, findings: Findings) -> None:
     """Tell what is missing, and what is too much."""
     statement = least_grant(settings, database.account, key_columns(database, settings))
-    if denied:
-        findings.error("database.rights", texts.RIGHTS_MISSING, missing=", ".join(denied), statement=statement)
+    if lacks.rights:
+        findings.error("database.rights", texts.RIGHTS_MISSING, missing=", ".join(lacks.rights), statement=statement)
+        return
+    if lacks.unsure:
+        findings.unknown("database.rights", texts.RIGHTS_UNKNOWN, words=lacks.unsure)
         return
     try:
         grants = [str(row[0]) for row in database.rows("SHOW GRANTS FOR CURRENT_USER()")]

@@ -20,7 +20,7 @@ from ..table.shape import character_as_sql, read_shape
 from ..table.statements import TableShape
 from .database import Database
 from .findings import Findings
-from .rights import columns_missing, probe_rights
+from .rights import find_lacks, probe_rights
 from .server import naive_now
 from .texts import database as texts
 from .words import both
@@ -51,19 +51,19 @@ class Table:
 
 def probe_table(database: Database, settings: Settings, findings: Findings) -> Table | None:
     """Look at it; None: it cannot be served."""
-    lacking, denied, error = columns_missing(database, settings)
-    names = {"table": settings.db_table, "database": settings.db_name, "user": database.account}
-    if error is not None:
-        findings.error("database.table", texts.NO_TABLE, code=error_number(error), **names)
-        return None
-    if lacking:
-        findings.error("database.table", texts.NO_COLUMN, columns=", ".join(lacking), **names)
-        return None
     is_writable = not findings.failed("database.writable")
+    lacks = find_lacks(database, settings, is_writable=is_writable)
+    names = {"table": settings.db_table, "database": settings.db_name, "user": database.account}
+    if lacks.table is not None:
+        findings.error("database.table", texts.NO_TABLE, code=error_number(lacks.table), **names)
+        return None
+    if lacks.columns:
+        findings.error("database.table", texts.NO_COLUMN, columns=", ".join(lacks.columns), **names)
+        return None
     if is_writable:
-        probe_rights(database, settings, denied, findings)
+        probe_rights(database, settings, lacks, findings)
     database.read_only()
-    if any(each.startswith("SELECT") for each in denied):
+    if any(each.startswith("SELECT") for each in lacks.rights):
         findings.ok("database.table", texts.TABLE, rows="?", **names)
         return None
     try:
