@@ -319,7 +319,7 @@ class DatabaseTests(CheckTestCase):
         super().setUp()
         self.start_broker()
 
-    async def look_at_database(self, **changed: str) -> dict[str, Finding]:
+    async def look_at_database(self, **changed: Any) -> dict[str, Finding]:
         return await self.look(only=["database"], **changed)
 
     def set_last_seen(self, **ago: float) -> None:
