@@ -107,44 +107,43 @@ async def _write_up_to_refusal(
 
 
 async def _write_without_refused_value(update: DeviceUpdate, refusal: StoreRefused, settlement: Settling) -> None:
-    """Write what is taken of an update that was refused as it is."""
-    for reduced, column in _reductions(update):
+    """Write what is taken of an update that was refused as it is.
+
+    Once it takes something of this row, what it refused before is tried again: that may have been a trouble of its own
+    that is over, or a table that took no times and was mended meanwhile, and what is left out for it would be lost.
+    """
+    parts: list[tuple[DeviceUpdate, str | None]] = [(update, None), *_reductions(update)]
+    first, refusal, written = await _write_fullest(parts[1:], refusal, settlement)
+    if written is None:
+        if (fault := await settlement.why_no_times(update)) is not None:
+            raise StoreMisconfigured(fault)
+        first, refusal, written = await _write_fullest(parts, refusal, settlement)
+        if written is None:
+            await settlement.settle([update], Written(), RefusedPart(None, str(refusal), update.deliveries))
+            return
+    else:
+        first += 1
+    again, refusal, written_again = await _write_fullest(parts[:first], refusal, settlement)
+    if written_again is not None:
+        first, written = again, written_again
+    taken, column = parts[first]
+    if column is None:
+        await settlement.settle([update], written, None)
+    else:
+        refused = RefusedPart(column, str(refusal), update.deliveries - taken.deliveries)
+        await settlement.settle([update], written, refused)
+
+
+async def _write_fullest(
+    parts: Sequence[tuple[DeviceUpdate, str | None]], refusal: StoreRefused, settlement: Settling
+) -> tuple[int, StoreRefused, Written | None]:
+    """Write the first of these that is taken. Returns its place, the last refusal, and None where none was taken."""
+    for place, (part, _column) in enumerate(parts):
         try:
-            written = await _write_reduced(reduced, settlement)
+            return place, refusal, await settlement.write([part])
         except StoreRefused as refused:
             refusal = refused
-        else:
-            refused_again = refusal if refusal.is_certain else await _refusal(update, settlement)
-            if refused_again is not None:
-                deliveries = update.deliveries - reduced.deliveries
-                await settlement.settle([update], written, RefusedPart(column, str(refused_again), deliveries))
-            return
-    if (fault := await settlement.why_no_times(update)) is not None:
-        raise StoreMisconfigured(fault)
-    refused_again = refusal if refusal.is_certain else await _refusal(update, settlement)
-    if refused_again is not None:
-        await settlement.settle([update], Written(), RefusedPart(None, str(refused_again), update.deliveries))
-
-
-async def _write_reduced(reduced: DeviceUpdate, settlement: Settling) -> Written:
-    """Write what is left of an update; again where it is not known what the refusal is about, because it may be a
-    server's own trouble, and each value that is left out for it is lost.
-    """
-    try:
-        return await settlement.write([reduced])
-    except StoreRefused as refused:
-        if refused.is_certain:
-            raise
-        return await settlement.write([reduced])
-
-
-async def _refusal(update: DeviceUpdate, settlement: Settling) -> StoreRefused | None:
-    """Try an update once more, now that the server has taken another: the refusal may have been its own trouble."""
-    try:
-        await settlement.settle([update], await settlement.write([update]), None)
-    except StoreRefused as refused:
-        return refused
-    return None
+    return len(parts), refusal, None
 
 
 def _reductions(update: DeviceUpdate) -> Iterator[tuple[DeviceUpdate, str]]:
