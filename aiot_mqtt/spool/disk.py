@@ -46,6 +46,11 @@ class Disk:
         found = self.find(path)
         return None if found is None else (found.st_dev, found.st_ino)
 
+    def version(self, path: Path) -> tuple[int, ...] | None:
+        """Which file is there by that name, and since when as it is: its owner or rights may be set right."""
+        found = self.find(path)
+        return None if found is None else (found.st_dev, found.st_ino, found.st_ctime_ns)
+
     def head(self, path: Path) -> bytes:
         """The first bytes of a file, where SQLite's header is; links are not followed."""
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)

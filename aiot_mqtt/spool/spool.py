@@ -50,7 +50,7 @@ class Spool:
         self._names = files_of(path)
         self._lock = SpoolLock(path, self._disk)
         self._files: list[SpoolFile] = []  # the older first
-        self._foreign: list[Path] = []
+        self._foreign: dict[Path, tuple[int, ...] | None] = {}  # as they were when it was seen whose they are
         self._emptied: SpoolFile | None = None
         self._uncertain: _Uncertain | None = None
         self._told_by_files: list[tuple[SpoolFile, int, Held]] = []
@@ -83,7 +83,7 @@ class Spool:
         for file, saves, total in self._told_by_files:
             file.accept(saves, total)
         self._files = sorted(files, key=lambda file: file.generation)
-        self._foreign = [path for path, _ in looked.foreign]
+        self._foreign = {path: self._disk.version(path) for path, _ in looked.foreign}
         self._is_suspect = False
         self._set_aside_untold = []
         self._uncertain = None
@@ -98,10 +98,10 @@ class Spool:
 
         :raises SpoolInUse: another process has it. :raises SpoolError: it cannot be told.
         """
-        known = [file.path for file in self._files] + self._foreign
+        others = [path for path in self._names if path not in {file.path for file in self._files}]
         with self._told(self.path):
             self._lock.take()
-            return any((self._disk.find(path) is not None) != (path in known) for path in self._names) or not all(
+            return any(self._disk.version(path) != self._foreign.get(path) for path in others) or not all(
                 file.is_there for file in self._files
             )
 

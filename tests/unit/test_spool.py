@@ -761,6 +761,29 @@ class OwnerTests(SpoolMixin):
         self.assertTrue(self.spool.is_changed())
         self.assertEqual(self.spool.look().foreign, [])
 
+    def test_a_file_of_ones_own_is_noticed_in_the_place_of_a_foreign_one(self) -> None:
+        self.save("a")
+        self.spool.close()
+        own = self.path.read_bytes()
+        for make in (lambda: self.path.write_bytes(own), lambda: self.path.with_name("new").rename(self.path)):
+            self.restart(replace(OWNER, table="other"))
+            self.assertEqual([path for path, _ in self.looked.foreign], [self.path])
+            self.assertFalse(self.spool.is_changed())
+            self.path.with_name("new").write_bytes(own)
+            make()
+            self.assertTrue(self.spool.is_changed())
+            self.spool.look(is_late=True)
+            self.assertFalse(self.spool.is_changed())
+
+    def test_a_file_whose_rights_were_set_right_is_noticed(self) -> None:
+        self.save("a")
+        self.spool.close()
+        self.path.chmod(0o666)
+        self.assertIn("others may write", self.start().foreign[0][1])
+        self.path.chmod(0o600)
+        self.assertTrue(self.spool.is_changed())
+        self.assertEqual(self.spool.look(is_late=True).found, Held(1, 1))
+
     def test_a_long_prefix_of_topics_is_no_other(self) -> None:
         owner = replace(OWNER, topic_prefix="厂" * 20_000)
         self.restart(owner)
