@@ -280,6 +280,7 @@ class Course(World):
         step = self.random.choice((-3600.0, -100.0, -2.0, 2.0, 100.0, 86400.0))
         self.effects["clock set forward" if step > 0 else "clock set back"] += 1
         self.wall_offset += step
+        self.was_set_back = self.was_set_back or step < 0
         self.note("clock set", step)
 
     def _add_row(self) -> None:
@@ -361,10 +362,17 @@ class Course(World):
             self._only(self.base)
             self._settle()
             if self.away.exists():
+                self._discard_empty_files()
                 self._swap_folder()
             elif not self.disk_contents():
                 return
         raise Violation(f"left on disk: {self.disk_contents()}")
+
+    def _discard_empty_files(self) -> None:
+        """Nothing is in what is left where the service sees it; it is of a table that is not played any more."""
+        for file in files_of(self.mount / SPOOL):
+            if file.exists():
+                file.unlink()
 
     def _empty_disk(self) -> None:
         """Start the service for what is on disk, whatever it is set to."""
