@@ -177,6 +177,7 @@ class PresenceMonitor(Service):
         listened = self._listened
         cutoff, heard_cutoff = listened.cutoff(self._max_silence), listened.cutoff(self._timeout)
         if cutoff is None or heard_cutoff is None or not self.is_listening():
+            self._counters.sweeps["paused"] += 1
             return
         beginnings = listened.beginnings
 
@@ -186,12 +187,17 @@ class PresenceMonitor(Service):
 
         silence = Silence(self._table_time(cutoff.wall), self._table_time(self._wall_clock() + FUTURE))
         sweep = Sweep(silence, heard_cutoff.monotonic, holds)
+        result = "failed"
         try:
             await self._sweeper.run(sweep)
             self._last_failure = ""
+            result = "done"
         except (StoreError, SweepEnded) as error:
+            if not str(error):
+                result = "paused"
             self._tell_failure(str(error))
         finally:
+            self._counters.sweeps[result] += 1
             self._tell_sweep(sweep)
 
     def _table_now(self) -> str:

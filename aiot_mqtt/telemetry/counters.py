@@ -17,6 +17,10 @@ RETRIED_FOR = ("unavailable", "conflict", "misconfigured", "spool")
 """The reasons that a write is repeated for."""
 
 
+SWEPT = ("done", "paused", "failed")
+"""What comes of a sweep; one is paused where silence cannot be judged, or not any more."""
+
+
 class Counters:
     """Counts since the process started. Each delivery counts on each side of ``balance`` once."""
 
@@ -33,6 +37,7 @@ class Counters:
         "stored",
         "superseded",
         "sweep_failures",
+        "sweeps",
         "unchanged",
         "went_silent",
     )
@@ -61,6 +66,8 @@ class Counters:
         """Of those, rows without a ``last_seen``, or with one far in the future."""
         self.sweep_failures = 0
         """Sweeps that the table did not answer, and rows that it did not let a sweep set."""
+        self.sweeps: Counter[str] = Counter()
+        """Sweeps by what came of them (``SWEPT``)."""
         self.came_back = 0
         """Devices heard again after that."""
         self.retries: Counter[str] = Counter()

@@ -36,6 +36,8 @@ class Outage:
         self._since: float | None = None
         self._told = 0.0
         self._line = self._reason = ""
+        self.failures = 0
+        """Attempts that failed since the process started."""
 
     @property
     def trouble(self) -> Trouble | None:
@@ -54,6 +56,7 @@ class Outage:
             on the same line waits for the reminder, because a server that dies gives two or three in a second.
         """
         now = self._clock.seconds()
+        self.failures += 1
         is_new = self._since is None or line != self._line
         self._reason = reason
         if self._since is None:
