@@ -51,9 +51,9 @@ def main(arguments: list[str] | None = None) -> None:
     status.add_options(asking)
     add_command(
         "health",
-        "exit code 0 while the running service's reactor turns (for a container's HEALTHCHECK)",
-        "Ask the running service, over HTTP_LISTEN, whether its reactor turns: exit code 0, else 1. It tells nothing of"
-        " broker and database, because a restart does not mend those.",
+        "exit code 0 while the running service makes progress (for a container's HEALTHCHECK)",
+        "Ask the running service, over HTTP_LISTEN, whether it makes progress: exit code 0, else 1. It tells nothing"
+        " of broker and database, because a restart does not mend those.",
     )
     checking = add_command(
         "check",

@@ -14,6 +14,8 @@ from ..spool.spooler import Spooler
 from ..telemetry.counters import Counters
 from ..writing.writer import Writer
 from .listener import HttpListener
+from .pace import Pace
+from .site import health_site
 from .statistics import Statistics
 from .watch import Watch
 
@@ -46,7 +48,10 @@ def health_services(
         wall_clock=wall_clock,
     )
     writer.add_table_listener(watch)
-    services: list[IService] = [watch, HttpListener(watch.figures, settings.http_listen, reactor)]
+    check_interval = None if presence is None else settings.heartbeat_check_interval
+    pace = Pace(subscriber, writer, counters, reactor, check_interval=check_interval)
+    site = health_site(watch.figures, pace.stalled, token=settings.http_token.reveal())
+    services: list[IService] = [pace, watch, HttpListener(site, settings.http_listen, reactor)]
     if settings.stats_interval:
         services.append(Statistics(counters, writer, settings.stats_interval, reactor))
     return services

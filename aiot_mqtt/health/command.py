@@ -51,7 +51,7 @@ def show_status(
 
 
 def is_alive(address: tuple[str, int]) -> bool:
-    """Whether the service's reactor turns."""
+    """Whether the service makes progress."""
     try:
         return _fetch(address, "/healthz") == ALIVE
     except NotRunning:

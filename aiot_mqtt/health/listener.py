@@ -4,7 +4,6 @@ is worth less than to run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
@@ -13,11 +12,10 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.web.server import Site
 
 from ..telemetry import log_lines
 from ..telemetry.survive import start
-from .figures import Figures
-from .site import health_site
 
 RETRY_DELAY = 30.0  # s
 
@@ -27,13 +25,12 @@ class HttpListener(Service):
 
     _log = Logger()
 
-    def __init__(self, figures: Callable[[], Figures], address: tuple[str, int] | None, reactor: Any) -> None:
+    def __init__(self, site: Site, address: tuple[str, int] | None, reactor: Any) -> None:
         """
-        :param figures: takes one moment of the service.
         :param address: address and port to listen on; None: nowhere.
         :param reactor: ``IReactorTCP`` and ``IReactorTime``.
         """
-        self._site = health_site(figures)
+        self._site = site
         self._address = address
         self._reactor = reactor
         self._listening: IListeningPort | None = None

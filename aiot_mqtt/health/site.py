@@ -1,26 +1,28 @@
 """What is answered on ``HTTP_LISTEN``: read-only, and computed when it is asked for.
 
-- ``/healthz``: the reactor turns, or this would not answer. Never looks at broker, database or disk, because a restart
-  does not mend those.
+- ``/healthz``: the service makes progress, or 503 and what does not. Whether broker, database and disk are well is not
+  looked at, because a restart does not mend those.
 - ``/readyz``: the verdict as JSON; 200, or 503 in a fault.
 - ``/metrics``: for Prometheus.
+
+These name no device. What does is put beside them as ``showing_devices`` (see ``access``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from ipaddress import ip_address
-from socket import gethostname
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.web import http
-from twisted.web.iweb import IRequest
-from twisted.web.resource import Resource
+from twisted.web.http import Request
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
+from .access import refusal
 from .figures import Figures
 from .metrics import CONTENT_TYPE, exposition
+from .progress import Stalled
 from .state import Verdict, judge
 
 JSON = "application/json; charset=utf-8"
@@ -37,13 +39,26 @@ Answer = tuple[int, str, bytes]
 """Status, content type, body."""
 
 
-def health_site(figures: Callable[[], Figures]) -> Site:
+def health_site(
+    figures: Callable[[], Figures],
+    stalled: Callable[[], Sequence[Stalled]],
+    *,
+    showing_devices: Mapping[str, IResource] | None = None,
+    token: str = "",
+) -> Site:
     """The whole site.
 
     :param figures: takes one moment of the service.
+    :param stalled: what makes no progress.
+    :param showing_devices: by path, without its slash, what is not for everybody: on this host, or for who has the
+        token. Each is a leaf.
+    :param token: ``HTTP_TOKEN``; empty: what shows devices is answered on this host alone.
     """
 
     def healthz() -> Answer:
+        if parts := stalled():
+            names = ", ".join(f"{part.name} for {part.seconds:.0f} s" for part in parts)
+            return http.SERVICE_UNAVAILABLE, TEXT, f"no progress: {names}\n".encode()
         return http.OK, TEXT, ALIVE
 
     def readyz() -> Answer:
@@ -56,7 +71,9 @@ def health_site(figures: Callable[[], Figures]) -> Site:
 
     root = Resource()
     for path, answer in ((b"healthz", healthz), (b"readyz", readyz), (b"metrics", metrics)):
-        root.putChild(path, _Answering(answer))
+        root.putChild(path, _Guarded(_Answering(answer), None))
+    for name, resource in (showing_devices or {}).items():
+        root.putChild(name.encode(), _Guarded(resource, token))
     site = Site(root, timeout=MAX_REQUEST_TIME)
     site.noisy = False
     return site
@@ -75,36 +92,45 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def answer(request: Request, status: int, content_type: str, body: bytes) -> bytes:
+    """Put an answer's status and headers on a request, for what a resource returns or writes."""
+    request.setResponseCode(status)
+    for name, value in {**HEADERS, "Content-Type": content_type}.items():
+        request.setHeader(name.encode(), value.encode())
+    return body
+
+
 class _Answering(Resource):
-    """Answers GET and HEAD, for those who came by a name of this host."""
+    """Answers GET and HEAD at once."""
 
     isLeaf = True  # noqa: N815 twisted.web's word
 
-    def __init__(self, answer: Callable[[], Answer]) -> None:
+    def __init__(self, asked: Callable[[], Answer]) -> None:
         super().__init__()
-        self._answer = answer
+        self._asked = asked
 
-    def render_GET(self, request: IRequest) -> bytes:  # noqa: N802 twisted.web's name
+    def render_GET(self, request: Request) -> bytes:  # noqa: N802 twisted.web's name
         """Called by twisted.web; HEAD, too."""
-        host = request.getRequestHostname().decode("ascii", "replace")
-        status, content_type, body = (
-            self._answer() if is_own_name(host) else (http.BAD_REQUEST, TEXT, b"unexpected Host\n")
-        )
-        request.setResponseCode(status)
-        for name, value in {**HEADERS, "Content-Type": content_type}.items():
-            request.setHeader(name.encode(), value.encode())
-        return body
+        return answer(request, *self._asked())
 
 
-def is_own_name(host: str) -> bool:
-    """Whether a Host header names this host.
+class _Guarded(Resource):
+    """Lets those ask who may."""
 
-    A page from elsewhere whose name was made to resolve to this host (DNS rebinding) comes with a name of its own.
-    """
-    if host.lower() in ("localhost", gethostname().lower()):
-        return True
-    try:
-        ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
+    isLeaf = True  # noqa: N815 twisted.web's word
+
+    def __init__(self, resource: IResource, token: str | None) -> None:
+        """:param token: see ``access.refusal``."""
+        super().__init__()
+        self._resource = resource
+        self._token = token
+
+    def render(self, request: Request) -> Any:
+        """Called by twisted.web, whatever the method."""
+        refused = refusal(request, self._token)
+        if refused is None:
+            return self._resource.render(request)
+        status, sentence = refused
+        if status == http.UNAUTHORIZED:
+            request.setHeader(b"WWW-Authenticate", b"Bearer")
+        return answer(request, status, TEXT, f"{sentence}\n".encode())

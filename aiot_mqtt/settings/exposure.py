@@ -27,4 +27,4 @@ def exposed_files(texts: Texts) -> Iterator[tuple[str, str, int]]:
 
 
 def _names_secret_file(setting: str) -> bool:
-    return setting.endswith(("_PASSWORD_FILE", "_KEY_FILE")) and "_PUBLIC_" not in setting
+    return setting.endswith(("_PASSWORD_FILE", "_KEY_FILE", "_TOKEN_FILE")) and "_PUBLIC_" not in setting

@@ -94,6 +94,7 @@ class Settings:
         parsers.tcp_endpoint, "tcp:9464:interface=127.0.0.1", may_be_empty=True
     )
     """Interface and port; an empty interface is every one."""
+    http_token: Secret = _secret()
 
     stats_interval: int = _setting(parsers.number(0, 86400), "300")
     shutdown_timeout: int = _setting(parsers.number(1, 3600), "10")
@@ -253,6 +254,9 @@ def _conflicts(values: Mapping[str, Any], invalid: set[str]) -> list[str]:
             mistakes.append(f"{names}: set, but {prefix.upper()}_TLS is not true, so nothing would be encrypted")
     if values.get("mqtt_password") and not values.get("mqtt_username") and "mqtt_username" not in invalid:
         mistakes.append("MQTT_PASSWORD: set, but MQTT_USERNAME is empty, and MQTT 3.1.1 allows no password without one")
+    token = values.get("http_token", Secret()).reveal()
+    if token and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", token):  # RFC 6750, 2.1
+        mistakes.append("HTTP_TOKEN: may have letters, digits and -._~+/ only, because it is sent in a header")
     resolution, timeout = values.get("last_seen_resolution", 0), values.get("heartbeat_timeout")
     if timeout and resolution >= timeout:
         mistakes.append(f"LAST_SEEN_RESOLUTION: must be less than HEARTBEAT_TIMEOUT, {timeout}; it is {resolution}")

@@ -16,6 +16,10 @@ HTTP_NOT_LISTENING = line(
     "❌ HTTP_LISTEN不能监听 {host}:{port}: {reason}；服务照常运行，每30秒重试",
     "❌ HTTP_LISTEN: cannot listen on {host}:{port}: {reason}; the service runs all the same, tried again each 30 s",
 )
+PROGRESS_FAILED_UNEXPECTEDLY = line(
+    "❌ 检查运行进度时出现意外错误（请报告此问题）",
+    "❌ Unexpected error while looking for progress (please report it)",
+)
 HTTP_FAILED_UNEXPECTEDLY = line(
     "❌ 监听HTTP时出现意外错误（请报告此问题）", "❌ Unexpected error while listening for HTTP (please report it)"
 )

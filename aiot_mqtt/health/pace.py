@@ -1,0 +1,88 @@
+"""Looks each second whether the parts of the service make progress: what ``/healthz`` says, and systemd's watchdog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from ..mqtt.subscriber import State as Subscribed
+from ..mqtt.subscriber import Subscriber
+from ..telemetry import log_lines
+from ..telemetry.counters import Counters
+from ..writing.data_path import State as DataPath
+from ..writing.writer import Writer
+from .progress import MAX_ATTEMPT, Part, Progress, Stalled
+
+LOOK_INTERVAL = 1.0  # s
+SWEEPS_MISSED = 3
+
+
+class Pace(Service):
+    """Watches what the parts do; changes none."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        subscriber: Subscriber,
+        writer: Writer,
+        counters: Counters,
+        clock: IReactorTime,
+        *,
+        check_interval: float | None,
+    ) -> None:
+        """:param check_interval: seconds between two sweeps; None: there are none."""
+        self._subscriber = subscriber
+        self._writer = writer
+        self._counters = counters
+        self._clock = clock
+        self._check_interval = check_interval
+        self._progress = Progress(clock.seconds())
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = clock
+
+    def startService(self) -> None:
+        """Begin to look."""
+        super().startService()
+        self._progress = Progress(self._clock.seconds())
+        self._looking.start(LOOK_INTERVAL)
+
+    def stopService(self) -> None:
+        """Look no more."""
+        super().stopService()
+        if self._looking.running:
+            self._looking.stop()
+
+    def stalled(self) -> tuple[Stalled, ...]:
+        """What makes no progress, so that a new process would be better; empty as long as all is well, and while the
+        service stops, which has a deadline of its own.
+        """
+        return self._progress.stalled(self._clock.seconds()) if self.running else ()
+
+    def _look(self) -> None:
+        now = self._clock.seconds()
+        self._progress.turned(now)
+        try:
+            self._progress.note(self._parts(now), now)
+        except Exception:  # a fault in what only looks must not have the process ended
+            self._log.failure(log_lines.PROGRESS_FAILED_UNEXPECTEDLY)
+
+    def _parts(self, now: float) -> Iterator[Part]:
+        subscriber, writer, counters = self._subscriber, self._writer, self._counters
+        is_path_known = writer.state in (DataPath.DIRECT, DataPath.EMPTYING)
+        # With a connection it is that one's keep-alive, which has its own deadline. Before the disk is known, it waits
+        # for the writer.
+        has_connection = subscriber.state in (Subscribed.SUBSCRIBING, Subscribed.SUBSCRIBED)
+        yield Part("subscriber", is_path_known and not has_connection, subscriber.outage.failures)
+        # Not what is superseded, or refused for what it is: that is counted while it is received.
+        outcomes = (counters.stored, counters.refused["unknown_device"], counters.refused["refused_by_database"])
+        oldest = round(now - writer.oldest_age) if writer.unacknowledged else None
+        sign = (writer.state, oldest, writer.spooled, outcomes, counters.retries.total())
+        yield Part("writer", bool(writer.unacknowledged) or writer.state is not DataPath.DIRECT, sign)
+        if self._check_interval is not None:
+            max_time = max(MAX_ATTEMPT, SWEEPS_MISSED * self._check_interval) + self._check_interval
+            yield Part("sweep", writer.is_accepted, counters.sweeps.total(), max_time)
