@@ -267,10 +267,16 @@ class ValidationTests(ConfigTestCase):
         # Those that came later have tests where they are used; none may vanish from here unseen.
         self.assertEqual((tested | rest) - set(setting_defaults()), set())
 
+    def test_a_token_is_what_can_be_sent_in_a_header_and_is_not_shown(self) -> None:
+        self.assertEqual(load_settings({"HTTP_TOKEN": "aZ-._~+/9=="}).http_token.reveal(), "aZ-._~+/9==")
+        for text in ("two words", "令牌", "=", "a=b", 'a"b'):
+            sentence = "HTTP_TOKEN: may have letters, digits and -._~+/ only, because it is sent in a header"
+            self.assertEqual(self.mistakes({"HTTP_TOKEN": text}), [sentence])
+
     def test_an_empty_text_stands_for_the_default(self) -> None:
         for name in setting_defaults():
             for text in ("", "  "):
-                if not (text and name.endswith(("_FILE", "PASSWORD", "USERNAME"))):
+                if not (text and name.endswith(("_FILE", "PASSWORD", "TOKEN", "USERNAME"))):
                     load_settings({name: text})
         self.assertEqual(load_settings({"MQTT_PORT": "", "DB_USER": " ", "LOG_LEVEL": ""}), Settings())
 
@@ -592,7 +598,7 @@ class ExposedFileTests(ConfigTestCase):
         found = self.exposed({name: str(self.path) for name in names})
         self.assertEqual(
             {name for name, _ in found},
-            {name for name in names if "PASSWORD" in name or name.endswith(("MQTT_KEY_FILE", "DB_KEY_FILE"))},
+            {name for name in names if name.endswith(("PASSWORD_FILE", "TOKEN_FILE", "MQTT_KEY_FILE", "DB_KEY_FILE"))},
         )
         self.assertGreaterEqual(len(found), 3)
 
