@@ -72,6 +72,7 @@ class Spool:
                 self._lock.take()
                 if not self._is_folder_synced:
                     self._sync_folder()
+                versions = {path: self._disk.version(path) for path in self._names}
                 for path in self._names:
                     if (file := self._look_at(path, looked, is_late)) is not None:
                         files.append(file)
@@ -83,7 +84,7 @@ class Spool:
         for file, saves, total in self._told_by_files:
             file.accept(saves, total)
         self._files = sorted(files, key=lambda file: file.generation)
-        self._foreign = {path: self._disk.version(path) for path, _ in looked.foreign}
+        self._foreign = {path: versions[path] for path, _ in looked.foreign}
         self._is_suspect = False
         self._set_aside_untold = []
         self._uncertain = None

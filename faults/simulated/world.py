@@ -310,22 +310,22 @@ class World:
             table = self.database.tables[state.table]
             place = state.table, table.key(state.uuid)
             history, row = self.histories.get(place), table.rows.get(place[1])
-            if history is None or row is None or history.is_closed or (row.last_seen or "") > state.last_seen:
+            if history is None or row is None or history.is_closed or history.known_limit is not None:
+                continue
+            if (row.last_seen or "") > state.last_seen:
                 continue
             for column, held in (("document", row.last_report_data), ("status", row.device_status)):
                 value = getattr(state, column)
-                # Several may have said the same: what the row holds is the last of them, what is on disk the first.
-                last = {getattr(message, column): message.number for message in history.messages}
-                first = {getattr(message, column): message.number for message in reversed(history.messages)}
-                if value is None or last.get(held, 0) >= first.get(value, 0):
+                brought = [message for message in history.messages if getattr(message, column) == value]
+                if value is None or len(brought) != 1:
+                    continue  # where several said the same, nobody can tell whose it is
+                [message] = brought
+                newest = max((each.number for each in history.messages if getattr(each, column) == held), default=0)
+                if newest >= message.number or history.is_poisoned_after(column, message.number - 1):
                     continue
-                if history.is_poisoned_after(column, first.get(value, 0) - 1):
-                    continue
-                for message in history.messages:
-                    if message.number <= history.added_at:
-                        continue  # there was no row for it, maybe until its write was on its way back
-                    if getattr(message, column) == value and history.is_acknowledged(message):
-                        self._fault = f"{path} is deleted, with {message}, and {history.name} has {held}"
+                # Before there was a row, maybe until its write was on its way back, it was refused.
+                if message.number > history.added_at and history.is_acknowledged(message):
+                    self._fault = f"{path} is deleted, with {message}, and {history.name} has {held}"
 
     # What must hold.
 
