@@ -87,8 +87,8 @@ class _Deaf:
 async def long_outage(world: World) -> None:
     """The database gone for 1,200,000 messages, and the broker's queue as short as it comes."""
     await world.thread(world.database.stop)
-    wanted = world.load.acknowledged + (80_000 if world.scene.quick else 1_200_000)
-    world.load.rate = 20_000
-    await world.until(lambda: world.load.acknowledged >= wanted, "as much is acknowledged", 300)
-    world.load.rate = world.scene.rate
+    wanted = world.fleet.acknowledged + (80_000 if world.scene.quick else 1_200_000)
+    world.fleet.rate = 20_000
+    await world.until(lambda: world.fleet.acknowledged >= wanted, "as much is acknowledged", 300)
+    world.fleet.rate = world.scene.rate
     await world.thread(world.database.start)

@@ -10,7 +10,7 @@ import orjson
 
 from aiot_mqtt.telemetry.counters import balance
 
-from .load import Acknowledged
+from .fleet import Acknowledged
 
 
 @dataclass(frozen=True, slots=True)

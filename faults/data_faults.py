@@ -87,11 +87,11 @@ async def twins(world: World) -> None:
     await world.thread(kill_connections, world.database)
     for number in range(20 if world.scene.quick else 100):
         for uuid in ("victim-0", "VICTIM-0", "Victim-1", "victim-1", "victim-2", "nobody", "NOBODY"):
-            world.load.speak(uuid, "data", b'{"seq": %d}' % (number + 1))
+            world.fleet.speak(uuid, "data", b'{"seq": %d}' % (number + 1))
         await world.sleep(0.1)
     last = b'{"seq": 1000000}'
     for uuid in ("VICTIM-0", "victim-1", "victim-2"):
-        world.load.speak(uuid, "data", last)
+        world.fleet.speak(uuid, "data", last)
     await world.until(
         lambda: all(world.table.rows[uuid].sequence == 1_000_000 for uuid in VICTIMS[:3]), "each has its last report"
     )
@@ -114,8 +114,8 @@ async def _refuse(world: World, statements: Sequence[str], refused: Sequence[Ref
         )
         await world.thread(world.database.freeze)
         for uuid, (kind, payload, _, _) in zip(VICTIMS, refused, strict=False):
-            world.load.speak(uuid, "heartbeat", b"")
-            world.load.speak(uuid, kind, json.dumps(payload).encode())
+            world.fleet.speak(uuid, "heartbeat", b"")
+            world.fleet.speak(uuid, kind, json.dumps(payload).encode())
         await world.sleep(outage, quick=short)
         world.database.thaw()
         await world.until(

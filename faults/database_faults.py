@@ -89,7 +89,7 @@ async def in_another_mood(world: World) -> None:
     await world.thread(kill_connections, world.database)
     quoted = {"text": "it's \\ 'x' -- \"", "seq": 7}
     await world.recovered()
-    world.load.speak(VICTIMS[0], "data", json.dumps(quoted).encode())
+    world.fleet.speak(VICTIMS[0], "data", json.dumps(quoted).encode())
     await world.until(lambda: (row := world.table.rows[VICTIMS[0]]) and row.report, "a report with quotes is stored")
     if json.loads(world.table.rows[VICTIMS[0]].report or "") != quoted:
         world.findings.append(f"{quoted} became {world.table.rows[VICTIMS[0]].report}")
@@ -101,7 +101,7 @@ async def slow_rows(world: World) -> None:
     slowness = 0.01 if world.scene.quick else 0.025
     trigger = f"CREATE TRIGGER slow BEFORE UPDATE ON device_main FOR EACH ROW DO SLEEP({slowness})"
     await world.thread(world.database.query, trigger)
-    began = world.load.sequence
+    began = world.fleet.sequence
     await world.until(
         lambda: sum(row.sequence > began for row in world.table.rows.values()) > 20, "rows are written, slowly"
     )

@@ -76,7 +76,7 @@ async def foreign(world: World) -> None:
         place = min(free)  # what the service could not write before its end is in the other one
         spool = Spool(world.folder / "planted", replace(OWNER, table=OTHER_TABLE))
         spool.look()
-        spool.save([update_of(device.uuid, number, number) for number, device in enumerate(world.load.devices, 1)])
+        spool.save([update_of(device.uuid, number, number) for number, device in enumerate(world.fleet.devices, 1)])
         spool.close()
         (world.folder / "planted").rename(place)
 
@@ -118,14 +118,14 @@ async def late(world: World) -> None:
     await world.thread(world.database.stop)
     await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
     for uuid in VICTIMS:
-        world.load.speak(uuid, "data", REPORT)
+        world.fleet.speak(uuid, "data", REPORT)
     await world.sleep(3, quick=1.5)
     world.before_restart = lambda: mount(other)
     await world.kill_service()
     await world.thread(world.database.start)
     await world.until(lambda: world.service.count(STARTED), "the service runs without its disk")
     await world.recovered(is_all_kept=False)
-    world.load.speak(VICTIMS[0], "data", LATER_REPORT)
+    world.fleet.speak(VICTIMS[0], "data", LATER_REPORT)
     await world.until(lambda: world.table.rows[VICTIMS[0]].report, "a victim speaks meanwhile")
     mount(disk)
     world.mended()
@@ -172,7 +172,7 @@ async def other_settings(world: World) -> None:
     await world.thread(lambda: world.database.grant(table=OTHER_TABLE))
     await world.thread(world.database.stop)
     await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
-    await world.within(world.load.pause(), "all that was published is acknowledged")
+    await world.within(world.fleet.pause(), "all that was published is acknowledged")
     world.overrides["DB_TABLE"] = OTHER_TABLE
     await world.restart_service()
     await world.thread(world.database.start)
@@ -183,4 +183,4 @@ async def other_settings(world: World) -> None:
         world.findings.append(f"{reports} rows of another table got what was saved for {DATABASE}.device_main")
     world.overrides.clear()
     await world.restart_service()
-    world.load.resume()
+    world.fleet.resume()

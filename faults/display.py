@@ -57,8 +57,8 @@ class ProgressOf:
     def look(self) -> Progress:
         """How it stands now."""
         world = self._world
-        load, service = getattr(world, "load", None), getattr(world, "service", None)
-        acknowledged = load.acknowledged if load is not None else 0
+        fleet, service = getattr(world, "fleet", None), getattr(world, "service", None)
+        acknowledged = fleet.acknowledged if fleet is not None else 0
         figures = service.figures if service is not None else {}
         if (passed := world.now - self._looked_at) > 0:
             self._rate = (acknowledged - self._acknowledged) / passed
@@ -67,7 +67,7 @@ class ProgressOf:
             *self._place,
             elapsed=world.now - self._began,
             rate=self._rate,
-            published=load.published if load is not None else 0,
+            published=fleet.published if fleet is not None else 0,
             acknowledged=acknowledged,
             spooled=world.spooled,
             pending=figures.get("pending", 0),

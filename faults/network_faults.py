@@ -47,18 +47,18 @@ async def distant(world: World) -> None:
 
 async def narrow(world: World) -> None:
     """100 KB/s to the database, and reports of 4 KB that wait on disk."""
-    world.load.padding = 1000 if world.scene.quick else 4000
+    world.fleet.padding = 1000 if world.scene.quick else 4000
     await world.thread(world.database.stop)
     await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
-    world.load.report_anew()
+    world.fleet.report_anew()
     await world.sleep(5, quick=1)
-    world.load.padding = 0
-    await world.within(world.load.pause(), "all that was published is acknowledged")
+    world.fleet.padding = 0
+    await world.within(world.fleet.pause(), "all that was published is acknowledged")
     world.relays["database"].trickle(NARROW)
     await world.thread(world.database.start)
     await world.until(lambda: not world.spool_files, "the spool is emptied", NARROW_RECOVERY)
     world.relays["database"].trickle(0)
-    world.load.resume()
+    world.fleet.resume()
 
 
 async def trickling(world: World) -> None:

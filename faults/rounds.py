@@ -1,4 +1,4 @@
-"""One round of one fault: the load runs, something goes wrong and is mended, and at the end every row is checked."""
+"""One round of one fault: a fleet reports, something goes wrong and is mended, and at the end every row is checked."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Calla
         assert fault.happen is not None
         await fault.happen(world)
         await _recover(world, fault, outcome)
-        await world.within(world.load.pause(), "all that was published is acknowledged")
+        await world.within(world.fleet.pause(), "all that was published is acknowledged")
         if fault.last_words:
-            await world.within(world.load.publish_last_words(), "the last words are acknowledged")
+            await world.within(world.fleet.publish_last_words(), "the last words are acknowledged")
         await _settle(world, fault)
         await world.stop_service()
         await _check(world, fault, outcome)
@@ -133,7 +133,7 @@ async def _hear_broker(world: World) -> None:
 
 def _wrong_rows(world: World) -> dict[str, list[str]]:
     rows = world.table.rows
-    wrong = {device.uuid: wrong_values(device, rows.get(device.uuid), ZONE) for device in world.load.devices}
+    wrong = {device.uuid: wrong_values(device, rows.get(device.uuid), ZONE) for device in world.fleet.devices}
     return {uuid: texts for uuid, texts in wrong.items() if texts}
 
 
@@ -143,7 +143,7 @@ async def _check(world: World, fault: Fault, outcome: Outcome) -> None:
     outcome.lost = sum(len(texts) for texts in wrong.values())
     outcome.wrong += [f"{uuid}: {'; '.join(texts)}" for uuid, texts in list(wrong.items())[:MAX_SHOWN]]
     outcome.moved_back = len(world.table.moved_back())
-    outcome.messages = world.load.acknowledged
+    outcome.messages = world.fleet.acknowledged
     if (sum_is_wrong := wrong_sum(world.service.figures)) is not None:
         outcome.wrong.append(sum_is_wrong)
     received = sum(service.figures.get("received", 0) for service in (*world.services, *world.rivals))
@@ -161,8 +161,8 @@ def _void(world: World, fault: Fault) -> str:
         return ""
     if world.broker_figures.dropped:
         return f"the broker dropped {world.broker_figures.dropped} messages"
-    if world.load.refused:
-        return f"the broker refused {world.load.refused} messages"
-    if world.load.without_subscriber and not fault.last_words:
-        return f"the broker had no session for {world.load.without_subscriber} messages"
+    if world.fleet.refused:
+        return f"the broker refused {world.fleet.refused} messages"
+    if world.fleet.without_subscriber and not fault.last_words:
+        return f"the broker had no session for {world.fleet.without_subscriber} messages"
     return ""

@@ -45,7 +45,7 @@ async def kill_spool_steps(world: World) -> None:
 
 async def clock_set(world: World) -> None:
     """The wall clock an hour back and right again, then a day ahead and right again; some devices die meanwhile."""
-    devices = world.load.devices
+    devices = world.fleet.devices
 
     async def set_clock(seconds: int, dying: slice) -> None:
         for device in devices[dying]:
@@ -73,7 +73,7 @@ async def clock_set(world: World) -> None:
 async def faults_inside(world: World) -> None:
     """Code of the service raises where nobody expects it, and its log file cannot be written."""
     for number in range(20):
-        world.load.speak(VICTIMS[0], "data", b'{"seq": %d}' % number)
+        world.fleet.speak(VICTIMS[0], "data", b'{"seq": %d}' % number)
     await world.thread(world.database.freeze)  # so that messages are superseded, and counted as such
     await world.sleep(1)
     world.database.thaw()

@@ -1,4 +1,4 @@
-"""A long run: the steady load, and every minute something goes wrong, chosen by the seed."""
+"""A long run: a steady fleet, and every minute something goes wrong, chosen by the seed."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def _go_wrong_again_and_again(world: World, seconds: float) -> None:
         name, happen = turns.pop()
         await happen(world)
         await world.recovered()
-        world.load.report_anew()
+        world.fleet.report_anew()
         happened[name] = happened.get(name, 0) + 1
         world.details["faults"] = sum(happened.values())
         await world.sleep(max(0.0, next_at - world.now))

@@ -1,4 +1,4 @@
-"""Everything that one round needs: servers of its own, the service, its load, and who looks on."""
+"""Everything that one round needs: servers of its own, the service, its fleet, and who looks on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rig.relay import Relay
 from rig.servers import Database, MariaDB, Mosquitto, MySQL
 
 from .check import sequence_of
-from .load import Load, numbered
+from .fleet import Fleet, numbered
 from .onlookers import BrokerOnlooker, TableOnlooker
 from .process import STARTED, ServiceProcess
 
@@ -33,7 +33,7 @@ ZONE = ZoneInfo("Asia/Shanghai")  # the default of DB_TIMEZONE
 POLL_INTERVAL = 0.02  # s
 MEMORY_INTERVAL = 0.5  # s
 SPOOLING = "messages go to"  # in the line that says so; the file itself is there for a moment at each start, too
-VICTIMS = tuple(f"victim-{number}" for number in range(6))  # rows of devices that are none of the load's
+VICTIMS = tuple(f"victim-{number}" for number in range(6))  # rows of devices that are none of the fleet
 PATIENCE = 120.0  # s that anything but a fault itself may take
 
 
@@ -82,7 +82,7 @@ class World:
     broker: Mosquitto
     database: Database
     service: ServiceProcess
-    load: Load
+    fleet: Fleet
     table: TableOnlooker
     broker_figures: BrokerOnlooker
 
@@ -156,9 +156,9 @@ class World:
         :param is_all_kept: otherwise it is only the latter that is waited for.
         Raises ``NotInTime``.
         """
-        devices = self.load.devices if is_all_kept else []
+        devices = self.fleet.devices if is_all_kept else []
         wanted = {device.uuid: sequence_of(device.report) for device in devices}
-        newest = self.load.sequence
+        newest = self.fleet.sequence
 
         def has_caught_up() -> bool:
             rows = self.table.rows
@@ -225,7 +225,7 @@ class World:
     # For who plays the round.
 
     async def start(self) -> None:
-        """Start the servers, then the service, then the load; returns when the first rows hold reports."""
+        """Start the servers, then the service, then the fleet; returns when the first rows hold reports."""
         await self.thread(self._start_servers)
         self.table = TableOnlooker(self.database, self.reactor)
         self.table.start()
@@ -235,8 +235,8 @@ class World:
         self._memory.start(MEMORY_INTERVAL, now=False)
         await self.until(lambda: self.service.count(STARTED), "the service is subscribed")
         uuids = list(numbered(self.devices))
-        self.load = Load(uuids, self.broker.port, self.reactor, rate=self.scene.rate, seed=self._seed)
-        self.load.start()
+        self.fleet = Fleet(uuids, self.broker.port, self.reactor, rate=self.scene.rate, seed=self._seed)
+        self.fleet.start()
         await self.until(lambda: any(row.report for row in self.table.rows.values()), "the first reports are stored")
 
     async def stop_service(self) -> int:
@@ -249,9 +249,9 @@ class World:
         self._ending = True
         if self._memory.running:
             self._memory.stop()
-        for name in ("load", "table", "broker_figures"):
+        for name in ("fleet", "table", "broker_figures"):
             if (part := getattr(self, name, None)) is not None:
-                (part.close if name == "load" else part.stop)()
+                (part.close if name == "fleet" else part.stop)()
         for service in (*self.services, *self.rivals):
             service.signal(signal.SIGKILL)
             if service.is_running:

@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Callable
 
+from .relay import end_sockets
+
 QUERY = 3  # COM_QUERY
 IN_ITS_PLACE = b"DO 0"
 
@@ -29,10 +31,7 @@ class ForgetfulProxy:
 
     def close(self) -> None:
         """Stop listening and close every connection."""
-        for each in (self._listener, *list(self._sockets)):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        end_sockets(self._listener, *list(self._sockets))
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

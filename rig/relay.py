@@ -14,6 +14,14 @@ MAX_WAITING = 65536  # bytes that a slow link holds before its sender has to wai
 TRICKLED_EACH = 0.1  # s between two pieces of a trickle
 
 
+def end_sockets(*sockets: socket.socket) -> None:
+    """Close them under whatever thread waits at one."""
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
+
+
 class _Link:
     """A client's connection and ours to the target, if any; ``mute`` once, a link stays mute."""
 
@@ -92,9 +100,7 @@ class Relay:
 
     def close(self) -> None:
         """Stop listening and close every connection."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        end_sockets(self._listener)
         self.close_all()
 
     def _accept(self) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .relay import end_sockets
+
 CONNACK_5 = b"\x20\x03\x00\x00\x00"
 CONNACK_311 = b"\x20\x02\x00\x00"
 OK = b"\x00\x00\x00\x02\x00\x00\x00"
@@ -162,11 +164,8 @@ class Rogue:
         self.close()
 
     def close(self) -> None:
-        """Stop listening, and close every connection."""
-        for each in (self._listener, *self._connected):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        """Stop listening and close every connection."""
+        end_sockets(self._listener, *self._connected)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

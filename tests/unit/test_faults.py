@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.simulate.fleet import ORDINARY, Message
 from faults.check import Row, wrong_sum, wrong_values
 from faults.document import BEGIN, DOCUMENT, END, campaign_in_words
-from faults.load import Acknowledged
+from faults.fleet import Acknowledged
 from faults.rounds import Fault, Outcome
 from faults.world import Scene
 

@@ -79,8 +79,8 @@ class _Lane:
         return 0 if self.publisher is None else self.publisher.room - (len(self.queue) - self.sent)
 
 
-class Load:
-    """A fleet with a steady rate. A device whose connection is lost first publishes again what was not acknowledged.
+class Fleet:
+    """Devices with a steady rate. A device whose connection is lost first publishes again what was not acknowledged.
 
     A report that is lost would soon be made up for by the next one. So as time goes by more and more devices have
     reported for the last time and send heartbeats only: whatever a fault costs, it costs the last report of some.
@@ -125,7 +125,7 @@ class Load:
         self.report_anew()
         self._last_tick = self._reactor.seconds()
         self._connecting = [
-            start(self._stay_connected(number), Logger(), "a connection of the load failed")
+            start(self._stay_connected(number), Logger(), "a connection of the fleet failed")
             for number in range(CONNECTIONS)
         ]
         self._ticking.start(TICK)
@@ -179,13 +179,13 @@ class Load:
             connecting.cancel()
         for lane in self._lanes:
             if lane.publisher is not None:
-                lane.publisher.abort("the load ends")
+                lane.publisher.abort("the fleet ends")
 
     async def _stay_connected(self, number: int) -> None:
         lane = self._lanes[number]
         while True:
             publisher = Publisher(
-                PublisherOptions(f"load-{number}", window=WINDOW), self._reactor, lambda: self._progressed(lane)
+                PublisherOptions(f"fleet-{number}", window=WINDOW), self._reactor, lambda: self._progressed(lane)
             )
             factory = Factory.forProtocol(lambda publisher=publisher: publisher)  # type: ignore[misc]
             factory.noisy = False
@@ -193,7 +193,7 @@ class Load:
                 await self._endpoint.connect(factory)
                 await publisher.accepted.addTimeout(CONNECT_TIMEOUT, self._reactor)
             except CancelledError:
-                publisher.abort("the load ends")
+                publisher.abort("the fleet ends")
                 raise
             except Exception:  # the broker is away, which is what this is about
                 publisher.abort("not accepted")
