@@ -24,7 +24,16 @@ from .database import Database, open_database
 from .devices import probe_qos, probe_timeout, probe_unknown
 from .findings import Findings
 from .listening import Heard
-from .local import Service, probe_disk, probe_service, probe_spool, read_settings, settings_are_usable, user_name
+from .local import (
+    Service,
+    probe_disk,
+    probe_service,
+    probe_spool,
+    probe_twins,
+    read_settings,
+    settings_are_usable,
+    user_name,
+)
 from .options import USUAL_LISTEN
 from .report import Run, as_json, as_text, exit_code
 from .rights import key_columns, least_grant
@@ -120,6 +129,8 @@ class Check:
         """In a thread: what needs two of the others."""
         seen, only, findings = self._seen, self._only, self.findings
         database, table, heard = seen.database, seen.table, seen.heard
+        if "local" in only:
+            probe_twins(settings, seen.service, findings)
         if "local" in only and not findings.failed("local.spool"):
             probe_disk(settings, table.rows if table else None, findings)
         if database is not None:

@@ -76,16 +76,16 @@ def probe_qos(heard: Heard, findings: Findings) -> None:
 def probe_timeout(settings: Settings, service: Service | None, findings: Findings) -> None:
     """Whether devices report often enough for ``HEARTBEAT_TIMEOUT``; only a running service has learnt that."""
     timeout = settings.heartbeat_timeout
-    evidence = (service or {}).get("regularity")
+    flapping = (service or {}).get("flapping")
     if not timeout:
         findings.ok("devices.timeout", texts.TIMEOUT_OFF)
-    elif evidence is None:
+    elif flapping is None:
         findings.unknown("devices.timeout", texts.TIMEOUT_UNKNOWN, timeout=timeout)
-    elif evidence["flapping"]:
-        interval = evidence["flapping_interval"]
+    elif flapping["devices"]:
+        interval = flapping["interval_seconds"]
         findings.warning(
             "devices.timeout", texts.TIMEOUT_SHORT,
-            count=evidence["flapping"], interval=interval, timeout=timeout, wanted=REPORTS_IN_TIMEOUT * interval,
+            count=flapping["devices"], interval=interval, timeout=timeout, wanted=REPORTS_IN_TIMEOUT * interval,
         )  # fmt: skip
     else:
         findings.ok("devices.timeout", texts.TIMEOUT, timeout=timeout)

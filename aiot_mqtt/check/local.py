@@ -7,6 +7,7 @@ import pwd
 import sqlite3
 import stat
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from .words import both, causes
 
 NOTHING_IN_IT = "nothing is in it"
 BYTES_A_DEVICE = 500  # of the spool: 208 MB for a million devices with short documents, and a journal beside it
+TWINS_FROM = 3  # times in ten minutes; once or twice may be the network, or a restart of the broker
 LEAST_ROOM = 64  # MB
 MB = 1024 * 1024
 
@@ -126,28 +128,30 @@ def probe_service(settings: Settings, version: str, findings: Findings) -> Servi
     """Ask the running service; None: it cannot be asked."""
     if settings.http_listen is None:
         findings.unknown("local.service", texts.SERVICE_NOT_ASKED)
-        findings.unknown("service.twins", texts.TWINS_UNKNOWN, client_id=settings.mqtt_client_id)
         return None
     try:
         service = ask(settings.http_listen, "/readyz")
     except NotRunning as error:
         if any(isinstance(cause, TimeoutError) for cause in _reasons(error)):
             findings.error("local.service", texts.SERVICE_STUCK, seconds=TIMEOUT)
-        elif any(isinstance(cause, ValueError | KeyError | TypeError) for cause in causes(error)):
+        elif any(isinstance(cause, ValueError | KeyError | TypeError | HTTPException) for cause in causes(error)):
             findings.warning("local.service", texts.SERVICE_OTHER, reason=str(error))
         else:
             findings.warning("local.service", texts.SERVICE_NOT_RUNNING, reason=str(error))
-        findings.unknown("service.twins", texts.TWINS_UNKNOWN, client_id=settings.mqtt_client_id)
         return None
     _judge_service(service, version, findings)
-    taken_over = service.get("taken_over")
+    return service
+
+
+def probe_twins(settings: Settings, service: Service | None, findings: Findings) -> None:
+    """Whether somebody else connects under the service's client id: two such push each other off again and again."""
+    taken_over = None if service is None else service.get("taken_over")
     if taken_over is None:
         findings.unknown("service.twins", texts.TWINS_UNKNOWN, client_id=settings.mqtt_client_id)
-    elif taken_over:
+    elif taken_over >= TWINS_FROM:
         findings.error("service.twins", texts.TWINS_SEEN, client_id=settings.mqtt_client_id, count=taken_over)
     else:
         findings.ok("service.twins", texts.TWINS, client_id=settings.mqtt_client_id)
-    return service
 
 
 def _reasons(error: BaseException) -> Iterator[object]:

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any, TextIO
 
 from .site import ALIVE
@@ -102,7 +103,7 @@ def _fetch(address: tuple[str, int], path: str) -> bytes:
     except urllib.error.HTTPError as error:  # 503 has the verdict in it
         with error:
             return bytes(error.read())
-    except OSError as error:
+    except (OSError, HTTPException) as error:  # the latter from who speaks no HTTP
         raise NotRunning(f"{url}: {getattr(error, 'reason', error)}") from None
 
 

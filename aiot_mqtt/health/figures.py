@@ -27,6 +27,8 @@ class BrokerFigures:
     """Seconds since the last message, or since the topics were granted, whichever is less; None: not subscribed."""
     last_message_at: float = 0.0
     """Seconds since the epoch; 0 before the first."""
+    taken_over: int = 0
+    """Connections of the last ten minutes that ended as if somebody else had connected under our client id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class DatabaseFigures:
     is_seen: bool = False
     """It was looked at since the process started."""
     trouble: Trouble | None = None
+    commit_seconds: float | None = None
+    """What the quickest transaction took, nearly all of it the commit and the way there; None: none was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class PresenceFigures:
     """A device that reports now would be heard, and seen in the table, at once."""
     not_listening_for: float = 0.0
     """Seconds; 0 while it listens."""
+    flapping: tuple[int, int] = (0, 0)
+    """Devices that report so seldom that they go offline between two reports, and their usual interval in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

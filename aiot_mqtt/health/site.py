@@ -22,6 +22,7 @@ from twisted.web.server import Site
 from .access import refusal
 from .figures import Figures
 from .metrics import CONTENT_TYPE, exposition
+from .particulars import particulars
 from .progress import Stalled
 from .state import Verdict, judge
 
@@ -62,8 +63,9 @@ def health_site(
         return http.OK, TEXT, ALIVE
 
     def readyz() -> Answer:
-        verdict = judge(figures())
-        body = json.dumps(as_json(verdict), ensure_ascii=False) + "\n"
+        now = figures()
+        verdict = judge(now)
+        body = json.dumps({**as_json(verdict), **particulars(now)}, ensure_ascii=False) + "\n"
         return http.OK if verdict.is_ready else http.SERVICE_UNAVAILABLE, JSON, body.encode()
 
     def metrics() -> Answer:

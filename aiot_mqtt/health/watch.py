@@ -6,6 +6,7 @@ Once a second it looks whether the counters have moved: nothing is added to the 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 from twisted.application.service import Service
@@ -25,6 +26,8 @@ from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, S
 from .state import SILENCE, duration
 
 LOOK_INTERVAL = 1.0  # s
+TAKEN_OVER_WITHIN = 600.0  # s
+FLAPPING_EACH = 60.0  # s between two looks at how often devices report, which goes through all that are watched
 REMINDER = 86400.0  # s between two lines about a silence that lasts
 
 
@@ -64,6 +67,9 @@ class Watch(Service):
         self._came_at: float | None = None
         self._subscribed_at: float | None = None
         self._told_silence_at: float | None = None
+        self._taken_over = 0
+        self._taken_over_at: deque[float] = deque(maxlen=1000)
+        self._flapping, self._flapping_at = (0, 0), float("-inf")
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
@@ -99,6 +105,7 @@ class Watch(Service):
             oldest_unacknowledged=writer.oldest_age,
             silent_for=self._silence(now),
             last_message_at=0.0 if came_at is None else self._wall_clock() - (now - came_at),
+            taken_over=sum(now - at < TAKEN_OVER_WITHIN for at in self._taken_over_at),
         )
         spool = SpoolFigures()
         if spooler is not None:
@@ -107,9 +114,16 @@ class Watch(Service):
             time=self._wall_clock(),
             uptime=now - self._started_at,
             broker=broker,
-            database=DatabaseFigures(self._database, self._is_table_seen, writer.outage.trouble),
+            database=DatabaseFigures(
+                self._database, self._is_table_seen, writer.outage.trouble, writer.chunks.size.quickest
+            ),
             spool=spool,
-            presence=PresenceFigures(self._presence is not None, self._listened_at == now, now - self._listened_at),
+            presence=PresenceFigures(
+                self._presence is not None,
+                self._listened_at == now,
+                now - self._listened_at,
+                self._devices_flapping(now),
+            ),
             counters=self._counters,
             pending=writer.deliveries - writer.spooled,
         )
@@ -119,10 +133,18 @@ class Watch(Service):
             return None
         return now - max(self._subscribed_at, self._came_at or 0.0)
 
+    def _devices_flapping(self, now: float) -> tuple[int, int]:
+        if self._presence is not None and now - self._flapping_at >= FLAPPING_EACH:
+            self._flapping, self._flapping_at = self._presence.flapping(), now
+        return self._flapping
+
     def _look(self) -> None:
         now = self._clock.seconds()
         if self._counters.received != self._received:
             self._received, self._came_at, self._told_silence_at = self._counters.received, now, None
+        while self._taken_over < self._subscriber.taken_over:
+            self._taken_over += 1
+            self._taken_over_at.append(now)
         if self._subscriber.state is not Subscribed.SUBSCRIBED:
             self._subscribed_at = None
         elif self._subscribed_at is None:

@@ -17,6 +17,14 @@ SHORT_SESSION = 30.0  # s
 SHORT_SESSIONS_UNTOLD = 2  # in a row; a broker that restarts gives one
 
 
+def may_be_taken_over(disconnect_code: int | None) -> bool:
+    """Whether the end of a connection looks as it does when another one under the same client id takes its place.
+
+    MQTT 3.1.1 has no word for that, and Mosquitto 2.0 says none on MQTT 5 either.
+    """
+    return disconnect_code in (None, SESSION_TAKEN_OVER)
+
+
 class ReconnectDelay:
     """Grows with failures in a row, and says so where sessions keep being short."""
 
@@ -60,7 +68,7 @@ class ReconnectDelay:
         """
         if is_at_subscribe and disconnect_code is None:
             line = log_lines.MQTT_CLOSED_AT_SUBSCRIBE
-        elif disconnect_code in (None, SESSION_TAKEN_OVER):
+        elif may_be_taken_over(disconnect_code):
             line = log_lines.MQTT_SHORT_SESSIONS
         else:
             return  # it has said why

@@ -26,7 +26,7 @@ from .grants import tell_grants
 from .kept_session import KeptSession
 from .options import ConnectOptions
 from .receiver import Receiver, SessionListener
-from .reconnect_delay import ReconnectDelay
+from .reconnect_delay import ReconnectDelay, may_be_taken_over
 from .subscribing import subscribe
 from .versions import ProtocolChoice
 from .window import WINDOW_OF_311
@@ -90,6 +90,7 @@ class Subscriber(Service):
         self._work: Deferred[None] | None = None
         self._connections = self._complete_subscriptions = 0
         self._is_doubted = False
+        self.taken_over = 0  # connections that ended as if somebody else had connected under our client id
 
     def deliver_to(self, receiver: Receiver, *, may_begin: Callable[[], Awaitable[None]] | None = None) -> None:
         """Hand PUBLISH packets to this one; to be said before the service starts.
@@ -199,6 +200,7 @@ class Subscriber(Service):
             self._choice.doubted()
             return 0.0
         self._choice.connection_ended()
+        self.taken_over += may_be_taken_over(connection.disconnect_code)
         self.outage.failed(log_lines.MQTT_LOST, reason)
         delay = self._delay.after_session(self._clock.seconds() - accepted_at)
         if self._delay.are_sessions_short:

@@ -229,6 +229,13 @@ class PresenceMonitor(Service):
             device, reason = sweep.first_refused
             self._log.warn(log_lines.ROWS_NOT_SET, count=sweep.refused, device=device, reason=reason)
 
+    def flapping(self) -> tuple[int, int]:
+        """How many devices report so seldom that they go offline between two reports, and their usual interval, in s.
+
+        Goes through all devices that are watched for that: for who asks once in a while.
+        """
+        return self._heard.regularity.flapping(self._timeout)
+
     def _is_time_for(self, line: str) -> bool:
         """Whether a line may be said that each sweep would have reason to say."""
         now = self._clock.seconds()

@@ -91,13 +91,17 @@ class Regularity:
             if left <= 0:
                 break
         self._intervals.clear()
+        return Evidence(total, usual, *self.flapping(timeout))
+
+    def flapping(self, timeout: float) -> tuple[int, int]:
+        """``Evidence.flapping`` and ``flapping_interval``, as far as is known by now."""
         flapping = [
             device.usual_interval
             for device in self._devices.values()
             if device.intervals >= MIN_INTERVALS and device.usual_interval >= NEAR_TIMEOUT * timeout
         ]
         typical = round(sorted(flapping)[len(flapping) // 2]) if flapping else 0
-        return Evidence(total, usual, len(flapping) * self._one_in, typical)
+        return len(flapping) * self._one_in, typical
 
     def _halve(self) -> None:
         """Watch every other of the devices watched until now."""

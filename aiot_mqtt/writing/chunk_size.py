@@ -20,6 +20,11 @@ class ChunkSize:
         self.rows = USUAL
         self._quickest = AIM  # s, of all since the last failure
 
+    @property
+    def quickest(self) -> float | None:
+        """Seconds that a transaction takes by itself; None: none was seen since the last failure."""
+        return self._quickest if self._quickest < AIM else None
+
     def written(self, rows: int, seconds: float) -> None:
         """A transaction of so many rows took so long."""
         self._quickest = min(self._quickest, seconds)

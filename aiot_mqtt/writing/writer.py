@@ -80,7 +80,7 @@ class Writer(Service):
         self._settlement = Settlement(
             store, self._path, self._backlog, counters, refusals, database_answered=self._database_answered
         )
-        self._chunks = chunks = Chunks(self._settlement, clock)
+        self.chunks = chunks = Chunks(self._settlement, clock)
         self._saver: Saver | None = None
         self._emptying: Emptying | None = None
         if spooler is not None:
@@ -286,8 +286,8 @@ class Writer(Service):
         """Write a batch until all of it is in the table, or the spool has it."""
         self._settlement.begin(is_spooled=False)
         while batch.updates and not self._backlog.is_in_flight_saved:
-            rows = self._chunks.size.rows
-            await self._chunks.write(batch.updates[:rows])
+            rows = self.chunks.size.rows
+            await self.chunks.write(batch.updates[:rows])
             if not self._backlog.is_in_flight_saved:
                 batch.remove_first(rows)
 

@@ -54,7 +54,7 @@ class CheckTestCase(TestCase):
         self.broker.start()
         return self.broker
 
-    def settings(self, database: Database | None = None, **changed: str) -> Settings:
+    def settings(self, database: Database | None = None, **changed: Any) -> Settings:
         settings = settings_for(self.broker, database or self.database)
         settings |= {"SPOOL_FILE": str(self.folder / "spool"), **changed}
         return load_settings(settings, "/dev/null")

@@ -224,7 +224,7 @@ class SpoolingTests(SpoolingMixin):
 
     def test_while_the_database_answers_the_window_may_be_used_up(self) -> None:
         self.patch(chunk_size, "MAX_ROWS", 1)
-        self.process.writer._chunks.size.rows = 1
+        self.process.writer.chunks.size.rows = 1
         self.process.window = 2
         self.freeze()
         for device in "aabbcc":

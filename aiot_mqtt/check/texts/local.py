@@ -131,7 +131,7 @@ DISK_UNKNOWN_FLEET = Text(
 DISK_NO_SPOOL = Text("no spool, so none is needed", "未启用暂存，无需空间")
 TWINS = Text("nobody else uses {client_id}", "没有其他程序使用 {client_id}")
 TWINS_SEEN = Text(
-    "another program uses MQTT_CLIENT_ID {client_id}: the service was pushed off {count} times in 10 min",
+    "another program uses MQTT_CLIENT_ID {client_id}, as it seems: the service was pushed off {count} times in 10 min",
     "另有程序用同一 MQTT_CLIENT_ID（{client_id}）：服务 10 分钟内被顶下线 {count} 次",
     "see whether an older service still runs: systemctl list-units '*mqtt*'; docker ps; two installations need two ids",
     "查旧服务是否还在运行：systemctl list-units '*mqtt*'；docker ps；两套安装各用一个 id",
