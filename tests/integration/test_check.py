@@ -45,6 +45,7 @@ class CheckTestCase(TestCase):
         self.database = shared_database(self.flavour)
         self.database.add_device("d1")
         self.broker: Mosquitto | None = None
+        self.patch(broker_probe, "SYS_PATIENCE", 1.0)
 
     def start_broker(self, *lines: str, version: str = "2.0") -> Mosquitto:
         if self.broker is not None:
@@ -210,6 +211,7 @@ class BrokerTests(CheckTestCase):
             found, "broker.subscribe", "denies the subscription to devices/+/", "拒绝订阅 devices/+/", "broker.delivery"
         )
 
+    @only_in_all(OTHER_WAYS)
     async def test_what_the_broker_allows_less_of(self) -> None:
         self.start_broker("max_qos 0", "max_packet_size 1000")
         found = await self.look()
@@ -223,6 +225,7 @@ class BrokerTests(CheckTestCase):
         self.assertEqual(found["database.throughput"].values["window"], 20)
         self.assertEqual(found["database.throughput"].values["rate"], 4000)
 
+    @only_in_all(OTHER_WAYS)
     async def test_a_broker_that_drops(self) -> None:
         broker = self.start_broker("max_queued_messages 1", "sys_interval 1")
         idle = ("-i", "idle", "-c", "-q", "1", "-t", "devices/#", "-E")
