@@ -187,7 +187,7 @@ class World:
         since = call.made_at - call.process.variant.timeout + ROUNDING
         for message in history.messages:
             for receipt in message.receipts:
-                if receipt.process is call.process and since < receipt.monotonic <= call.made_at:
+                if receipt.process is call.process and since < receipt.monotonic < call.made_at:
                     raise Violation(f"{history.name} is set offline, though {message} was heard at {receipt.monotonic}")
 
     # Processes.
