@@ -142,7 +142,7 @@ class Watch(Service):
         now = self._clock.seconds()
         if self._counters.received != self._received:
             self._received, self._came_at, self._told_silence_at = self._counters.received, now, None
-        while self._taken_over < self._subscriber.taken_over:
+        while self._taken_over < self._subscriber.tally.taken_over:
             self._taken_over += 1
             self._taken_over_at.append(now)
         if self._subscriber.state is not Subscribed.SUBSCRIBED:

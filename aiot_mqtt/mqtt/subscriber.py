@@ -26,8 +26,9 @@ from .grants import tell_grants
 from .kept_session import KeptSession
 from .options import ConnectOptions
 from .receiver import Receiver, SessionListener
-from .reconnect_delay import ReconnectDelay, may_be_taken_over
+from .reconnect_delay import ReconnectDelay
 from .subscribing import subscribe
+from .tally import ConnectionTally
 from .versions import ProtocolChoice
 from .window import WINDOW_OF_311
 
@@ -85,12 +86,12 @@ class Subscriber(Service):
         self._may_begin: Callable[[], Awaitable[None]] | None = None
         self._listeners: list[SessionListener] = []
         self.outage = Outage(self._log, clock, log_lines.MQTT_STILL_DOWN, log_lines.MQTT_BACK)
+        self.tally = ConnectionTally()
         self.state = State.STOPPED
         self._connection: MqttConnection | None = None
         self._work: Deferred[None] | None = None
-        self._connections = self._complete_subscriptions = 0
+        self._complete_subscriptions = 0
         self._is_doubted = False
-        self.taken_over = 0  # connections that ended as if somebody else had connected under our client id
 
     def deliver_to(self, receiver: Receiver, *, may_begin: Callable[[], Awaitable[None]] | None = None) -> None:
         """Hand PUBLISH packets to this one; to be said before the service starts.
@@ -187,6 +188,7 @@ class Subscriber(Service):
         except MqttError as error:
             if not self.running or self._choice.failed(error):
                 return 0.0
+            self.tally.failed(error)
             code = error.v311_code if isinstance(error, ConnectionRefused) else None
             line, fields = (log_lines.MQTT_FAILED, {}) if code is None else (log_lines.MQTT_REFUSED, {"code": code})
             self.outage.failed(line, str(error), **fields)
@@ -200,7 +202,7 @@ class Subscriber(Service):
             self._choice.doubted()
             return 0.0
         self._choice.connection_ended()
-        self.taken_over += may_be_taken_over(connection.disconnect_code)
+        self.tally.ended(connection.disconnect_code)
         self.outage.failed(log_lines.MQTT_LOST, reason)
         delay = self._delay.after_session(self._clock.seconds() - accepted_at)
         if self._delay.are_sessions_short:
@@ -242,8 +244,8 @@ class Subscriber(Service):
         if self._kept_session is not None:
             self._kept_session.connected(connack.session_present)
         tell_grants(self._log, connack, self._options, self.topics[0])
-        self._connections += 1
-        if self._connections > 1 and not connack.session_present:
+        self.tally.began(mqtt5=self._choice.mqtt5)
+        if self.tally.accepted.total() > 1 and not connack.session_present:
             self._log.warn(log_lines.SESSION_NEW)
             for listener in self._listeners:
                 listener.session_lost()

@@ -58,14 +58,14 @@ class TlsEndpoint:
 
     def __init__(self, endpoint: IStreamClientEndpoint, tls: TlsClient) -> None:
         self._endpoint = endpoint
-        self._tls = tls
+        self.tls = tls
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803 the interface's name
         """See ``IStreamClientEndpoint``."""
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        session = self._tls.session()
+        session = self.tls.session()
         handshake = _Handshake(factory, session)
         inner = Factory.forProtocol(lambda: handshake)
         inner.noisy = False

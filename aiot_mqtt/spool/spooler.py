@@ -18,6 +18,7 @@ from ..telemetry.refusals import Refusals
 from .contents import Held, Looked
 from .disk import SpoolError, SpoolInUse
 from .file import Chunk
+from .space import Space, space
 from .spool import Spool
 
 PROGRESS_INTERVAL = 10.0  # s
@@ -123,6 +124,10 @@ class Spooler:
 
         await self._call(self._spool.written, chunk, line=log_lines.SPOOL_STUCK, then=counted)
         self._tell_progress()
+
+    def space(self) -> Deferred[Space]:
+        """How much room there is, behind whatever the thread is at."""
+        return self._run_in_thread(space, self._spool.path)
 
     def close(self) -> Deferred[None]:
         """Close the files, behind whatever the thread is at; what they hold is found by the next ``look``."""

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 
 from ..devices.update import DeviceUpdate
 from ..telemetry import log_lines
+from ..tls.client import TlsClient
 from .address import DatabaseAddress
 from .contract import (
     PieceRead,
@@ -111,6 +112,11 @@ class DeviceTable(Service):
             public_key=address.public_key,
         )
 
+    @property
+    def tls(self) -> TlsClient | None:
+        """What TLS connections to the database are made by; None: they are without."""
+        return self._address.tls
+
     def startService(self) -> None:
         """Make the pool. Its connections are opened by the first ``describe``."""
         super().startService()
@@ -146,6 +152,13 @@ class DeviceTable(Service):
     def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
         """See ``PresenceStore``."""
         return self._run(self._sweep.set_offline, keys, silence)
+
+    def count_devices(self) -> Deferred[tuple[int, int]]:
+        """How many rows say online, and how many there are. Reads all of the table's index or rows, and locks none.
+
+        :raises StoreError: it cannot be told, now.
+        """
+        return self._run(self._count_devices)
 
     def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         return self._pool.runWithConnection(work, *arguments)
@@ -195,6 +208,12 @@ class DeviceTable(Service):
                 if read_definition(cursor, self._address.database, self._address.table) == shape.definition:
                     return shape
             return self._read_shape(cursor)
+
+    def _count_devices(self, connection: Any) -> tuple[int, int]:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT COALESCE(SUM(is_online = 1), 0), COUNT(*) FROM `{self._address.table}`")  # noqa: S608
+            online, total = cursor.fetchone()
+        return int(online), int(total)
 
     def _may_be_the_shape(self, number: int) -> bool:
         """Whether an error may be about what is known of the table, and was not looked into just now."""

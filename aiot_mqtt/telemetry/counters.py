@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from .histogram import Histogram
+
 OUTCOMES = ("stored", "superseded", "unchanged", "refused", "retained", "dropped")
 """What becomes of a delivery that is not pending."""
 REFUSED_FOR = (
@@ -17,6 +19,8 @@ RETRIED_FOR = ("unavailable", "conflict", "misconfigured", "spool")
 """The reasons that a write is repeated for."""
 
 
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+"""Bounds of the histograms of durations."""
 SWEPT = ("done", "paused", "failed")
 """What comes of a sweep; one is paused where silence cannot be judged, or not any more."""
 
@@ -25,7 +29,10 @@ class Counters:
     """Counts since the process started. Each delivery counts on each side of ``balance`` once."""
 
     __slots__ = (
+        "acknowledge_delays",
+        "batch_rows",
         "came_back",
+        "commit_durations",
         "dropped",
         "odd_last_seen",
         "received",
@@ -72,6 +79,12 @@ class Counters:
         """Devices heard again after that."""
         self.retries: Counter[str] = Counter()
         """Writes that had to be repeated, by reason; these are not deliveries."""
+        self.commit_durations = Histogram(SECONDS)
+        """Of chunks, from the first statement to the answer to COMMIT."""
+        self.batch_rows = Histogram((1, 10, 100, 250, 500, 1000))
+        """Updates of a chunk."""
+        self.acknowledge_delays = Histogram(SECONDS)
+        """How long the oldest PUBLISH of a chunk had waited when that was committed."""
 
     def as_dict(self) -> dict[str, int]:
         """All figures flat, refusals and retries as ``refused_<reason>`` and ``retries_<reason>``."""

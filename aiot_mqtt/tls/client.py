@@ -45,6 +45,10 @@ class TlsClient:
         """
         self.peer = peer._replace(has_ca_file=bool(ca_file), has_client_certificate=bool(cert_file))
         self._pin = pin
+        self.peer_ends_at = 0.0
+        """Seconds since the epoch at which the certificate ends that the peer showed last; 0: it has shown none."""
+        self.own_ends_at = 0.0
+        """The same of our own; 0: there is none."""
         context = self._context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
@@ -65,6 +69,7 @@ class TlsClient:
         names = f"{self.peer.prefix}_CERT_FILE", f"{self.peer.prefix}_KEY_FILE"
         # Read here first, because OpenSSL would ask the terminal for a pass phrase, and has poorer words.
         own = _load(names[0], cert_file, _certificates)[0]
+        self.own_ends_at = own.not_valid_after_utc.timestamp()
         key = _load(names[1], key_file, lambda path: load_pem_private_key(Path(path).read_bytes(), None))
         if own.public_key() != key.public_key():
             raise ConfigError(
@@ -75,13 +80,20 @@ class TlsClient:
 
     def session(self) -> TlsSession:
         """One for a new connection."""
-        return TlsSession(self.peer, SSL.Connection(self._context, None), self._pin)
+        return TlsSession(self.peer, SSL.Connection(self._context, None), self._pin, self._shown)
+
+    def _shown(self, certificate: x509.Certificate) -> None:
+        self.peer_ends_at = certificate.not_valid_after_utc.timestamp()
 
 
 class TlsSession:
     """One TLS connection over memory BIOs: whoever owns it moves its bytes, and asks ``check`` before he sends any."""
 
-    def __init__(self, peer: Peer, connection: SSL.Connection, pin: str) -> None:
+    def __init__(
+        self, peer: Peer, connection: SSL.Connection, pin: str, shown: Callable[[x509.Certificate], None]
+    ) -> None:
+        """:param shown: told of the peer's certificate once that was found to be right."""
+        self._shown = shown
         self._peer = peer
         self.connection = connection
         self._pin = pin
@@ -114,13 +126,13 @@ class TlsSession:
         :raises TlsRefused: nothing may be sent on this connection.
         """
         try:
-            self._check()
+            self._shown(self._check())
         except TlsRefused:
             raise
         except Exception:  # a certificate that cannot be read says nothing good
             raise faults.unreadable(self._peer) from None
 
-    def _check(self) -> None:
+    def _check(self) -> x509.Certificate:
         peer, shown = self._peer, self.connection.get_peer_certificate()
         if shown is None:
             raise faults.not_verified(peer, None)
@@ -128,7 +140,7 @@ class TlsSession:
         if self._pin:
             if fingerprint(certificate) != self._pin:
                 raise faults.not_pinned(peer, certificate)
-            return
+            return certificate
         if self._fault is not None:
             raise faults.faulty(peer, certificate, self._fault)
         if certificate != self._accepted:
@@ -142,6 +154,7 @@ class TlsSession:
             raise faults.for_another_host(peer, certificate)
         if not _is_a_servers(certificate):
             raise faults.for_another_purpose(peer, certificate)
+        return certificate
 
     def refused(self, error: BaseException | None) -> TlsRefused:
         """What it means that the connection failed.

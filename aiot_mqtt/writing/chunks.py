@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..devices.update import DeviceUpdate
 from ..table.contract import StoreConflict, StoreUnavailable
+from ..telemetry.counters import Counters
 from .bad_rows import write_around_refusals
 from .chunk_size import ChunkSize
 from .settlement import Settlement
@@ -17,8 +18,9 @@ from .settlement import Settlement
 class Chunks:
     """Writes one after the other, each as large as the ones before it say."""
 
-    def __init__(self, settlement: Settlement, clock: IReactorTime) -> None:
+    def __init__(self, settlement: Settlement, counters: Counters, clock: IReactorTime) -> None:
         self._settlement = settlement
+        self._counters = counters
         self._clock = clock
         self.size = ChunkSize()
 
@@ -34,4 +36,7 @@ class Chunks:
         except (StoreConflict, StoreUnavailable):
             self.size.failed(len(updates))
             raise
-        self.size.written(len(updates), self._clock.seconds() - began)
+        duration = self._clock.seconds() - began
+        self.size.written(len(updates), duration)
+        self._counters.commit_durations.observe(duration)
+        self._counters.batch_rows.observe(len(updates))

@@ -80,7 +80,7 @@ class Writer(Service):
         self._settlement = Settlement(
             store, self._path, self._backlog, counters, refusals, database_answered=self._database_answered
         )
-        self.chunks = chunks = Chunks(self._settlement, clock)
+        self.chunks = chunks = Chunks(self._settlement, counters, clock)
         self._saver: Saver | None = None
         self._emptying: Emptying | None = None
         if spooler is not None:
@@ -288,6 +288,7 @@ class Writer(Service):
         while batch.updates and not self._backlog.is_in_flight_saved:
             rows = self.chunks.size.rows
             await self.chunks.write(batch.updates[:rows])
+            self._counters.acknowledge_delays.observe(self.oldest_age)
             if not self._backlog.is_in_flight_saved:
                 batch.remove_first(rows)
 

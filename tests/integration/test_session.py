@@ -183,7 +183,7 @@ class QoS2Tests(ServiceMixin):
             await self.publish(("devices/a/data", '{"n": 1}'), qos=2)
             service = await self.start(version)
             subscriber = service.subscriber
-            await eventually(lambda: subscriber._connections == 2 and subscriber.is_listening)  # noqa: B023 at once
+            await eventually(lambda: subscriber.tally.accepted.total() == 2 and subscriber.is_listening)  # noqa: B023 at once
             self.assertEqual(len(cut), 1)
             await self.settled(service, 1)
             # What we have said PUBREC to does not come again; only its PUBREL does.
