@@ -12,7 +12,7 @@ from .table import Table
 from .texts import database as texts
 
 MUCH_BINLOG = 5.0  # GB a day
-USUAL_ROW = 1000  # bytes of a row, where the table is too small to tell
+USUAL_ROW = 400  # bytes of a row, where the table is too small to tell
 MINIMAL_CHANGE = 300  # bytes that a changed row takes with binlog_row_image=MINIMAL
 EVENT = 100  # bytes around the images of a row
 DAY = 86400  # s

@@ -11,7 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from ..health.command import TIMEOUT, NotRunning, ask
+from ..health.command import TIMEOUT, NotRunning, ask, is_alive
 from ..health.state import State
 from ..mqtt.tls_endpoint import broker_endpoint
 from ..settings.earlier_service import looks_url_encoded
@@ -139,7 +139,10 @@ def probe_service(settings: Settings, version: str, findings: Findings) -> Servi
         else:
             findings.warning("local.service", texts.SERVICE_NOT_RUNNING, reason=str(error))
         return None
-    _judge_service(service, version, findings)
+    if is_alive(settings.http_listen):
+        _judge_service(service, version, findings)
+    else:
+        findings.error("local.service", texts.SERVICE_NO_PROGRESS)
     return service
 
 

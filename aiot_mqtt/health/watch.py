@@ -27,7 +27,7 @@ from .state import SILENCE, duration
 
 LOOK_INTERVAL = 1.0  # s
 TAKEN_OVER_WITHIN = 600.0  # s
-FLAPPING_EACH = 60.0  # s between two looks at how often devices report, which goes through all that are watched
+FLAPPING_EACH = 10.0  # s between two looks at how often devices report, which goes through all that are watched
 REMINDER = 86400.0  # s between two lines about a silence that lasts
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pymysql
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -345,6 +346,24 @@ class DatabaseTests(CheckTestCase):
         self.assert_cause(found, "database.login", "'there'@'127.0.0.1'", "'there'@'127.0.0.1'", *after)
         found = await self.look_at_database(DB_NAME="elsewhere")
         self.assert_cause(found, "database.login", "no database elsewhere", "看不到数据库 elsewhere", *after)
+
+    async def test_other_ways_to_be_refused(self) -> None:
+        user = "'socket'@'127.0.0.1'"
+        self.database.query(f"CREATE USER {user} IDENTIFIED VIA unix_socket", database=None)
+        self.addCleanup(self.database.query, f"DROP USER {user}", (), None)
+        found = await self.look_at_database(DB_USER="socket")
+        self.assert_cause(found, "database.login", "(1698)", "不能用密码经 TCP 登录（1698）", "database.table")
+        self.database.query("ALTER USER 'aiot'@'%' WITH MAX_USER_CONNECTIONS 1", database=None)
+        self.addCleanup(self.database.query, "ALTER USER 'aiot'@'%' WITH MAX_USER_CONNECTIONS 0", (), None)
+        one = pymysql.connect(
+            host=self.database.host, port=self.database.port, user=self.database.service_user,
+            password=self.database.service_password.encode(),
+        )  # fmt: skip
+        self.addCleanup(one.close)
+        found = await self.look_at_database()
+        self.assert_cause(
+            found, "database.login", "no connection left (1226)", "没有空闲连接（1226）", "database.table"
+        )
 
     async def test_a_database_that_cannot_be_reached(self) -> None:
         after = ("database.tls", "database.login", "database.table", "database.rights")

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from aiot_mqtt import __version__
@@ -87,6 +88,18 @@ class ServiceTests(CheckTestCase):
             await eventually(partial(self.was_taken_over, times))
         found = await self.look(only=["local"], **self.listening)
         self.assert_cause(found, "service.twins", f"was pushed off {times} times", f"被顶下线 {times} 次")
+
+    @only_in_all(OTHER_WAYS)
+    async def test_devices_that_report_too_seldom(self) -> None:
+        broker = self.start_broker()
+        await self.start_service(HEARTBEAT_TIMEOUT="1")
+        self.listening |= {"HEARTBEAT_TIMEOUT": "1"}
+        for _ in range(5):
+            await deferToThread(load.publish, broker.port, [("devices/d1/data", "{}")])
+            await deferLater(reactor, 1.1)
+        await eventually(lambda: self.ask()["flapping"]["devices"])
+        found = await self.look(only=["devices"], **self.listening)
+        self.assert_found(found, "devices.timeout", Status.WARNING, "1 devices report about every 1 s", "会反复上下线")
 
     async def test_a_service_that_hangs(self) -> None:
         self.start_broker()

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aiot_mqtt.check.probes import ALL
 from aiot_mqtt.settings.settings import setting_defaults
 from aiot_mqtt.telemetry.log_lines import ENGLISH
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READMES = [(ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md")]
+CHECKS = [(ROOT / "docs" / name).read_text("utf-8") for name in ("check.md", "check.zh-CN.md")]
 UPGRADES = [(ROOT / "docs" / name).read_text("utf-8") for name in ("upgrade.md", "upgrade.zh-CN.md")]
 
 
@@ -25,7 +27,7 @@ class DocumentTests(SynchronousTestCase):
             rows = [str(line.count("|")) for line in text.splitlines() if line.startswith("|")]
             return commands + headings + rows
 
-        for english, chinese in (READMES, UPGRADES):
+        for english, chinese in (READMES, UPGRADES, CHECKS):
             self.assertEqual(shape(english), shape(chinese))
 
     def test_every_setting_has_its_story(self) -> None:
@@ -53,6 +55,10 @@ class DocumentTests(SynchronousTestCase):
         self.assertGreater(len(shown), 5)
         for name in shown:
             self.assertTrue((ROOT / "aiot_mqtt" / f"{name}.py").exists(), name)
+
+    def test_every_probe_of_the_check_is_told(self) -> None:
+        for text in CHECKS:
+            self.assertEqual(re.findall(r"^### (.*)$", text, re.MULTILINE), [probe.id for probe in ALL])
 
     def test_links_lead_somewhere(self) -> None:
         for name in ("README.md", "README.zh-CN.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):

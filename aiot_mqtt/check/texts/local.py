@@ -61,6 +61,12 @@ SERVICE_STUCK = Text(
     "systemctl restart mqtt-service; what it had not stored is still in the broker",
     "systemctl restart mqtt-service；未写入的消息仍在 Broker 中",
 )
+SERVICE_NO_PROGRESS = Text(
+    "the running service makes no progress (/healthz says what does not)",
+    "运行中的服务没有进展（/healthz 会说明是哪一部分）",
+    "systemctl restart mqtt-service; what it had not stored is still in the broker",
+    "systemctl restart mqtt-service；未写入的消息仍在 Broker 中",
+)
 SERVICE_OTHER = Text(
     "what answers at HTTP_LISTEN is not aiot-mqtt ({reason})",
     "HTTP_LISTEN 上应答的不是 aiot-mqtt（{reason}）",
