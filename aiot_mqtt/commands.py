@@ -118,10 +118,15 @@ def run_check(parsed: argparse.Namespace) -> NoReturn:
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     file = Path(parsed.env_file or DEFAULT_ENV_FILE).absolute()
 
+    is_watched = False
+
     def finish() -> NoReturn:
         wanted_user = "" if is_service_user else parsed.user
         shown = str(file) if file.exists() else ""
         run = checking.result(file=shown, language=language, wanted_user=wanted_user)
+        if is_watched:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
         for breakdown in checking.findings.breakdowns:
             say(breakdown)
         code = check.tell(run, parsed, sys.stdout)
@@ -131,8 +136,15 @@ def run_check(parsed: argparse.Namespace) -> NoReturn:
         finish()
     usable = settings
     if parsed.grant:
-        sys.stdout.write(check.grant(usable) + "\n")
+        try:
+            sys.stdout.write(check.grant(usable) + "\n")
+        except ConfigError as error:
+            exit_for(error)
         sys.exit(0)
+    is_watched = sys.stderr.isatty() and not parsed.as_json
+    if is_watched:
+        sys.stderr.write(check.waiting(parsed.listen, language))
+        sys.stderr.flush()
 
     async def looking(reactor: Any) -> None:
         reactor.callWhenRunning(_leave_at_once_when_told)

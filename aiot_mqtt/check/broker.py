@@ -30,6 +30,7 @@ from ..mqtt.window import WINDOW_OF_311
 from ..settings.settings import Settings
 from ..telemetry import log_lines
 from ..telemetry.bilingual import Bilingual
+from ..telemetry.printable import printable
 from ..tls.refusal import TlsRefused
 from .certificates import probe_certificates
 from .findings import Findings
@@ -245,7 +246,7 @@ class BrokerProbe:
         self._judge_sys(heard, "5" if options.mqtt5 else "3.1.1")
 
     def _judge_sys(self, heard: SysTopics, protocol: str) -> None:
-        found, version = self._findings, heard.text(SysTopics.VERSION)
+        found, version = self._findings, printable(heard.text(SysTopics.VERSION), 60)
         mosquitto = _MOSQUITTO.match(version)
         if protocol != "5":
             found.warning("broker.protocol", texts.PROTOCOL_311, protocol=protocol, advice=self._advice_311())

@@ -50,7 +50,7 @@ def probe_throughput(
 ) -> None:
     """What the window allows: each commit can only answer for what was in it."""
     window = findings.value("broker.login", "window") or settings.mqtt_receive_maximum
-    measured = (service or {}).get("commit_seconds")
+    measured = None if service is None else service.commit_seconds
     is_synced = str(database.variable("innodb_flush_log_at_trx_commit")) == "1"
     commit = measured or (SYNCED_COMMIT if is_synced else UNSYNCED_COMMIT)
     source, _ = (texts.MEASURED if measured else texts.ASSUMED).filled({})

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TextIO, TypeVar
 
+import pymysql
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.threads import deferToThreadPool
@@ -18,9 +19,10 @@ from twisted.internet.threads import deferToThreadPool
 from ..devices.report import ReportRules
 from ..settings.settings import Settings
 from ..spool.found import SpoolOwner
+from ..table.contract import StoreError
 from .broker import BrokerProbe
 from .capacity import probe_binlog, probe_throughput
-from .database import Database, open_database
+from .database import Database, open_database, tell_lost
 from .devices import probe_qos, probe_timeout, probe_unknown
 from .findings import Findings
 from .listening import Heard
@@ -118,12 +120,19 @@ class Check:
     def _look_at_database(self, settings: Settings) -> None:
         """In a thread."""
         seen, findings = self._seen, self.findings
-        database = seen.database = open_database(settings, findings)
+        database = open_database(settings, findings)
         if database is None:
             return
-        probe_server(database, settings, findings, is_served=seen.service is not None)
-        seen.table = probe_table(database, settings, findings)
-        database.rest()
+        try:
+            probe_server(database, settings, findings, is_served=seen.service is not None)
+            seen.table = probe_table(database, settings, findings)
+            database.rest()
+        except (pymysql.err.Error, StoreError) as error:
+            if not database.is_lost:
+                raise
+            tell_lost(error, findings)
+        else:
+            seen.database = database
 
     def _finish(self, settings: Settings) -> None:
         """In a thread: what needs two of the others."""
@@ -143,6 +152,10 @@ class Check:
                         probe_unknown(database, table.shape, heard, findings)
                 if findings.has("broker.login") or "broker" not in only:
                     probe_throughput(database, settings, seen.service, heard, findings)
+            except (pymysql.err.Error, StoreError) as error:
+                if not database.is_lost:
+                    raise
+                tell_lost(error, findings)
             finally:
                 database.close()
         if heard.is_subscribed:
@@ -191,3 +204,9 @@ def grant(settings: Settings) -> str:
 def read(environ: Mapping[str, str], env_file: str | None, check: Check) -> tuple[Settings | None, str]:
     """See ``read_settings``."""
     return read_settings(environ, env_file, check.findings)
+
+
+def waiting(seconds: float, language: str) -> str:
+    """What somebody reads who waits."""
+    message, _ = own.LISTENING.filled({"seconds": f"{seconds:g}"})
+    return message.chinese if language == "zh" else message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pymysql
@@ -24,7 +24,8 @@ from .words import causes, with_advice
 
 TIMEOUT = 5.0  # s for everything from the name look-up to the login, and for each answer
 STATEMENT_TIMEOUT = 4  # s after which the server itself gives a statement up
-ROOTS = ("root", "mysql", "mariadb.sys", "admin")
+LOCK_TIMEOUT = 2  # s for a table that somebody has locked
+_OVER_ALL = re.compile(r"GRANT (?!USAGE ).+ ON \*\.\* ", re.IGNORECASE)
 _ACCOUNT = re.compile(r"'([^']*)'@'([^']*)'")
 _TO_ANSWER = (1044, 1045, 1049, 1698)
 
@@ -36,6 +37,8 @@ class Database:
         self._connection: Any = connection
         self.account = ""
         """Which of the server's accounts we are, as ``user@host``."""
+        self.grants: list[str] = []
+        """Its rights, as SHOW GRANTS has them."""
 
     def rows(self, sql: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a SELECT or SHOW gives.
@@ -70,9 +73,15 @@ class Database:
         """One of PyMySQL's."""
         return self._connection.cursor()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing more can be asked."""
+        return not self._connection.open
+
     def bound_statements(self) -> None:
         """Have the server itself end what takes too long; a server has one of these, or neither."""
         with self._connection.cursor() as cursor:
+            is_taken(cursor, f"SET SESSION lock_wait_timeout={LOCK_TIMEOUT}")
             is_taken(cursor, f"SET SESSION max_statement_time={STATEMENT_TIMEOUT}")
             is_taken(cursor, f"SET SESSION max_execution_time={STATEMENT_TIMEOUT * 1000}")
 
@@ -125,15 +134,34 @@ def open_database(settings: Settings, findings: Findings) -> Database | None:
     try:
         database.bound_statements()
         ((database.account, version),) = database.rows("SELECT CURRENT_USER(), VERSION()")
+        database.grants = [str(row[0]) for row in database.rows("SHOW GRANTS FOR CURRENT_USER()")]
     except (pymysql.err.Error, StoreError) as error:
         _tell_failure(settings, error, findings)
         database.close()
         return None
     findings.ok("database.login", texts.LOGIN, account=database.account, version=version, **where)
-    is_root = database.account.partition("@")[0] in ROOTS
-    tell = findings.warning if is_root else findings.ok
-    tell("database.user", texts.USER_IS_ROOT if is_root else texts.USER, account=database.account)
+    is_over_all = any(_OVER_ALL.match(grant) for grant in database.grants)
+    tell = findings.warning if is_over_all else findings.ok
+    tell("database.user", texts.USER_IS_ROOT if is_over_all else texts.USER, account=database.account)
     return database
+
+
+def try_probe(database: Database, probe: str, findings: Findings, look: Callable[[], None]) -> None:
+    """Have something looked at that the server need not tell.
+
+    :raises pymysql.err.Error: the connection is lost.
+    """
+    try:
+        look()
+    except (pymysql.err.Error, StoreError) as error:
+        if database.is_lost:
+            raise
+        findings.unknown(probe, texts.NOT_TOLD, words=error_words(error))
+
+
+def tell_lost(error: Exception, findings: Findings) -> None:
+    """Tell that the connection was lost while something was looked at."""
+    findings.error("database.reach", texts.LOST, words=error_words(error))
 
 
 def _tell_tls(settings: Settings, findings: Findings) -> None:

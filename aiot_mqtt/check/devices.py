@@ -64,7 +64,7 @@ def _shown(uuids: Iterable[str]) -> list[str]:
 def probe_qos(heard: Heard, findings: Findings) -> None:
     """How many of the messages are lost when anything is interrupted."""
     if not heard.messages:
-        findings.unknown("devices.qos", texts.NOBODY_CAME)
+        findings.unknown("devices.qos", texts.QOS_UNKNOWN)
         return
     percent = round(100 * heard.at_qos_0 / heard.messages)
     if percent > FEW:
@@ -76,16 +76,16 @@ def probe_qos(heard: Heard, findings: Findings) -> None:
 def probe_timeout(settings: Settings, service: Service | None, findings: Findings) -> None:
     """Whether devices report often enough for ``HEARTBEAT_TIMEOUT``; only a running service has learnt that."""
     timeout = settings.heartbeat_timeout
-    flapping = (service or {}).get("flapping")
+    flapping = None if service is None else service.flapping
     if not timeout:
         findings.ok("devices.timeout", texts.TIMEOUT_OFF)
     elif flapping is None:
         findings.unknown("devices.timeout", texts.TIMEOUT_UNKNOWN, timeout=timeout)
-    elif flapping["devices"]:
-        interval = flapping["interval_seconds"]
+    elif flapping[0]:
+        count, interval = flapping
         findings.warning(
             "devices.timeout", texts.TIMEOUT_SHORT,
-            count=flapping["devices"], interval=interval, timeout=timeout, wanted=REPORTS_IN_TIMEOUT * interval,
+            count=count, interval=interval, timeout=timeout, wanted=REPORTS_IN_TIMEOUT * interval,
         )  # fmt: skip
     else:
         findings.ok("devices.timeout", texts.TIMEOUT, timeout=timeout)

@@ -103,11 +103,12 @@ class Findings:
         causes: dict[str, str] = {}
         for probe in ALL:
             mine = [each for each in self._found if each.probe is probe]
+            cause = next((causes[each] for each in probe.needs if each in causes), None)
             if any(each.status is Status.ERROR for each in mine):
                 causes[probe.id] = probe.id
-            elif not mine and (cause := next((causes[each] for each in probe.needs if each in causes), None)):
-                causes[probe.id] = cause
-                mine = [Finding(probe, Status.SKIPPED, Bilingual("", ""), because=cause)]
+            elif cause is not None:
+                causes[probe.id] = cause  # also of what was seen before that went wrong
+                mine = mine or [Finding(probe, Status.SKIPPED, Bilingual("", ""), because=cause)]
             elif not mine and not probe.is_optional:
                 message, _ = own.NOT_REACHED.filled({})
                 mine = [Finding(probe, Status.UNKNOWN, message)]

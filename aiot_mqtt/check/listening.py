@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..mqtt.receiver import Acknowledger
 
 MAX_UUIDS = 10_000
+MAX_UUID = 64  # characters that are kept of one; none of a device is as long
 
 
 class Heard:
@@ -50,7 +51,7 @@ class Heard:
         self.at_qos_0 += not packet_id
         levels = topic.decode("utf-8", "replace").split("/")
         if len(levels) > self._levels and len(self.uuids) < MAX_UUIDS:
-            self.uuids.add(levels[self._levels])
+            self.uuids.add(levels[self._levels][:MAX_UUID])
 
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:  # noqa: ARG002
         """See ``PublishReceiver``."""

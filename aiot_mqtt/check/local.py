@@ -7,6 +7,7 @@ import pwd
 import sqlite3
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,47 @@ from ..spool.found import SpoolOwner
 from ..spool.inspection import candidates, inspect_all
 from ..table.address import database_address
 from ..telemetry.bilingual import Bilingual
+from ..telemetry.printable import printable
 from .findings import Findings
 from .texts import local as texts
 from .words import both, causes
 
 NOTHING_IN_IT = "nothing is in it"
 BYTES_A_DEVICE = 500  # of the spool: 208 MB for a million devices with short documents, and a journal beside it
+SHOWN = 300  # characters of a sentence of the service
 TWINS_FROM = 3  # times in ten minutes; once or twice may be the network, or a restart of the broker
 LEAST_ROOM = 64  # MB
 MB = 1024 * 1024
 
-Service = Mapping[str, Any]
-"""What the running service says of itself at ``/readyz``."""
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the running service says of itself at ``/readyz``, as far as the check needs it."""
+
+    state: str
+    sentence: Bilingual
+    is_met: Mapping[str, bool]
+    """Its conditions, by id."""
+    version: str
+    taken_over: int | None
+    commit_seconds: float | None
+    flapping: tuple[int, int] | None
+    """Devices that report too seldom, and their interval in seconds."""
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Service:
+        """:raises ValueError: another program has answered; so do KeyError and TypeError."""
+        sentence, flapping = answer["sentence"], answer.get("flapping")
+        taken_over, commit = answer.get("taken_over"), answer.get("commit_seconds")
+        return cls(
+            state=State(answer["state"]).value,
+            sentence=Bilingual(printable(sentence["en"], SHOWN), printable(sentence["zh"], SHOWN)),
+            is_met={str(each["id"]): bool(each["ok"]) for each in answer["conditions"]},
+            version=printable(str(answer.get("version", "")), 40),
+            taken_over=None if taken_over is None else int(taken_over),
+            commit_seconds=None if commit is None else float(commit),
+            flapping=None if flapping is None else (int(flapping["devices"]), int(flapping["interval_seconds"])),
+        )
 
 
 def user_name() -> str:
@@ -130,7 +160,10 @@ def probe_service(settings: Settings, version: str, findings: Findings) -> Servi
         findings.unknown("local.service", texts.SERVICE_NOT_ASKED)
         return None
     try:
-        service = ask(settings.http_listen, "/readyz")
+        service = Service.read(ask(settings.http_listen, "/readyz"))
+    except (ValueError, KeyError, TypeError) as error:
+        findings.warning("local.service", texts.SERVICE_OTHER, reason=type(error).__name__)
+        return None
     except NotRunning as error:
         if any(isinstance(cause, TimeoutError) for cause in _reasons(error)):
             findings.error("local.service", texts.SERVICE_STUCK, seconds=TIMEOUT)
@@ -148,7 +181,7 @@ def probe_service(settings: Settings, version: str, findings: Findings) -> Servi
 
 def probe_twins(settings: Settings, service: Service | None, findings: Findings) -> None:
     """Whether somebody else connects under the service's client id: two such push each other off again and again."""
-    taken_over = None if service is None else service.get("taken_over")
+    taken_over = None if service is None else service.taken_over
     if taken_over is None:
         findings.unknown("service.twins", texts.TWINS_UNKNOWN, client_id=settings.mqtt_client_id)
     elif taken_over >= TWINS_FROM:
@@ -164,18 +197,16 @@ def _reasons(error: BaseException) -> Iterator[object]:
 
 
 def _judge_service(service: Service, version: str, findings: Findings) -> None:
-    sentence = Bilingual(service["sentence"]["en"], service["sentence"]["zh"])
-    met = {each["id"]: each["ok"] for each in service["conditions"]}
-    running = service.get("version", "")
-    if running and running != version:
-        findings.warning("local.service", texts.SERVICE_OTHER_VERSION, running=running, installed=version)
+    sentence, is_met = service.sentence, service.is_met
+    if service.version and service.version != version:
+        findings.warning("local.service", texts.SERVICE_OTHER_VERSION, running=service.version, installed=version)
     # In a fault the cause is mostly broker or database, which are looked at for themselves.
-    if service["state"] == State.FAULT.value and not met.get("progress", True) and met.get("database", False):
+    if service.state == State.FAULT.value and not is_met.get("progress", True) and is_met.get("database", False):
         findings.error("local.service", texts.SERVICE_FAULT, sentence=sentence)
-    elif service["state"] in (State.FAULT.value, State.LOOK.value):
+    elif service.state in (State.FAULT.value, State.LOOK.value):
         findings.warning("local.service", texts.SERVICE_LOOK, sentence=sentence)
     elif not findings.has("local.service"):
-        findings.ok("local.service", texts.SERVICE, version=running or version, sentence=sentence)
+        findings.ok("local.service", texts.SERVICE, version=service.version or version, sentence=sentence)
 
 
 def probe_spool(settings: Settings, owner: SpoolOwner, service: Service | None, findings: Findings) -> None:

@@ -9,13 +9,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import pymysql
-
 from ..devices.update import COLUMNS
 from ..settings.settings import Settings
-from ..table.contract import StoreError
 from ..table.errors import error_number, error_words
-from .database import ROOTS, Database
+from ..telemetry.printable import printable
+from .database import Database
 from .findings import Findings
 from .texts import database as texts
 
@@ -33,12 +31,16 @@ def least_grant(settings: Settings, account: str, key: tuple[str, ...] = ("id",)
     :param account: as ``user@host``. :param key: the columns of the table's primary key.
     """
     user, _, host = account.rpartition("@")
-    if user in ROOTS:
+    if user == "root":
         user = SUGGESTED_USER
-    read = ", ".join(dict.fromkeys((*key, "uuid", *WRITTEN)))
+    read = ", ".join(dict.fromkeys((*map(_as_name, key), "uuid", *WRITTEN)))
     name = f"`{settings.db_name}`.`{settings.db_table}`"
     grantee = f"'{_quoted(user)}'@'{_quoted(host)}'"
     return f"GRANT SELECT ({read}), UPDATE ({', '.join(WRITTEN)}) ON {name} TO {grantee};"
+
+
+def _as_name(column: str) -> str:
+    return column if re.fullmatch(r"[A-Za-z_]\w*", column) else f"`{printable(column, 64).replace('`', '``')}`"
 
 
 def _quoted(text: str) -> str:
@@ -112,12 +114,7 @@ def probe_rights(database: Database, settings: Settings, lacks: Lacks, findings:
     if lacks.unsure:
         findings.unknown("database.rights", texts.RIGHTS_UNKNOWN, words=lacks.unsure)
         return
-    try:
-        grants = [str(row[0]) for row in database.rows("SHOW GRANTS FOR CURRENT_USER()")]
-    except (pymysql.err.Error, StoreError) as error:
-        findings.unknown("database.rights", texts.RIGHTS_UNKNOWN, words=error_words(error))
-        return
-    excess = list(excessive(grants, settings, key_columns(database, settings)))
+    excess = list(excessive(database.grants, settings, key_columns(database, settings)))
     if excess:
         findings.warning("database.rights", texts.RIGHTS_TOO_MANY, excess="; ".join(excess), statement=statement)
     else:
@@ -142,4 +139,4 @@ def excessive(grants: list[str], settings: Settings, key: tuple[str, ...]) -> It
             extra = sorted(names - allowed) if on.lower() == ours else sorted(names)
             too_many.append(f"{right} ({', '.join(extra)})" if extra else right)
         if too_many:
-            yield f"{', '.join(too_many)} ON {on}"
+            yield printable(f"{', '.join(too_many)} ON {on}", 200)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..settings.settings import Settings
 from ..telemetry.bilingual import Bilingual
-from .database import Database
+from .database import Database, try_probe
 from .findings import Findings
 from .texts import database as texts
 
@@ -26,9 +26,12 @@ def probe_server(
     wall_clock: Callable[[], float] = time.time,
 ) -> None:
     """Look at it. :param is_served: the service runs, and has its connections."""
-    _probe_writable(database, settings, findings, is_served=is_served)
-    _probe_clock(database, findings, wall_clock)
-    _probe_commit(database, findings)
+    try_probe(
+        database, "database.writable", findings,
+        lambda: _probe_writable(database, settings, findings, is_served=is_served),
+    )  # fmt: skip
+    try_probe(database, "database.clock", findings, lambda: _probe_clock(database, findings, wall_clock))
+    try_probe(database, "database.commit", findings, lambda: _probe_commit(database, findings))
 
 
 def _probe_writable(database: Database, settings: Settings, findings: Findings, *, is_served: bool) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pymysql
@@ -18,15 +19,16 @@ from ..table.errors import error_number, error_words
 from ..table.matching import same_characters
 from ..table.shape import character_as_sql, read_shape
 from ..table.statements import TableShape
-from .database import Database
+from .database import Database, try_probe
 from .findings import Findings
-from .rights import find_lacks, probe_rights
+from .rights import DENIED, find_lacks, probe_rights
 from .server import naive_now
 from .texts import database as texts
 from .words import both
 
 MANY_ROWS = 50_000  # from which a look at all of them is worth an index
 NEWEST = 20  # rows whose last_seen is looked at
+MISSING = DENIED | {1146}
 MB = 1024 * 1024
 POOL_SHARE = 0.6  # of the buffer pool, from which a table is large for it
 FRESH = 600.0  # s; what was written so lately shows the right zone
@@ -55,7 +57,10 @@ def probe_table(database: Database, settings: Settings, findings: Findings) -> T
     lacks = find_lacks(database, settings, is_writable=is_writable)
     names = {"table": settings.db_table, "database": settings.db_name, "user": database.account}
     if lacks.table is not None:
-        findings.error("database.table", texts.NO_TABLE, code=error_number(lacks.table), **names)
+        is_missing = error_number(lacks.table) in MISSING
+        text = texts.NO_TABLE if is_missing else texts.TABLE_UNUSABLE
+        code, words = error_number(lacks.table), error_words(lacks.table)
+        findings.error("database.table", text, code=code, words=words, **names)
         return None
     if lacks.columns:
         findings.error("database.table", texts.NO_COLUMN, columns=", ".join(lacks.columns), **names)
@@ -74,9 +79,12 @@ def probe_table(database: Database, settings: Settings, findings: Findings) -> T
         return None
     rows, data, index, average = _size(database, settings)
     findings.ok("database.table", texts.TABLE, rows=rows, **names)
-    _probe_uuid_index(database, shape, settings, findings)
-    _probe_status_values(database, shape, settings, findings)
-    _probe_pool(database, data + index, findings)
+    for probe, look in (
+        ("database.uuid_index", partial(_probe_uuid_index, database, shape, settings, findings)),
+        ("database.status_values", partial(_probe_status_values, database, shape, settings, findings)),
+        ("database.buffer_pool", partial(_probe_pool, database, data + index, findings)),
+    ):
+        try_probe(database, probe, findings, look)
     newest = _newest(database, rows, settings, findings)
     return Table(shape, rows, average, newest)
 
@@ -147,6 +155,8 @@ def _newest(database: Database, rows: int, settings: Settings, findings: Finding
             f" ORDER BY d.last_seen DESC LIMIT {NEWEST}"
         )
     except (pymysql.err.Error, StoreError) as error:
+        if database.is_lost:
+            raise
         findings.unknown("database.timezone", texts.TIMEZONE_SLOW, words=error_words(error))
         found = []
     took = time.monotonic() - began

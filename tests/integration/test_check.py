@@ -452,12 +452,12 @@ class DatabaseTests(CheckTestCase):
         self.assertNotIn("UPDATE", found["database.rights"].message)
 
     async def test_the_user_is_an_administrator(self) -> None:
-        self.database.query("CREATE USER 'admin'@'127.0.0.1' IDENTIFIED BY 'r'", database=None)
-        self.addCleanup(self.database.query, "DROP USER 'admin'@'127.0.0.1'", (), None)
-        self.database.query("GRANT ALL ON *.* TO 'admin'@'127.0.0.1'", database=None)
-        found = await self.look_at_database(DB_USER="admin", DB_PASSWORD="r")
-        self.assert_found(found, "database.user", Status.WARNING, "admin@127.0.0.1", "权限过大")
-        self.assertIn("TO 'aiot'@'127.0.0.1'", str(found["database.rights"].remedy))
+        self.database.query("CREATE USER 'chief'@'127.0.0.1' IDENTIFIED BY 'r'", database=None)
+        self.addCleanup(self.database.query, "DROP USER 'chief'@'127.0.0.1'", (), None)
+        self.database.query("GRANT ALL ON *.* TO 'chief'@'127.0.0.1'", database=None)
+        found = await self.look_at_database(DB_USER="chief", DB_PASSWORD="r")
+        self.assert_found(found, "database.user", Status.WARNING, "chief@127.0.0.1", "权限过大")
+        self.assertIn("TO 'chief'@'127.0.0.1'", str(found["database.rights"].remedy))
 
     async def test_a_server_that_may_not_write(self) -> None:
         self.set_global("read_only", 1)
@@ -473,6 +473,22 @@ class DatabaseTests(CheckTestCase):
         self.assert_found(
             found, "database.writable", Status.WARNING, "less than DB_POOL_SIZE=100", "不足 DB_POOL_SIZE=100"
         )
+
+    async def test_a_connection_that_is_lost_meanwhile(self) -> None:
+        self.patch(database_probe, "TIMEOUT", 0.5)
+        with Relay(self.database.port) as relay:
+            relay.cut_when(b"UTC_TIMESTAMP")
+            found = await self.look_at_database(DB_PORT=str(relay.port))
+        self.assert_cause(found, "database.reach", "ended while looking", "检查途中连接中断", "database.table")
+
+    async def test_a_table_that_is_locked(self) -> None:
+        self.patch(database_probe, "LOCK_TIMEOUT", 1)
+        other = self.database._connect()
+        self.addCleanup(other.close)
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLES device_main WRITE")
+        found = await self.look_at_database()
+        self.assert_cause(found, "database.table", "cannot be read: Lock wait", "读不了", "database.rights")
 
     async def test_clocks_differ(self) -> None:
         self.set_global("init_connect", "SET timestamp=1700000000")

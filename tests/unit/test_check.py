@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.check import texts
 from aiot_mqtt.check.capacity import binlog_a_day
 from aiot_mqtt.check.findings import Findings, Status
-from aiot_mqtt.check.local import _judge_service
+from aiot_mqtt.check.local import Service, _judge_service
 from aiot_mqtt.check.report import Run, as_json, as_text, exit_code
 from aiot_mqtt.check.rights import excessive, least_grant
 from aiot_mqtt.check.texts import Text, broker, database, local
@@ -139,7 +139,7 @@ class ServiceTests(SynchronousTestCase):
             "sentence": {"en": "so", "zh": "如此"},
             "conditions": [{"id": name, "ok": is_met} for name, is_met in met.items()],
         }
-        _judge_service(service, "1", findings)
+        _judge_service(Service.read(service), "1", findings)
         (found,) = [each for each in findings.complete(["local"]) if each.probe.id == "local.service"]
         return found.status
 

@@ -159,8 +159,8 @@ LOSS_UNKNOWN = Text(
     "acl_file 中加 topic read $SYS/broker/#",
 )
 LIMITS = Text(
-    "not to be seen from here: max_queued_messages, autosave_interval, persistence; docs/brokers.md has good values",
-    "从这里看不到：max_queued_messages、autosave_interval、persistence；建议值见 docs/brokers.md",
+    "not to be seen from here: max_queued_messages, autosave_interval, persistence; README.md has good values",
+    "从这里看不到：max_queued_messages、autosave_interval、persistence；建议值见 README.zh-CN.md",
 )
 BROKERS = Text("the broker's certificate", "Broker 的证书")
 OURS = Text("our certificate for the broker", "本服务用于 Broker 的证书")

@@ -81,6 +81,13 @@ LOGIN = Text(
     "logged in at {host}:{port} as {account}, {version}",
     "已登录 {host}:{port}，账号 {account}，{version}",
 )
+LOST = Text(
+    "the connection ended while looking: {words}",
+    "检查途中连接中断：{words}",
+    "the database's log says why; then check again",
+    "查看数据库日志，再次检查",
+)
+NOT_TOLD = Text("the database does not tell: {words}", "数据库没有给出：{words}")
 USER = Text("an account of its own", "专用账号")
 USER_IS_ROOT = Text(
     "the service would connect as {account}, who may do everything",
@@ -109,6 +116,12 @@ NO_TABLE = Text(
     "{database} 中没有 {user} 能看到的表 {table}（{code}）",
     "correct DB_NAME and DB_TABLE, or give the rights: aiot-mqtt check --grant prints the statement",
     "核对 DB_NAME、DB_TABLE，或授权：aiot-mqtt check --grant 打印语句",
+)
+TABLE_UNUSABLE = Text(
+    "table {table} cannot be read: {words}",
+    "表 {table} 读不了：{words}",
+    "if it is locked, see who holds it: SHOW PROCESSLIST",
+    "若被锁住，查看占用者：SHOW PROCESSLIST",
 )
 NO_COLUMN = Text(
     "table {table} lacks the column {columns}",

@@ -12,7 +12,11 @@ UNKNOWN = Text(
     " on",
     "主题里要用 uuid，不是 device_id；或在后端添加设备，下一条消息起生效",
 )
-NOBODY_CAME = Text("no device reported while listening", "收听期间没有设备上报")
+NOBODY_CAME = Text(
+    "no device reported while listening: whether each has a row is not seen",
+    "收听期间没有设备上报：看不出设备是否都在表中",
+)
+QOS_UNKNOWN = Text("no message came: its QoS is not seen", "没有收到消息：看不到 QoS")
 NOT_ASKED = Text("the table could not be asked: {words}", "无法查询表：{words}")
 QOS = Text("all of the messages are QoS 1", "消息都是 QoS 1")
 QOS_0 = Text(

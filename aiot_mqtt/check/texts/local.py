@@ -23,7 +23,7 @@ FILE_EXPOSED = Text(
     "chmod o= {path}",
     "chmod o= {path}",
 )
-SETTINGS = Text("settings, files and spool are well", "设置、权限、暂存正常")
+SETTINGS = Text("the settings have no mistakes", "设置没有错误")
 SETTINGS_MISTAKE = Text(
     "{mistake}",
     "{mistake}",
@@ -117,12 +117,6 @@ SPOOL_ODD = Text(
 SPOOL_BUSY = Text(
     "another process has {path} open ({reason}): what is in it cannot be seen",
     "{path} 被其他进程占用（{reason}）：看不到其中的内容",
-)
-SPOOL_RELATIVE = Text(
-    "SPOOL_FILE is relative, and where the service runs is not known: looked at {path}",
-    "SPOOL_FILE 是相对路径，服务的运行目录未知：按 {path} 检查",
-    "under systemd it is in /var/lib/mqtt-service: run the check with sudo, or --user aiot-mqtt",
-    "在 systemd 下位于 /var/lib/mqtt-service：请用 sudo 运行检查，或加 --user aiot-mqtt",
 )
 DISK = Text(
     "disk: {free_mb} MB free, about {needed_mb} MB needed for {devices} devices",

@@ -7,7 +7,7 @@ from .text import Text
 HEAD = Text(
     "aiot-mqtt {version} check · settings {file} · user {user}", "aiot-mqtt {version} 检查 · 设置 {file} · 用户 {user}"
 )
-NO_FILE = Text("no file, only the environment and defaults", "没有文件，只有环境变量和默认值")
+NO_FILE = Text("(no file: environment and defaults)", "（无文件：环境变量和默认值）")
 AS_ROOT = Text(
     "root (there is no user {user} to become: rights of files are not tested as the service has them; --user NAME)",
     "root（没有可切换的用户 {user}：未按服务的身份检查文件权限；可用 --user NAME 指定）",
