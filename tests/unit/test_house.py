@@ -25,7 +25,7 @@ ROOMS = (
     ("ingest", "devices mqtt table telemetry", "twisted"),
     ("writing", "devices ingest spool table telemetry", "automat twisted"),
     ("presence", "devices table telemetry writing", "twisted"),
-    ("health", "mqtt presence settings spool table telemetry writing", "prometheus_client twisted"),
+    ("health", "devices mqtt presence settings spool table telemetry writing", "paho prometheus_client twisted zope"),
     ("check", "devices health mqtt settings spool table telemetry tls", "cryptography pymysql twisted"),
     ("simulate", "devices mqtt settings", "paho twisted zope"),
 )
