@@ -26,6 +26,7 @@ LOOK_INTERVAL = 1.0  # s
 DAMPING = 30.0  # s that a state must last before it is told
 RUN_INTERVAL = 60.0  # s between two runs, from the beginning of one to that of the next
 RUN_TIMEOUT = 30.0  # s after which a run is killed
+LINGER = 1.0  # s after its end in which what it said may still come
 MAX_TOLD = 300  # characters of what it wrote
 RESULTS = ("ok", "failed", "suppressed")
 # Not our own environment: the passwords may be in that.
@@ -144,15 +145,22 @@ class _Run(ProcessProtocol):
         transport: Any = self.transport
         with suppress(ProcessExitedAlready):
             transport.signalProcess(signal.SIGKILL.name.removeprefix("SIG"))
-        transport.loseConnection()  # what it has started may hold its output open
+        transport.loseConnection()
 
-    def processExited(self, reason: Failure = connectionDone) -> None:  # noqa: N802 Twisted's name
-        """It has ended, whatever still holds its output."""
-        if self._timeout is not None and self._timeout.active():
-            self._timeout.cancel()
+    def processExited(self, _reason: Failure = connectionDone) -> None:  # noqa: N802 Twisted's name
+        """It has ended; what it has started may hold its output open."""
+        self._stop_waiting()
+        transport: Any = self.transport
+        self._timeout = self._reactor.callLater(LINGER, transport.loseConnection)
+
+    def processEnded(self, reason: Failure = connectionDone) -> None:  # noqa: N802 Twisted's name
+        """It has ended, and all that it said is here."""
+        self._stop_waiting()
         if self._trouble is None and reason.check(ProcessDone) is None:
             said = self._said.decode("utf-8", "replace").strip().replace("\n", " | ")
             self._trouble = f"{reason.getErrorMessage()}{': ' if said else ''}{said}"
         self._ended(self.state, self._trouble)
-        transport: Any = self.transport
-        transport.loseConnection()
+
+    def _stop_waiting(self) -> None:
+        if self._timeout is not None and self._timeout.active():
+            self._timeout.cancel()
