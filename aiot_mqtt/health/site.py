@@ -78,7 +78,7 @@ def health_site(
         root.putChild(path, _Guarded(_Answering(answer), None))
     for name, resource in (showing_devices or {}).items():
         root.putChild(name.encode(), _Guarded(resource, token))
-    site = Site(root, timeout=MAX_REQUEST_TIME)
+    site = _SilentSite(root, timeout=MAX_REQUEST_TIME)
     site.noisy = False
     return site
 
@@ -107,6 +107,13 @@ def answer(request: Request, status: int, content_type: str, body: bytes) -> byt
     for name, value in {**HEADERS, "Content-Type": content_type}.items():
         request.setHeader(name.encode(), value.encode())
     return body
+
+
+class _SilentSite(Site):
+    """Has no line for each request: what scrapes it does so every few seconds, and the log is an operator's."""
+
+    def log(self, request: Request) -> None:
+        """Called by twisted.web when a request is answered."""
 
 
 class _Answering(Resource):

@@ -109,6 +109,8 @@ class HealthTests(SynchronousTestCase):
         code, text = self.command("status")
         self.assertEqual(code, 0, text)
         self.assertIn("✅ OK: All is well", text)
+        service.wait_for("nobody")
+        self.assertEqual([line for line in service.lines if "GET /" in line], [])
         # The database goes.
         self.database.stop()
         self.publish(100)
