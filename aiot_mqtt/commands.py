@@ -24,7 +24,7 @@ from .check import command as check
 from .health import command as health
 from .mqtt.errors import MqttError
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
-from .process import EXIT_CONFIG, become, environment, exit_for, global_reactor, read_settings, say
+from .process import EXIT_CONFIG, become, environment, exit_for, global_reactor, read_settings, say, session_file
 from .service import spool_owner
 from .settings.settings import DEFAULT_ENV_FILE, ConfigError, Settings
 from .simulate.publisher import Publisher, PublisherOptions
@@ -178,6 +178,9 @@ def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
         except MqttError as error:
             tell(log_lines.SESSION_NOT_FORGOTTEN, reason=str(error))
             sys.exit(os.EX_UNAVAILABLE)
+        if (note := session_file(settings)) is not None:
+            with contextlib.suppress(OSError):
+                note.unlink()  # else the next start would take it for lost
         tell(log_lines.SESSION_FORGOTTEN, client_id=settings.mqtt_client_id)
         sys.exit(0)
 

@@ -141,9 +141,8 @@ class AiotMqttService(MultiService):
         self._kept_session = KeptSession(
             session_file(settings), f"{settings.mqtt_client_id} {broker}", counters, wall_clock
         )
-        endpoint = endpoint or broker_endpoint(settings, reactor)
         self.subscriber = Subscriber(
-            endpoint,
+            endpoint or broker_endpoint(settings, reactor),
             connect_options(settings, is_trial=is_trial),
             rules.topic_filters,
             reactor,
@@ -217,10 +216,9 @@ class AiotMqttService(MultiService):
             spooler=self._spooler,
             presence=presence,
             counters=counters,
-            table=self.table,
-            endpoint=endpoint,
             addresses=(broker, database),
             wall_clock=wall_clock,
+            asks_broker=endpoint is None,
         )
         for child in children:
             child.setServiceParent(self)

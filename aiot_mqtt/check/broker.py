@@ -25,6 +25,7 @@ from ..mqtt.grants import shortfalls
 from ..mqtt.options import ConnectOptions, connect_options
 from ..mqtt.reason_codes import FAILURE, suback_reason
 from ..mqtt.receiver import Receiver
+from ..mqtt.sys_topics import SysTopics
 from ..mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from ..mqtt.window import WINDOW_OF_311
 from ..settings.settings import Settings
@@ -34,9 +35,9 @@ from ..telemetry.printable import printable
 from ..tls.refusal import TlsRefused
 from .certificates import probe_certificates
 from .findings import Findings
-from .listening import Heard, SysTopics
+from .listening import Heard
 from .texts import broker as texts
-from .words import both, causes, has_advice, with_advice
+from .words import both, causes, with_advice
 
 TIMEOUT = 5.0  # s for each of: name look-up with TCP and TLS, CONNACK, SUBACK
 LEAVING = 1.0  # s
@@ -125,9 +126,7 @@ class BrokerProbe:
         def is_caused(*kinds: type[BaseException]) -> bool:
             return any(isinstance(cause, kinds) for cause in chain)
 
-        refused: Exception | None = next((cause for cause in chain if isinstance(cause, TlsRefused)), None)
-        if refused is None and self._settings.mqtt_tls and has_advice(str(error)):
-            refused = error  # of TLS 1.3, whose refusal comes behind the handshake
+        refused = next((cause for cause in chain if isinstance(cause, TlsRefused)), None)
         if is_caused(DNSLookupError):
             found.error("broker.reach", texts.NO_HOST, **self._where)
         elif is_caused(NobodyListens):

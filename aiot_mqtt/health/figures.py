@@ -27,6 +27,10 @@ class BrokerFigures:
     """Seconds since the last message, or since the topics were granted, whichever is less; None: not subscribed."""
     last_message_at: float = 0.0
     """Seconds since the epoch; 0 before the first."""
+    dropped: int | None = None
+    """Messages that the broker has dropped since it was started, of all its clients; None: it cannot be read."""
+    sessions_lost: int = 0
+    """How often the broker had no session for us although there had been one."""
     taken_over: int = 0
     """Connections of the last ten minutes that ended as if somebody else had connected under our client id."""
 

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ..mqtt.broker_drops import BrokerDrops
 from ..mqtt.subscriber import State as Subscribed
 from ..mqtt.subscriber import Subscriber
 from ..presence.monitor import PresenceMonitor
@@ -46,6 +47,7 @@ class Watch(Service):
         counters: Counters,
         clock: IReactorTime,
         addresses: tuple[str, str],
+        drops: BrokerDrops | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
@@ -60,6 +62,7 @@ class Watch(Service):
         self._clock = clock
         self._broker, self._database = addresses
         self._presence = presence
+        self._drops = drops
         self._wall_clock = wall_clock
         self._started_at = self._listened_at = clock.seconds()
         self._is_table_seen = False
@@ -105,6 +108,8 @@ class Watch(Service):
             oldest_unacknowledged=writer.oldest_age,
             silent_for=self._silence(now),
             last_message_at=0.0 if came_at is None else self._wall_clock() - (now - came_at),
+            dropped=None if self._drops is None else self._drops.dropped,
+            sessions_lost=subscriber.tally.sessions_lost,
             taken_over=sum(now - at < TAKEN_OVER_WITHIN for at in self._taken_over_at),
         )
         spool = SpoolFigures()

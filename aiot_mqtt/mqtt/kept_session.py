@@ -29,9 +29,10 @@ SHORT = 2.0  # s
 
 
 class KeptSession:
-    """When the session was left, over restarts: noted in a file at the end, and taken from there at the start.
+    """Whether there is a session and when it was left, over restarts, noted in a file.
 
-    The file is there only between the two, so after a crash nobody knows.
+    That there is one stands there from the first connection on; when it was left only between the end and the next
+    start, so after a crash nobody knows.
     """
 
     _log = Logger()
@@ -54,6 +55,7 @@ class KeptSession:
         self._counters = counters
         self._wall_clock = wall_clock
         self._left_at: float | None = None
+        self._noted = ""  # whose session there was before this process
         self._is_connected = False
         self._age: float | None = None
         self._received_before: int | None = None
@@ -65,23 +67,37 @@ class KeptSession:
             return
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             note = json.loads(self._path.read_text("utf-8"))
-            if note["session"] == self._name:
+            self._noted = str(note["session"])
+            if self._noted == self._name and note.get("left_at") is not None:
                 self._left_at = float(note["left_at"])
-        with contextlib.suppress(OSError):
-            os.unlink(self._path)
+        if self._noted:
+            self._note(self._noted)
 
-    def connected(self, is_present: bool) -> None:
+    def connected(self, is_present: bool) -> bool:
         """The broker has accepted a connection.
 
         :param is_present: whether it had kept the session.
+        :returns: whether it has lost one that there was before this process.
         """
         self._is_connected = True
         self._connections += 1
-        if self._connections > 1 or not is_present:
-            return
+        if self._connections > 1:
+            return False
+        noted = self._noted
+        if noted != self._name:
+            self._note(self._name)
+        if not is_present:
+            if noted == self._name:
+                self._log.error(log_lines.SESSION_LOST_WHILE_AWAY)
+            elif noted:
+                self._log.warn(log_lines.SESSION_OF_OTHER_NAME, earlier=noted)
+            else:
+                self._log.info(log_lines.SESSION_FIRST)
+            return noted == self._name
         self._received_before = self._counters.received
         age = None if self._left_at is None else self._wall_clock() - self._left_at
         self._age = age if age is not None and age >= 0 else None  # the clock was set back
+        return False
 
     def subscribed(self) -> None:
         """The broker has granted every topic; what was in its queue comes before that, as far as the window goes."""
@@ -105,7 +121,12 @@ class KeptSession:
         self.disconnected()
         if self._path is None or self._left_at is None:
             return
-        note = json.dumps({"session": self._name, "left_at": self._left_at})
+        self._note(self._name, self._left_at)
+
+    def _note(self, name: str, left_at: float | None = None) -> None:
+        if self._path is None:
+            return
+        note = json.dumps({"session": name} if left_at is None else {"session": name, "left_at": left_at})
         with contextlib.suppress(OSError):  # then nobody knows, and the next start says so
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with open(descriptor, "w", encoding="utf-8") as file:

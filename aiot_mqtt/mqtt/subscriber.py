@@ -241,11 +241,11 @@ class Subscriber(Service):
         if not self._choice.mqtt5:
             self._log.warn(log_lines.MQTT_311)
         self._log.info(log_lines.MQTT_CONNECTED, **self._where)
-        if self._kept_session is not None:
-            self._kept_session.connected(connack.session_present)
+        is_lost = self.tally.accepted.total() > 0 and not connack.session_present
+        was_lost = self._kept_session is not None and self._kept_session.connected(connack.session_present)
         tell_grants(self._log, connack, self._options, self.topics[0])
-        self.tally.began(mqtt5=self._choice.mqtt5)
-        if self.tally.accepted.total() > 1 and not connack.session_present:
+        self.tally.began(mqtt5=self._choice.mqtt5, is_session_lost=is_lost or was_lost)
+        if is_lost:
             self._log.warn(log_lines.SESSION_NEW)
             for listener in self._listeners:
                 listener.session_lost()

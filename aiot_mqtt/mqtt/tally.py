@@ -27,9 +27,13 @@ class ConnectionTally:
         self.taken_over = 0
         """Connections that ended as if somebody else had connected under our client id, with or without a word."""
 
-    def began(self, *, mqtt5: bool) -> None:
+        self.sessions_lost = 0
+        """How often the broker had no session for us although there had been one."""
+
+    def began(self, *, mqtt5: bool, is_session_lost: bool = False) -> None:
         """The broker has accepted a connection."""
         self.accepted["5" if mqtt5 else "3.1.1"] += 1
+        self.sessions_lost += is_session_lost
 
     def failed(self, error: MqttError) -> None:
         """There was none."""

@@ -36,6 +36,7 @@ class KeptSessionTests(SynchronousTestCase):
         session.subscribed()
         self.now += seconds
         session.end()
+        self.events.clear()
 
     def told(self, session: KeptSession, waiting: int = 3, *, is_present: bool = True) -> tuple[str, dict[str, int]]:
         session.connected(is_present)
@@ -84,8 +85,28 @@ class KeptSessionTests(SynchronousTestCase):
         self.run_once()
         self.assertEqual(self.told(self.begin()), unknown)
 
-    def test_where_the_broker_has_none_there_is_nothing_to_tell(self) -> None:
-        self.assertEqual(self.told(self.begin(), is_present=False), ("", {}))
+    def lines(self, session: KeptSession) -> tuple[bool, list[tuple[str, str]]]:
+        """What a first connection finds where the broker has no session."""
+        is_lost = session.connected(False)
+        session.subscribed()
+        events, self.events[:] = [*self.events], []
+        return is_lost, [(event["log_level"].name, event["log_format"]) for event in events]
+
+    def test_where_the_broker_has_none_it_is_the_first_or_one_is_lost(self) -> None:
+        lost = True, [("error", log_lines.SESSION_LOST_WHILE_AWAY)]
+        self.assertEqual(self.lines(self.begin()), (False, [("info", log_lines.SESSION_FIRST)]))
+        self.assertEqual(self.lines(self.begin()), lost)  # it was killed
+        self.run_once()
+        self.assertEqual(self.lines(self.begin()), lost)
+        other = self.begin("id other:1883")
+        self.assertEqual(self.lines(other), (False, [("warn", log_lines.SESSION_OF_OTHER_NAME)]))
+        self.assertEqual(self.lines(other), (False, []))
+        self.assertEqual(self.lines(self.begin("id other:1883")), lost)
+
+    def test_one_that_never_connected_has_lost_none(self) -> None:
+        for _ in range(2):
+            self.begin().end()
+        self.assertEqual(self.lines(self.begin())[1], [("info", log_lines.SESSION_FIRST)])
 
     def test_only_the_first_connection_of_a_process_counts(self) -> None:
         session = self.begin()
@@ -98,6 +119,7 @@ class KeptSessionTests(SynchronousTestCase):
     def test_it_counts_from_when_the_last_connection_ended(self) -> None:
         session = self.begin()
         session.connected(False)
+        self.events.clear()
         self.now += 100
         session.disconnected()
         self.now += 50
