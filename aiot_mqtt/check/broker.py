@@ -58,10 +58,12 @@ class BrokerProbe:
         self._reactor = reactor
         self._where = {"host": settings.mqtt_broker, "port": settings.mqtt_port}
 
-    async def run(self, heard: Heard, listen: float) -> None:
+    async def run(self, heard: Heard, listen: float, until: float) -> None:
         """Everything, in order; ends at the first thing without which there is no more.
 
-        :param heard: what comes is noted there. :param listen: seconds.
+        :param heard: what comes is noted there.
+        :param listen: seconds.
+        :param until: the reactor's time at which listening ends all the same.
         """
         try:
             connection, connack, options = await self._log_in(heard)
@@ -72,7 +74,7 @@ class BrokerProbe:
             talking = Deferred.fromCoroutine(self._ask_sys(options))
             if await self._subscribe(connection):
                 heard.is_subscribed = True
-                await self._listen(connection, heard, listen)
+                await self._listen(connection, heard, min(listen, max(0.1, until - self._reactor.seconds())))
             await talking
         finally:
             await self._leave(connection)

@@ -44,6 +44,7 @@ from .table import Table, probe_table, probe_timezone
 from .texts import own
 
 BUDGET = 20.0  # s with ten of listening
+RESERVE = 4.0  # s of it, when listening ends at the latest
 
 T = TypeVar("T")
 
@@ -89,29 +90,32 @@ class Check:
         if not settings_are_usable(settings, reactor, self.findings):
             return
         budget = BUDGET + max(0.0, self._listen - USUAL_LISTEN)
-        working = Deferred.fromCoroutine(self._run(settings, owner, reactor))
+        working = Deferred.fromCoroutine(self._run(settings, owner, reactor, budget))
         try:
             await working.addTimeout(budget, reactor)
         except NotInTime:
             self.findings.breakdowns.append(own.OUT_OF_TIME.format(seconds=budget))
 
-    async def _run(self, settings: Settings, owner: Callable[[Settings], SpoolOwner], reactor: Any) -> None:
+    async def _run(
+        self, settings: Settings, owner: Callable[[Settings], SpoolOwner], reactor: Any, budget: float
+    ) -> None:
         seen, only, findings = self._seen, self._only, self.findings
 
         def in_thread(work: Callable[..., T], *arguments: object) -> Deferred[T]:
             working: Deferred[T] = deferToThreadPool(reactor, reactor.getThreadPool(), work, *arguments)
             return working
 
-        asks = "local" in only or "devices" in only or "database" in only
-        if asks:
-            seen.service = await self._guarded("local", in_thread(probe_service, settings, self._version, findings))
         parts: list[Deferred[Any]] = []
+        if {"broker", "devices"} & {*only}:
+            topics = ReportRules(settings.mqtt_topic_prefix).topic_filters
+            until = reactor.seconds() + budget - RESERVE
+            broker = BrokerProbe(settings, topics, findings, reactor)
+            parts.append(self._guarded("broker", broker.run(seen.heard, self._listen, until)))
+        if {"local", "database", "devices"} & {*only}:
+            seen.service = await self._guarded("local", in_thread(probe_service, settings, self._version, findings))
         if "local" in only:
             spool = in_thread(probe_spool, settings, owner(settings), seen.service, findings)
             parts.append(self._guarded("local", spool))
-        if {"broker", "devices"} & {*only}:
-            broker = BrokerProbe(settings, ReportRules(settings.mqtt_topic_prefix).topic_filters, findings, reactor)
-            parts.append(self._guarded("broker", broker.run(seen.heard, self._listen)))
         if {"database", "devices"} & {*only}:
             parts.append(self._guarded("database", in_thread(self._look_at_database, settings)))
         await DeferredList(parts)

@@ -24,6 +24,7 @@ from .words import causes, with_advice
 
 TIMEOUT = 5.0  # s for everything from the name look-up to the login, and for each answer
 STATEMENT_TIMEOUT = 4  # s after which the server itself gives a statement up
+SHOW_GRANTS = "SHOW GRANTS FOR CURRENT_USER()"
 LOCK_TIMEOUT = 2  # s for a table that somebody has locked
 _OVER_ALL = re.compile(r"GRANT (?!USAGE ).+ ON \*\.\* ", re.IGNORECASE)
 _ACCOUNT = re.compile(r"'([^']*)'@'([^']*)'")
@@ -37,8 +38,8 @@ class Database:
         self._connection: Any = connection
         self.account = ""
         """Which of the server's accounts we are, as ``user@host``."""
-        self.grants: list[str] = []
-        """Its rights, as SHOW GRANTS has them."""
+        self.grants: list[str] | None = None
+        """Its rights, as SHOW GRANTS has them; None: the server, or a proxy, does not tell."""
 
     def rows(self, sql: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a SELECT or SHOW gives.
@@ -134,13 +135,14 @@ def open_database(settings: Settings, findings: Findings) -> Database | None:
     try:
         database.bound_statements()
         ((database.account, version),) = database.rows("SELECT CURRENT_USER(), VERSION()")
-        database.grants = [str(row[0]) for row in database.rows("SHOW GRANTS FOR CURRENT_USER()")]
+        if database.error_of(SHOW_GRANTS) is None:
+            database.grants = [str(row[0]) for row in database.rows(SHOW_GRANTS)]
     except (pymysql.err.Error, StoreError) as error:
         _tell_failure(settings, error, findings)
         database.close()
         return None
     findings.ok("database.login", texts.LOGIN, account=database.account, version=version, **where)
-    is_over_all = any(_OVER_ALL.match(grant) for grant in database.grants)
+    is_over_all = any(_OVER_ALL.match(grant) for grant in database.grants or ())
     tell = findings.warning if is_over_all else findings.ok
     tell("database.user", texts.USER_IS_ROOT if is_over_all else texts.USER, account=database.account)
     return database

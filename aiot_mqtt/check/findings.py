@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -37,15 +36,12 @@ class Finding:
     values: Mapping[str, Any] = field(default_factory=dict)
     because: str = ""
     """Of one that was skipped: the id of the probe that is the cause."""
-    seconds: float = 0.0
-    """How long it took, as far as that is known."""
 
 
 class Findings:
     """Collects them. May be filled from several threads, each of which keeps to probes of its own."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._found: list[Finding] = []
         self.breakdowns: list[str] = []
         """What of the check itself failed, as a traceback or a sentence."""
@@ -67,12 +63,9 @@ class Findings:
         self._add(probe, Status.UNKNOWN, text, values)
 
     def _add(self, probe: str, status: Status, text: Text, values: Mapping[str, Any]) -> None:
-        took = values.get("seconds_taken", 0.0)
-        shown = {name: value for name, value in values.items() if name != "seconds_taken"}
-        message, remedy = text.filled(shown)
+        message, remedy = text.filled(values)
         # Of an ok there is nothing to do, whatever the text for the same thing in a bad case says.
-        remedy = None if status is Status.OK else remedy
-        self._found.append(Finding(BY_ID[probe], status, message, remedy, shown, seconds=took))
+        self._found.append(Finding(BY_ID[probe], status, message, None if status is Status.OK else remedy, values))
 
     def broke(self, group: str, what: str) -> None:
         """The check itself failed in this group."""

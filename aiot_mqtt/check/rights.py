@@ -114,6 +114,9 @@ def probe_rights(database: Database, settings: Settings, lacks: Lacks, findings:
     if lacks.unsure:
         findings.unknown("database.rights", texts.RIGHTS_UNKNOWN, words=lacks.unsure)
         return
+    if database.grants is None:
+        findings.unknown("database.rights", texts.RIGHTS_UNKNOWN, words="SHOW GRANTS")
+        return
     excess = list(excessive(database.grants, settings, key_columns(database, settings)))
     if excess:
         findings.warning("database.rights", texts.RIGHTS_TOO_MANY, excess="; ".join(excess), statement=statement)

@@ -12,10 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.check import texts
 from aiot_mqtt.check.capacity import binlog_a_day
+from aiot_mqtt.check.database import Database
 from aiot_mqtt.check.findings import Findings, Status
 from aiot_mqtt.check.local import Service, _judge_service
 from aiot_mqtt.check.report import Run, as_json, as_text, exit_code
 from aiot_mqtt.check.rights import excessive, least_grant
+from aiot_mqtt.check.server import _probe_commit
 from aiot_mqtt.check.texts import Text, broker, database, local
 from aiot_mqtt.check.words import with_advice
 from aiot_mqtt.settings.settings import load_settings
@@ -129,6 +131,26 @@ class ReportTests(SynchronousTestCase):
         findings.ok("database.login", database.LOGIN, host="h", port=1, account="a", version="v")
         text = as_text(self.run_of(findings, language="zh"), 0)
         self.assertIn("\n数据库    ✅ 已登录 h:1", text)
+
+
+class GaleraTests(SynchronousTestCase):
+    """A cluster is not among the servers for tests, so what its nodes say of themselves is put in here."""
+
+    def test_a_commit_is_on_the_other_nodes(self) -> None:
+        for values, status, words in (
+            ({"innodb_flush_log_at_trx_commit": 2, "wsrep_on": 1}, Status.OK, "every node"),
+            ({"innodb_flush_log_at_trx_commit": 0, "wsrep_on": "ON"}, Status.OK, "every node"),
+            ({"innodb_flush_log_at_trx_commit": 2, "wsrep_on": 0}, Status.WARNING, "a power cut"),
+            ({"innodb_flush_log_at_trx_commit": 1, "sync_binlog": 0, "log_bin": 1}, Status.WARNING, "binary log"),
+            ({"innodb_flush_log_at_trx_commit": 1, "sync_binlog": 0, "log_bin": 0}, Status.OK, "is on disk"),
+            ({}, Status.UNKNOWN, "cannot be seen"),
+        ):
+            findings, server = Findings(), Database(None)  # type: ignore[arg-type]
+            self.patch(Database, "variable", lambda _self, name, values=values: values.get(name))
+            _probe_commit(server, findings)
+            (found,) = [each for each in findings.complete() if each.probe.id == "database.commit"]
+            self.assertEqual(found.status, status, found)
+            self.assertIn(words, found.message)
 
 
 class ServiceTests(SynchronousTestCase):
