@@ -141,8 +141,10 @@ class AiotMqttService(MultiService):
         self._kept_session = KeptSession(
             session_file(settings), f"{settings.mqtt_client_id} {broker}", counters, wall_clock
         )
+        is_real = endpoint is None
+        endpoint = endpoint or broker_endpoint(settings, reactor)
         self.subscriber = Subscriber(
-            endpoint or broker_endpoint(settings, reactor),
+            endpoint,
             connect_options(settings, is_trial=is_trial),
             rules.topic_filters,
             reactor,
@@ -216,9 +218,11 @@ class AiotMqttService(MultiService):
             spooler=self._spooler,
             presence=presence,
             counters=counters,
+            table=self.table,
+            endpoint=endpoint,
             addresses=(broker, database),
             wall_clock=wall_clock,
-            asks_broker=endpoint is None,
+            asks_broker=is_real,
         )
         for child in children:
             child.setServiceParent(self)

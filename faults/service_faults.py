@@ -30,11 +30,15 @@ async def kill_spool_steps(world: World) -> None:
     In a short form at some of them.
     """
     for step in world.random.sample(SPOOL_STEPS, 3 if world.scene.quick else len(SPOOL_STEPS)):
-        await world.thread(world.database.stop)
         if "write" in step or "creation" in step:
-            await world.service_dies(step, 1 if "creation" in step else 1 + world.random.randrange(5))
+            # Before the database is away: MySQL takes its time to stop, and the spool has its file by then.
+            times = 1 if "creation" in step else 1 + world.random.randrange(5)
+            dying = Deferred.fromCoroutine(world.service_dies(step, times))
+            await world.thread(world.database.stop)
+            await dying
             await world.thread(world.database.start)
         else:
+            await world.thread(world.database.stop)
             await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
             await world.sleep(1 + world.random.random())  # for more devices than one transaction writes
             dying = Deferred.fromCoroutine(world.service_dies(step, 1))

@@ -37,7 +37,7 @@ from .certificates import probe_certificates
 from .findings import Findings
 from .listening import Heard
 from .texts import broker as texts
-from .words import both, causes, with_advice
+from .words import both, causes, has_advice, with_advice
 
 TIMEOUT = 5.0  # s for each of: name look-up with TCP and TLS, CONNACK, SUBACK
 LEAVING = 1.0  # s
@@ -128,7 +128,9 @@ class BrokerProbe:
         def is_caused(*kinds: type[BaseException]) -> bool:
             return any(isinstance(cause, kinds) for cause in chain)
 
-        refused = next((cause for cause in chain if isinstance(cause, TlsRefused)), None)
+        refused: Exception | None = next((cause for cause in chain if isinstance(cause, TlsRefused)), None)
+        if refused is None and self._settings.mqtt_tls and has_advice(str(error)):
+            refused = error  # of TLS 1.3, whose refusal comes behind the handshake
         if is_caused(DNSLookupError):
             found.error("broker.reach", texts.NO_HOST, **self._where)
         elif is_caused(NobodyListens):

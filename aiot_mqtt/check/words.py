@@ -12,9 +12,17 @@ def both(words: object) -> Bilingual:
     return words if isinstance(words, Bilingual) else Bilingual(str(words), str(words))
 
 
+_ADVICE = " What to do: "
+
+
+def has_advice(words: str) -> bool:
+    """Whether a sentence of ours says what is to be done."""
+    return _ADVICE in words
+
+
 def with_advice(words: str) -> tuple[Bilingual, Bilingual]:
     """A sentence of ours, apart from what it says is to be done: behind "What to do:", or the last Chinese sentence."""
-    english, mark, advice = str.partition(words, " What to do: ")
+    english, mark, advice = str.partition(words, _ADVICE)
     chinese = both(words).chinese
     before, full_stop, chinese_advice = chinese.removesuffix("。").rpartition("。")
     if not mark:

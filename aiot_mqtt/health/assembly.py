@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from twisted.application.service import IService
+from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ..mqtt.broker_drops import BrokerDrops
 from ..mqtt.options import connect_options
 from ..mqtt.subscriber import Subscriber
-from ..mqtt.tls_endpoint import broker_endpoint
 from ..presence.monitor import PresenceMonitor
 from ..settings.settings import Settings
 from ..spool.spooler import Spooler
+from ..table.contract import StoreService
 from ..telemetry.counters import Counters
 from ..writing.writer import Writer
+from .alert_command import AlertCommand
+from .besides import Besides
+from .line_tally import LineTally
 from .listener import HttpListener
 from .pace import Pace
-from .site import health_site
+from .site import health_site, status
 from .statistics import Statistics
+from .trends import Trends
 from .watch import Watch
 
 
@@ -33,12 +39,15 @@ def health_services(
     spooler: Spooler | None,
     presence: PresenceMonitor | None,
     counters: Counters,
+    table: StoreService,
+    endpoint: IStreamClientEndpoint,
     addresses: tuple[str, str],
     wall_clock: Callable[[], float],
     asks_broker: bool = True,
 ) -> list[IService]:
     """What runs beside the way of a message for as long as the service does; all of it may stop first.
 
+    :param endpoint: dialled for the broker.
     :param addresses: what the operator calls broker and database.
     :param wall_clock: seconds since the epoch.
     :param asks_broker: ask the broker that the settings name what it drops.
@@ -46,7 +55,7 @@ def health_services(
     drops = None
     if asks_broker:
         drops = BrokerDrops(
-            broker_endpoint(settings, reactor),
+            endpoint,
             connect_options(settings, is_trial=True),
             subscriber,
             reactor,
@@ -69,8 +78,33 @@ def health_services(
     writer.add_table_listener(watch)
     check_interval = None if presence is None else settings.heartbeat_check_interval
     pace = Pace(subscriber, writer, counters, reactor, check_interval=check_interval)
-    site = health_site(watch.figures, pace.stalled, token=settings.http_token.reveal())
-    services: list[IService] = [pace, watch, HttpListener(site, settings.http_listen, reactor)]
+
+    def is_listening() -> bool:
+        return subscriber.is_listening if presence is None else presence.is_listening()
+
+    trends = Trends(writer, is_listening, reactor, wall_clock)
+    writer.add_listener(trends)
+    lines = LineTally()
+    alerts = None
+    if settings.alert_command:
+        alerts = AlertCommand(
+            settings.alert_command, lambda: {**status(watch.figures()), "host": gethostname()}, reactor
+        )
+    beside = Besides(
+        subscriber=subscriber,
+        pace=pace,
+        trends=trends,
+        lines=lines,
+        alerts=alerts,
+        spooler=spooler,
+        table=table,
+        endpoint=endpoint,
+        clock=reactor,
+    )
+    site = health_site(watch.figures, beside.now, pace.stalled, token=settings.http_token.reveal())
+    services: list[IService] = [lines, pace, trends, watch, HttpListener(site, settings.http_listen, reactor)]
+    if alerts is not None:
+        services.append(alerts)
     if drops is not None:
         services.append(drops)
     if settings.stats_interval:

@@ -2,161 +2,210 @@
 
 Every figure of a scrape is of one turn of the reactor, so the sum of deliveries holds in each. Nothing is counted here
 and nothing costs anything per message: the figures are translated when somebody asks. Every label value is there from
-the start, at 0; no label names a device, a topic or a host.
+the start, at 0; no label names a device, a topic or a host. What each means, is in ``catalogue``.
 """
 
 from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from platform import python_version
+from typing import NamedTuple
 
+from paho.mqtt import __version__ as paho_version
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 import twisted
 
 from .. import __version__
-from ..telemetry.counters import OUTCOMES, REFUSED_FOR, RETRIED_FOR
+from ..mqtt.tally import FAILED_FOR, ConnectionTally
+from ..spool.space import Space
+from ..telemetry.counters import OUTCOMES, REFUSED_FOR, RETRIED_FOR, SWEPT
+from ..telemetry.histogram import Histogram
+from .catalogue import COUNTER, GAUGE, METRICS, Described
 from .figures import Figures
 from .state import State, judge
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-PREFIX = "aiot_mqtt_"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
+Value = float | Mapping[str, float] | Histogram
+"""By the values of the one label where there is one."""
 
-def exposition(figures: Figures) -> bytes:
+
+class Past(NamedTuple):
+    """What ``Trends`` remembers."""
+
+    listened_seconds: float = 0.0
+    unacknowledged_peak: float = 0.0
+    reactor_lag: float = 0.0
+    committed_at: float = 0.0
+    stored_at: Mapping[str, float] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the verdict does not depend on."""
+
+    makes_progress: bool = True
+    tally: ConnectionTally = field(default_factory=ConnectionTally)
+    past: Past = field(default_factory=Past)
+    space: Space | None = None
+    """None: it was not looked at yet, or there is no spool."""
+    devices: tuple[int, int] | None = None
+    """Online, and all; None: they were not counted yet."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    faults: Mapping[str, int] = field(default_factory=dict)
+    certificates: Mapping[str, float] = field(default_factory=dict)
+    alerts: Mapping[str, int] = field(default_factory=dict)
+
+
+def exposition(figures: Figures, beside: Beside) -> bytes:
     """One moment in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Moment(figures))
+    registry.register(_Moment(measured(figures, beside)))
     return generate_latest(registry)
 
 
 class _Moment:
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
 
-    def collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterable[Metric]:
         """What ``prometheus_client`` calls."""
-        yield from _state(self._figures)
-        yield from _broker(self._figures)
-        yield from _deliveries(self._figures)
-        yield from _database_and_spool(self._figures)
-        yield from _presence(self._figures)
-        yield from _process()
+        return [_family(METRICS[name], value) for name, value in self._values.items()]
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, text, value=value)
-
-
-def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
-    return CounterMetricFamily(PREFIX + name, text, value=value)
-
-
-def _counters(name: str, text: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
-    family = CounterMetricFamily(PREFIX + name, text, labels=[label])
-    for value, count in values.items():
-        family.add_metric([value], count)
+def _family(described: Described, value: Value) -> Metric:
+    name, text, labels = described.full_name, described.help, described.labels
+    if isinstance(value, Histogram):
+        return HistogramMetricFamily(name, text, buckets=value.cumulative(), sum_value=value.sum)
+    of_sort: dict[str, Callable[..., CounterMetricFamily | GaugeMetricFamily]]
+    of_sort = {COUNTER: CounterMetricFamily, GAUGE: GaugeMetricFamily}
+    if not isinstance(value, Mapping):
+        return of_sort[described.sort](name, text, value=value)
+    family = of_sort[described.sort](name, text, labels=labels)
+    for label_values, each in value.items():
+        family.add_metric(label_values.split(" ") if len(labels) > 1 else [label_values], each)
     return family
 
 
-def _state(figures: Figures) -> Iterator[Metric]:
-    build = GaugeMetricFamily(
-        PREFIX + "build_info", "1, with the versions as labels", labels=["version", "python", "twisted"]
-    )
-    build.add_metric([__version__, python_version(), twisted.__version__], 1)
-    yield build
-    yield _gauge("start_time_seconds", "Unix time at which the service started", figures.time - figures.uptime)
+def measured(figures: Figures, beside: Beside) -> dict[str, Value]:
+    """The values of one moment, by the names in ``METRICS``; with several labels, theirs stand with blanks between."""
+    return {
+        **_service(figures, beside),
+        **_broker(figures, beside),
+        **_messages(figures),
+        **_database(figures, beside),
+        **_spool(figures, beside),
+        **_presence(figures, beside),
+        **_process(figures),
+    }
+
+
+def _service(figures: Figures, beside: Beside) -> dict[str, Value]:
     now = judge(figures).state
-    state = GaugeMetricFamily(PREFIX + "state", "1 for the present state, 0 for the others", labels=["state"])
-    for each in State:
-        state.add_metric([each.value], each is now)
-    yield state
+    return {
+        "build_info": {" ".join((__version__, python_version(), twisted.__version__, paho_version)): 1},
+        "start_time_seconds": figures.time - figures.uptime,
+        "state": {each.value: float(each is now) for each in State},
+        "progress": float(beside.makes_progress),
+        "reactor_lag_seconds": beside.past.reactor_lag,
+        "log_lines_total": beside.lines,
+        "internal_errors_total": beside.faults,
+        "certificate_expiry_timestamp_seconds": {peer: end or nan for peer, end in beside.certificates.items()},
+        "alert_commands_total": beside.alerts,
+    }
 
 
-def _broker(figures: Figures) -> Iterator[Metric]:
-    broker = figures.broker
-    yield _gauge("subscribed", "1 while every topic is granted", broker.is_subscribed)
-    yield _gauge(
-        "broker_heard", "1 while something came from the broker within 3 s, if only a PINGRESP", broker.is_heard
-    )
-    yield _gauge("receive_window", "Messages that may be unacknowledged", broker.window)
-    yield _gauge("unacknowledged", "Messages that are unacknowledged", broker.unacknowledged)
-    yield _gauge(
-        "oldest_unacknowledged_seconds", "Age of the oldest unacknowledged message; 0 if there is none",
-        broker.oldest_unacknowledged,
-    )  # fmt: skip
-    yield _gauge(
-        "last_message_timestamp_seconds", "Unix time of the last message; 0 before the first", broker.last_message_at
-    )
-    yield _counter(
-        "sessions_lost_total", "The broker had no session for us: what was published meanwhile is lost",
-        broker.sessions_lost,
-    )  # fmt: skip
-    yield _gauge("broker_stats_readable", "1 if $SYS can be read at the broker", broker.dropped is not None)
-    yield _gauge(
-        "broker_dropped_messages", "Messages that the broker says it has dropped, of all its clients; its own count",
-        broker.dropped or 0,
-    )  # fmt: skip
+def _broker(figures: Figures, beside: Beside) -> dict[str, Value]:
+    broker, tally = figures.broker, beside.tally
+    return {
+        "broker_heard": float(broker.is_heard),
+        "subscribed": float(broker.is_subscribed),
+        "listening": float(figures.presence.is_listening),
+        "listened_seconds_total": beside.past.listened_seconds,
+        "broker_connections_total": dict.fromkeys(("5", "3.1.1"), 0) | dict(tally.accepted),
+        "broker_failures_total": dict.fromkeys(FAILED_FOR, 0) | dict(tally.failures),
+        "receive_window": broker.window,
+        "unacknowledged": broker.unacknowledged,
+        "unacknowledged_peak": beside.past.unacknowledged_peak,
+        "oldest_unacknowledged_seconds": broker.oldest_unacknowledged,
+        "last_message_timestamp_seconds": broker.last_message_at,
+        "sessions_lost_total": broker.sessions_lost,
+        "broker_stats_readable": float(broker.dropped is not None),
+        "broker_dropped_messages": broker.dropped or 0,
+    }
 
 
-def _deliveries(figures: Figures) -> Iterator[Metric]:
+def _messages(figures: Figures) -> dict[str, Value]:
     counts = figures.counters
-    yield _counter("messages_received_total", "PUBLISH packets received", counts.received)
-    yield _counter("messages_recovered_total", "Messages found in the spool at start", counts.recovered)
     outcomes = counts.balance(figures.pending + figures.spool.deliveries).outcomes
-    settled = {outcome: outcomes[outcome] for outcome in OUTCOMES}
-    yield _counters("messages_settled_total", "What became of messages", "outcome", settled)
-    refused = dict.fromkeys(REFUSED_FOR, 0) | dict(counts.refused)
-    yield _counters("messages_refused_total", "Refused messages by reason", "reason", refused)
-    pending = GaugeMetricFamily(
-        PREFIX + "messages_pending", "received + recovered = settled + pending, each summed", labels=["where"]
-    )
-    pending.add_metric(["memory"], figures.pending)
-    pending.add_metric(["spool"], figures.spool.deliveries)
-    yield pending
-    yield _counter("status_ignored_total", "Statuses not put in device_status", counts.status_ignored)
+    return {
+        "messages_received_total": counts.received,
+        "messages_recovered_total": counts.recovered,
+        "messages_settled_total": {outcome: outcomes[outcome] for outcome in OUTCOMES},
+        "messages_refused_total": dict.fromkeys(REFUSED_FOR, 0) | dict(counts.refused),
+        "messages_pending": {"memory": figures.pending, "spool": figures.spool.deliveries},
+        "status_ignored_total": counts.status_ignored,
+    }
 
 
-def _database_and_spool(figures: Figures) -> Iterator[Metric]:
-    database, spool, counts = figures.database, figures.spool, figures.counters
-    yield _gauge(
-        "database_up", "1 if the last attempt at the database worked", database.is_seen and database.trouble is None
-    )
-    retries = dict.fromkeys(RETRIED_FOR, 0) | dict(counts.retries)
-    yield _counters("retries_total", "Attempts at database and disk that were repeated", "reason", retries)
-    yield _gauge("spool_enabled", "1 if SPOOL_FILE is set", spool.is_enabled)
-    yield _gauge(
-        "spool_up",
-        "1 unless the disk failed the last time; 0 without a spool",
-        spool.is_enabled and spool.trouble is None,
-    )
-    yield _gauge("spool_devices", "Devices whose state waits on disk", spool.devices)
+def _database(figures: Figures, beside: Beside) -> dict[str, Value]:
+    database, counts = figures.database, figures.counters
+    return {
+        "database_up": float(database.is_seen and database.trouble is None),
+        "retries_total": dict.fromkeys(RETRIED_FOR, 0) | dict(counts.retries),
+        "last_commit_timestamp_seconds": beside.past.committed_at,
+        "last_stored_timestamp_seconds": beside.past.stored_at,
+        "commit_duration_seconds": counts.commit_durations,
+        "batch_rows": counts.batch_rows,
+        "acknowledge_delay_seconds": counts.acknowledge_delays,
+    }
 
 
-def _presence(figures: Figures) -> Iterator[Metric]:
-    presence, counts = figures.presence, figures.counters
-    yield _gauge("listening", "1 while a device that reports would be heard and stored at once", presence.is_listening)
-    yield _counter("went_silent_total", "Devices set offline because they were not heard", counts.went_silent)
-    yield _counter("came_back_total", "Devices heard again after that", counts.came_back)
-    yield _counter(
-        "odd_last_seen_total", "Devices set offline whose last_seen was missing or in the future", counts.odd_last_seen
-    )
-    yield _counter(
-        "sweep_failures_total", "Sweeps that failed, and rows that a sweep could not set", counts.sweep_failures
-    )
+def _spool(figures: Figures, beside: Beside) -> dict[str, Value]:
+    spool, space = figures.spool, beside.space
+    return {
+        "spool_enabled": float(spool.is_enabled),
+        "spool_up": float(spool.is_enabled and spool.trouble is None),
+        "spool_devices": spool.devices,
+        "spool_bytes": 0 if space is None else space.used,
+        "spool_limit_bytes": Space().limit,
+        "spool_free_bytes": nan if space is None else space.free,
+    }
 
 
-def _process() -> Iterator[Metric]:
+def _presence(figures: Figures, beside: Beside) -> dict[str, Value]:
+    counts = figures.counters
+    online, total = beside.devices or (nan, nan)
+    return {
+        "devices": {"online": online, "offline": total - online},
+        "went_silent_total": counts.went_silent,
+        "came_back_total": counts.came_back,
+        "odd_last_seen_total": counts.odd_last_seen,
+        "sweeps_total": dict.fromkeys(SWEPT, 0) | dict(counts.sweeps),
+        "sweep_failures_total": counts.sweep_failures,
+        "flapping_devices": figures.presence.flapping[0],
+    }
+
+
+def _process(figures: Figures) -> dict[str, Value]:
     """Under ``ProcSubset=pid`` there is no ``/proc/stat``, and prometheus_client's own collector returns nothing."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    yield CounterMetricFamily(
-        "process_cpu_seconds_total", "User and system CPU time", value=usage.ru_utime + usage.ru_stime
-    )
-    resident = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * _PAGE
-    yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory", value=resident)
-    yield GaugeMetricFamily("process_open_fds", "Open file descriptors", value=len(os.listdir("/proc/self/fd")))
+    return {
+        "process_resident_memory_bytes": int(Path("/proc/self/statm").read_text("ascii").split()[1]) * _PAGE,
+        "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
+        "process_open_fds": len(os.listdir("/proc/self/fd")),
+        "process_start_time_seconds": figures.time - figures.uptime,
+    }

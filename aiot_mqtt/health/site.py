@@ -21,7 +21,7 @@ from twisted.web.server import Site
 
 from .access import refusal
 from .figures import Figures
-from .metrics import CONTENT_TYPE, exposition
+from .metrics import CONTENT_TYPE, Beside, exposition
 from .particulars import particulars
 from .progress import Stalled
 from .state import Verdict, judge
@@ -42,6 +42,7 @@ Answer = tuple[int, str, bytes]
 
 def health_site(
     figures: Callable[[], Figures],
+    beside: Callable[[], Beside],
     stalled: Callable[[], Sequence[Stalled]],
     *,
     showing_devices: Mapping[str, IResource] | None = None,
@@ -50,6 +51,7 @@ def health_site(
     """The whole site.
 
     :param figures: takes one moment of the service.
+    :param beside: what is measured beside that.
     :param stalled: what makes no progress.
     :param showing_devices: by path, without its slash, what is not for everybody: on this host, or for who has the
         token. Each is a leaf.
@@ -64,21 +66,26 @@ def health_site(
 
     def readyz() -> Answer:
         now = figures()
-        verdict = judge(now)
-        body = json.dumps({**as_json(verdict), **particulars(now)}, ensure_ascii=False) + "\n"
-        return http.OK if verdict.is_ready else http.SERVICE_UNAVAILABLE, JSON, body.encode()
+        told = status(now)
+        body = json.dumps(told, ensure_ascii=False) + "\n"
+        return http.OK if told["ready"] else http.SERVICE_UNAVAILABLE, JSON, body.encode()
 
     def metrics() -> Answer:
-        return http.OK, CONTENT_TYPE, exposition(figures())
+        return http.OK, CONTENT_TYPE, exposition(figures(), beside())
 
     root = Resource()
     for path, answer in ((b"healthz", healthz), (b"readyz", readyz), (b"metrics", metrics)):
         root.putChild(path, _Guarded(_Answering(answer), None))
     for name, resource in (showing_devices or {}).items():
         root.putChild(name.encode(), _Guarded(resource, token))
-    site = Site(root, timeout=MAX_REQUEST_TIME)
+    site = _SilentSite(root, timeout=MAX_REQUEST_TIME)
     site.noisy = False
     return site
+
+
+def status(figures: Figures) -> dict[str, Any]:
+    """What ``/readyz`` tells of a moment."""
+    return {**as_json(judge(figures)), **particulars(figures)}
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
@@ -100,6 +107,13 @@ def answer(request: Request, status: int, content_type: str, body: bytes) -> byt
     for name, value in {**HEADERS, "Content-Type": content_type}.items():
         request.setHeader(name.encode(), value.encode())
     return body
+
+
+class _SilentSite(Site):
+    """Has no line for each request: what scrapes it does so every few seconds, and the log is an operator's."""
+
+    def log(self, request: Request) -> None:
+        """Called by twisted.web when a request is answered."""
 
 
 class _Answering(Resource):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import shlex
+import shutil
 import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -16,6 +18,9 @@ from zoneinfo import ZoneInfo
 from ..devices.report import MAX_DEVICE_LENGTH
 
 MAX_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
+
+COMMAND_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are looked for that are named without a folder."""
 
 
 def any_text(text: str) -> str:
@@ -152,6 +157,19 @@ def fingerprint(text: str) -> str:
     if digits and not re.fullmatch(r"[0-9A-F]{64}", digits):
         raise ValueError("must be a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons")
     return ":".join(re.findall("..", digits))
+
+
+def command(text: str) -> tuple[str, ...]:
+    """A program with its arguments, quoted as for a shell, which is not asked; or nothing."""
+    try:
+        argv = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"is not quoted as for a shell: {error}") from None
+    if not argv:
+        return ()
+    if (program := shutil.which(argv[0], path=COMMAND_PATH)) is None:
+        raise ValueError(f"no such program, or this user may not run it; where it has no folder, {COMMAND_PATH}")
+    return os.path.abspath(program), *argv[1:]
 
 
 def new_file(text: str) -> str:

@@ -16,7 +16,19 @@ from .earlier_service import ignored_names, own_name
 from .env_file import read_env_file
 from .secret import Secret
 
-OWN_PREFIXES = ("MQTT_", "DB_", "DEVICE_", "HEARTBEAT_", "HTTP_", "LAST_SEEN_", "LOG_", "SPOOL_", "STATS_", "SHUTDOWN_")
+OWN_PREFIXES = (
+    "ALERT_",
+    "MQTT_",
+    "DB_",
+    "DEVICE_",
+    "HEARTBEAT_",
+    "HTTP_",
+    "LAST_SEEN_",
+    "LOG_",
+    "SPOOL_",
+    "STATS_",
+    "SHUTDOWN_",
+)
 DEFAULT_ENV_FILE = ".env"
 
 
@@ -95,6 +107,7 @@ class Settings:
     )
     """Interface and port; an empty interface is every one."""
     http_token: Secret = _secret()
+    alert_command: tuple[str, ...] = _setting(parsers.command, "", may_be_empty=True)
 
     stats_interval: int = _setting(parsers.number(0, 86400), "300")
     shutdown_timeout: int = _setting(parsers.number(1, 3600), "10")

@@ -11,6 +11,7 @@ from ..devices.report import HEARTBEAT
 from ..devices.update import COLUMNS, DeviceUpdate
 from ..table.contract import StoreMisconfigured, StoreRefused, Written
 
+MAX_DOUBTS = 3  # times that a value is tried again which was refused in words that may mean something else
 MAX_REFUSALS_BISECTED = 10  # in one batch; with more, row by row costs fewer statements
 
 
@@ -123,9 +124,11 @@ async def _write_without_refused_value(update: DeviceUpdate, refusal: StoreRefus
             return
     else:
         first += 1
-    again, refusal, written_again = await _write_fullest(parts[:first], refusal, settlement)
-    if written_again is not None:
-        first, written = again, written_again
+    for _ in range(1 if refusal.is_certain else MAX_DOUBTS):
+        again, refusal, written_again = await _write_fullest(parts[:first], refusal, settlement)
+        if written_again is not None:
+            first, written = again, written_again
+            break
     taken, column = parts[first]
     if column is None:
         await settlement.settle([update], written, None)

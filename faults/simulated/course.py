@@ -170,6 +170,8 @@ class Course(World):
         if self.random.random() < 0.7:
             rates[self.random.choice(list(FAULTS))] = self.random.choice((0.2, 0.5, 1.0, 1.0))
             rates[self.random.choice(list(FAULTS))] = self.random.choice((0.1, 0.3))
+        if 0.3 < rates["odd"] < 1.0:
+            rates["odd"] = 0.3  # the same value would meet it each time it is tried
         if rates["odd"] == 1.0:
             # Twice, and it would be over just when that is asked, so what it refuses would be taken for bad values.
             rates["odd"] = 0.0 if self._had_trouble else 1.0

@@ -225,8 +225,10 @@ class World:
                 self.histories[state.table, key].known_limit = "a file that is not seen holds an older state"
 
     def _note_two_writers(self) -> None:
-        """Where no lock can be made, or the folder with the lock was swapped, two processes may write at once."""
-        if len(self.processes) > 1 and any(process.is_unlocked for process in self.processes):
+        """Where no lock can be made, or the folder with the lock was swapped, two processes may write at once; so may
+        they where one began without being able to look whether the other has the spool.
+        """
+        if len(self.processes) > 1 and any(process.is_unlocked or process.is_blind for process in self.processes):
             for history in self.histories.values():
                 history.known_limit = "two processes, and nothing that keeps one of them out"
 
@@ -345,6 +347,7 @@ class World:
         if self._doomed is not None and (self._doomed.is_dead or self._doomed.is_busy):
             self._doomed.die()
             self._doomed = None
+        self._note_two_writers()
         for process in self.processes:
             process.check()
             if process.is_blind:
@@ -452,7 +455,8 @@ class World:
         for message in messages:
             for receipt in message.receipts:
                 lag = 0 if certain is None else certain.wall - receipt.wall
-                if receipt.place >= place or 0 <= lag < receipt.process.variant.resolution:
+                resolution = max(each.process.variant.resolution for each in (receipt, certain or receipt))
+                if receipt.place >= place or 0 <= lag < resolution:
                     may_be.add(table_time(receipt.wall, ZoneInfo(receipt.process.variant.zone)))
         if value not in may_be:
             raise Violation(f"{history.name}.{column} is {value}, not one of {sorted(map(str, may_be))}")

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pymysql
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -34,6 +35,7 @@ from tests.eventually import eventually
 
 LISTEN = 0.3  # s
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 FORTY_DAYS = 40 * 24 * HOUR
 
 
@@ -293,6 +295,25 @@ class CertificateTests(CheckTestCase):
             self.assert_found(found, probe, status, english, chinese)
             if status is Status.ERROR:
                 self.assertEqual(found["broker.login"].because, "broker.tls")
+
+    @only_in_all(OTHER_WAYS)
+    async def test_a_broker_that_wants_a_certificate_of_ours(self) -> None:
+        authority = Authority()
+        ca = self.folder / "ca.pem"
+        authority.write(ca)
+        certificate, key = self.issue(authority).write(self.folder, "server")
+        self.start_broker(f"certfile {certificate}", f"keyfile {key}", f"cafile {ca}", "require_certificate true")
+        settings: dict[str, Any] = {"MQTT_BROKER": "localhost", "MQTT_TLS": "true", "MQTT_CA_FILE": str(ca)}
+        found = await self.look(only=["broker"], **settings)
+        self.assert_cause(found, "broker.tls", "wants a client certificate", "要求客户端证书", "broker.login")
+        self.assertIn("MQTT_CERT_FILE", found["broker.tls"].remedy or "")
+        ours = authority.issue("client", purpose=CLIENT, ends=49 * HOUR).write(self.folder, "client")
+        settings |= {"MQTT_CERT_FILE": str(ours[0]), "MQTT_KEY_FILE": str(ours[1])}
+        found = await self.look(only=["broker"], **settings)
+        self.assert_found(found, "broker.certificate", Status.WARNING, "our certificate", "本服务用于 Broker 的证书")
+        (self.folder / "client.pem").write_text("no certificate")
+        found = await self.look(only=["broker"], **settings)
+        self.assert_cause(found, "local.settings", "MQTT_CERT_FILE", "MQTT_CERT_FILE", "broker.reach")
 
     @only_in_all(OTHER_WAYS)
     async def test_certificates_of_the_database(self) -> None:

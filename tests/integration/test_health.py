@@ -99,10 +99,18 @@ class HealthTests(SynchronousTestCase):
         for number in range(20):
             self.publish(number)
             self.scrape()
+        deadline = time.monotonic() + LINE_TIMEOUT  # what is found out in the background comes with a later scrape
+        while (known := self.scrape())["aiot_mqtt_devices"] != len(UUIDS):
+            self.assertLess(time.monotonic(), deadline)
+        self.assertGreater(known["aiot_mqtt_spool_free_bytes"], 0)
+        self.assertGreater(known["aiot_mqtt_last_commit_timestamp_seconds"], known["aiot_mqtt_start_time_seconds"])
+        self.assertEqual(known["aiot_mqtt_broker_connections"], 1)
         load.publish(self.broker.port, [("devices/nobody/data", "{}"), ("devices/d1/data", "{")])
         code, text = self.command("status")
         self.assertEqual(code, 0, text)
         self.assertIn("✅ OK: All is well", text)
+        service.wait_for("nobody")
+        self.assertEqual([line for line in service.lines if "GET /" in line], [])
         # The database goes.
         self.database.stop()
         self.publish(100)
@@ -112,7 +120,8 @@ class HealthTests(SynchronousTestCase):
         self.assertEqual([each["id"] for each in protected["conditions"] if not each["ok"]], ["database"])
         for number in range(101, 110):
             self.publish(number)
-            self.scrape()
+            self.assertEqual(self.scrape()["aiot_mqtt_progress"], 1)
+        self.assertEqual(self.ask("/healthz"), (200, "ok\n"))
         deadline = time.monotonic() + LINE_TIMEOUT
         while self.scrape()["aiot_mqtt_spool_devices"] < len(UUIDS):
             self.assertLess(time.monotonic(), deadline)
@@ -137,7 +146,10 @@ class HealthTests(SynchronousTestCase):
         self.assertEqual((broker["id"], broker["ok"]), ("broker", False))
         self.broker.start()
         self.until("ok")
-        self.assertGreaterEqual(self.scrape()["aiot_mqtt_messages_recovered"], len(UUIDS))
+        last = self.scrape()
+        self.assertGreaterEqual(last["aiot_mqtt_messages_recovered"], len(UUIDS))
+        self.assertGreater(last["aiot_mqtt_broker_failures"], 0)
+        self.assertEqual(last["aiot_mqtt_internal_errors"], 0)
 
     def test_a_port_that_is_taken_is_told_and_stops_nothing(self) -> None:
         self.run_service().wait_for("/readyz")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import runpy
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,7 +26,7 @@ ROOMS = (
     ("ingest", "devices mqtt table telemetry", "twisted"),
     ("writing", "devices ingest spool table telemetry", "automat twisted"),
     ("presence", "devices table telemetry writing", "twisted"),
-    ("health", "mqtt presence settings spool table telemetry writing", "prometheus_client twisted"),
+    ("health", "devices mqtt presence settings spool table telemetry writing", "paho prometheus_client twisted zope"),
     ("check", "devices health mqtt settings spool table telemetry tls", "cryptography pymysql twisted"),
     ("simulate", "devices mqtt settings", "paho twisted zope"),
 )
@@ -48,9 +49,15 @@ BESIDE: dict[str, set[str]] = {
 }
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
 def imported(path: Path) -> set[str]:
     """The packages that a file imports, at whatever depth."""
-    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    nodes = list(ast.walk(parsed(path)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
     return {name.partition(".")[0] for name in names}
@@ -123,7 +130,7 @@ class HouseTests(SynchronousTestCase):
 
     def test_no_module_has_state(self) -> None:
         for path in PACKAGE.rglob("*.py"):
-            changed = set(changed_names(ast.parse(path.read_text("utf-8"))))
+            changed = set(changed_names(parsed(path)))
             self.assertEqual(changed - FILLED_AT_IMPORT, set(), path)
 
     def test_the_picture_is_that_of_the_imports(self) -> None:
@@ -131,7 +138,7 @@ class HouseTests(SynchronousTestCase):
         self.assertTrue(picture == HOUSE["picture"](), "scripts/house-picture makes it anew")
 
     def test_nothing_is_assigned_from_outside_to_be_called_back(self) -> None:
-        modules = {path: ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
+        modules = {path: parsed(path) for path in PACKAGE.rglob("*.py")}
         functions = {
             node.name
             for module in modules.values()

@@ -14,6 +14,7 @@ from twisted.web.resource import Resource
 from aiot_mqtt.health import access
 from aiot_mqtt.health.access import host_name, is_loopback
 from aiot_mqtt.health.figures import BrokerFigures, DatabaseFigures, Figures
+from aiot_mqtt.health.metrics import Beside
 from aiot_mqtt.health.progress import Stalled
 from aiot_mqtt.health.site import health_site
 
@@ -41,7 +42,7 @@ class SiteTests(SynchronousTestCase):
         self, path: str, *headers: str, peer: str = HERE, token: str = "", start: str = "GET {} HTTP/1.1"
     ) -> tuple[int, str]:
         """Status and body of a request."""
-        site = health_site(a_moment, lambda: self.stalled, showing_devices={"devices": Devices()}, token=token)
+        site = health_site(a_moment, Beside, lambda: self.stalled, showing_devices={"devices": Devices()}, token=token)
         address = IPv6Address("TCP", peer, 5) if ":" in peer else IPv4Address("TCP", peer, 5)
         protocol, transport = site.buildProtocol(address), StringTransport(peerAddress=address)
         protocol.makeConnection(transport)

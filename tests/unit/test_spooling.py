@@ -131,6 +131,8 @@ class SpoolingMixin(SynchronousTestCase):
         # Nothing here depends on waiting for the disk.
         self.patch(disk_module, "SYNCHRONOUS", "OFF")
         self.patch(os, "fsync", lambda _descriptor: None)
+        gc.freeze()  # so that collect looks only at what comes from now on
+        self.addCleanup(gc.unfreeze)
         self.addCleanup(self.collect)
         folder = Path(self.mktemp())
         folder.mkdir()

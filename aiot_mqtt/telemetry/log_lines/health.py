@@ -16,6 +16,20 @@ HTTP_NOT_LISTENING = line(
     "❌ HTTP_LISTEN不能监听 {host}:{port}: {reason}；服务照常运行，每30秒重试",
     "❌ HTTP_LISTEN: cannot listen on {host}:{port}: {reason}; the service runs all the same, tried again each 30 s",
 )
+ALERT_FAILED = line(
+    "❌ ALERT_COMMAND失败: {program}: {reason}；每分钟重试",
+    "❌ ALERT_COMMAND failed: {program}: {reason}; tried again each minute",
+)
+ALERT_STILL_FAILING = line(
+    "❌ ALERT_COMMAND已失败 {seconds} 秒: {program}: {reason}",
+    "❌ ALERT_COMMAND fails since {seconds} s: {program}: {reason}",
+)
+ALERT_WORKS_AGAIN = line(
+    "✅ ALERT_COMMAND已恢复，此前失败了 {seconds} 秒", "✅ ALERT_COMMAND works again, after {seconds} s"
+)
+ALERT_FAILED_UNEXPECTEDLY = line(
+    "❌ 发送告警时出现意外错误（请报告此问题）", "❌ Unexpected error while giving an alert (please report it)"
+)
 PROGRESS_FAILED_UNEXPECTEDLY = line(
     "❌ 检查运行进度时出现意外错误（请报告此问题）",
     "❌ Unexpected error while looking for progress (please report it)",

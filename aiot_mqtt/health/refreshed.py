@@ -1,0 +1,51 @@
+"""The last known value of what takes a while to find out: asked for when somebody wants it, and not too often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+T = TypeVar("T")
+
+SHARE = 0.01  # of the time that may be spent on asking
+
+
+class Refreshed(Generic[T]):
+    """Never waits: who wants the value gets the last one, and the next one will be newer."""
+
+    _log = Logger()
+
+    def __init__(self, ask: Callable[[], Deferred[T]], first: T, interval: float, clock: IReactorTime) -> None:
+        """
+        :param first: the value as long as there is none.
+        :param interval: seconds between two questions, at least; where one takes long there are fewer.
+        """
+        self._ask = ask
+        self._value = first
+        self._interval = interval
+        self._clock = clock
+        self._is_asking = False
+        self._due_at = 0.0
+
+    def value(self) -> T:
+        """The last one that was found out."""
+        now = self._clock.seconds()
+        if not self._is_asking and now >= self._due_at:
+            self._is_asking = True
+            asked = self._ask()
+            asked.addCallback(self._answered)
+            asked.addErrback(lambda failure: self._log.debug("not found out: {why}", why=failure.getErrorMessage()))
+            asked.addBoth(self._ended, now)
+        return self._value
+
+    def _answered(self, value: T) -> None:
+        self._value = value
+
+    def _ended(self, _result: object, began: float) -> None:
+        now = self._clock.seconds()
+        self._is_asking = False
+        self._due_at = now + max(self._interval, (now - began) / SHARE)
