@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from ..settings.parsers import COMMAND_PATH
 from ..telemetry import log_lines
 from ..telemetry.outage import Outage
+from .command import ICONS, WORDS
 from .state import State
 
 LOOK_INTERVAL = 1.0  # s
@@ -31,6 +32,21 @@ MAX_TOLD = 300  # characters of what it wrote
 RESULTS = ("ok", "failed", "suppressed")
 # Not our own environment: the passwords may be in that.
 ENVIRONMENT = {"PATH": COMMAND_PATH, "LANG": "C.UTF-8"}
+
+
+def alert_text(status: Mapping[str, Any], host: str, language: str) -> str:
+    """What a person is told.
+
+    :param status: what ``/readyz`` says.
+    :param language: ``zh`` or ``en``.
+    """
+    state = status["state"]
+    return f"{ICONS[state]} {WORDS[state][language]} {host}: {status['sentence'][language]}"
+
+
+def as_line(status: Mapping[str, Any]) -> str:
+    """One line of JSON; what comes first in it stays there, for who reads it with sed."""
+    return json.dumps(status, ensure_ascii=False) + "\n"
 
 
 class AlertCommand(Service):
@@ -89,7 +105,7 @@ class AlertCommand(Service):
         is_news = state != self._told and now - self._since >= DAMPING
         if is_news and self._run is None and now - self._ran_at >= RUN_INTERVAL:
             self._ran_at = now
-            self._run = _Run(state, json.dumps(status, ensure_ascii=False), self._ended, self._reactor)
+            self._run = _Run(state, as_line(status), self._ended, self._reactor)
             try:
                 self._reactor.spawnProcess(self._run, self._argv[0], self._argv, env=ENVIRONMENT)
             except OSError as error:  # no more processes
@@ -128,7 +144,7 @@ class _Run(ProcessProtocol):
         too_long = f"not done within {RUN_TIMEOUT:.0f} s"
         self._timeout = self._reactor.callLater(RUN_TIMEOUT, self.kill, too_long)
         transport: Any = self.transport
-        transport.write(self._text.encode() + b"\n")
+        transport.write(self._text.encode())
         transport.closeStdin()
 
     def outReceived(self, data: bytes) -> None:  # noqa: N802 Twisted's name

@@ -19,7 +19,7 @@ from ..spool.spooler import Spooler
 from ..table.contract import StoreService
 from ..telemetry.counters import Counters
 from ..writing.writer import Writer
-from .alert_command import AlertCommand
+from .alert_command import AlertCommand, alert_text
 from .besides import Besides
 from .line_tally import LineTally
 from .listener import HttpListener
@@ -87,9 +87,12 @@ def health_services(
     lines = LineTally()
     alerts = None
     if settings.alert_command:
-        alerts = AlertCommand(
-            settings.alert_command, lambda: {**status(watch.figures()), "host": gethostname()}, reactor
-        )
+
+        def told() -> dict[str, Any]:
+            now, host = status(watch.figures()), gethostname()
+            return {"text": alert_text(now, host, settings.log_language), **now, "host": host}
+
+        alerts = AlertCommand(settings.alert_command, told, reactor)
     beside = Besides(
         subscriber=subscriber,
         pace=pace,

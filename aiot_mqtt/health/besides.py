@@ -65,6 +65,7 @@ class Besides:
             makes_progress=not self._pace.stalled(),
             tally=self._subscriber.tally,
             past=Past(
+                trends.started_at,
                 trends.listened_seconds,
                 trends.unacknowledged_peak,
                 trends.reactor_lag,

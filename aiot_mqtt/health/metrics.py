@@ -46,6 +46,7 @@ Value = float | Mapping[str, float] | Histogram
 class Past(NamedTuple):
     """What ``Trends`` remembers."""
 
+    started_at: float = 0.0
     listened_seconds: float = 0.0
     unacknowledged_peak: float = 0.0
     reactor_lag: float = 0.0
@@ -109,7 +110,7 @@ def measured(figures: Figures, beside: Beside) -> dict[str, Value]:
         **_database(figures, beside),
         **_spool(figures, beside),
         **_presence(figures, beside),
-        **_process(figures),
+        **_process(beside),
     }
 
 
@@ -117,7 +118,7 @@ def _service(figures: Figures, beside: Beside) -> dict[str, Value]:
     now = judge(figures).state
     return {
         "build_info": {" ".join((__version__, python_version(), twisted.__version__, paho_version)): 1},
-        "start_time_seconds": figures.time - figures.uptime,
+        "start_time_seconds": beside.past.started_at,
         "state": {each.value: float(each is now) for each in State},
         "progress": float(beside.makes_progress),
         "reactor_lag_seconds": beside.past.reactor_lag,
@@ -200,12 +201,12 @@ def _presence(figures: Figures, beside: Beside) -> dict[str, Value]:
     }
 
 
-def _process(figures: Figures) -> dict[str, Value]:
+def _process(beside: Beside) -> dict[str, Value]:
     """Under ``ProcSubset=pid`` there is no ``/proc/stat``, and prometheus_client's own collector returns nothing."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "process_resident_memory_bytes": int(Path("/proc/self/statm").read_text("ascii").split()[1]) * _PAGE,
         "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
         "process_open_fds": len(os.listdir("/proc/self/fd")),
-        "process_start_time_seconds": figures.time - figures.uptime,
+        "process_start_time_seconds": beside.past.started_at,
     }

@@ -41,6 +41,8 @@ class Trends(Service):
         self._unacknowledged = Peak(PEAK_SECONDS)
         self._lag = Peak(LAG_SECONDS)
         self._looked_at: float | None = None
+        self.started_at = wall_clock()
+        """Seconds since the epoch; the same for as long as the process runs, wherever the clock is set to."""
         self.listened_seconds = 0.0
         self.committed_at = 0.0
         """Seconds since the epoch of the last commit of rows; 0 before the first."""

@@ -85,7 +85,7 @@ class AlertCommandTests(TestCase):
 
     async def test_no_more_than_one_a_minute_and_the_last_state_always(self) -> None:
         self.start('cat >>"$1"')
-        self.pass_time(DAMPING + 2, "fault")
+        self.pass_time(DAMPING + 1, "fault")  # the last look is the one that runs it
         await self.until_run(1, 0)
         self.pass_time(DAMPING - 2, "protected")
         self.pass_time(RUN_INTERVAL - DAMPING - 2, "look")
@@ -97,7 +97,7 @@ class AlertCommandTests(TestCase):
 
     async def test_a_run_that_fails_is_told_and_tried_again_with_the_state_of_then(self) -> None:
         self.start('if [ -e "$1.ready" ]; then cat >>"$1"; else echo 没有 >&2; exit 3; fi')
-        self.pass_time(DAMPING + 2, "fault")
+        self.pass_time(DAMPING + 1, "fault")
         await self.until_run(0, 1)
         errors = [event["reason"] for event in self.events if event["log_level"] is LogLevel.error]
         self.assertEqual(len(errors), 1)
@@ -110,7 +110,7 @@ class AlertCommandTests(TestCase):
 
     async def test_one_that_hangs_is_killed_and_so_is_one_at_the_end(self) -> None:
         self.start('echo $$ >"$1"; exec sleep 1000')
-        self.pass_time(DAMPING + 2, "fault")
+        self.pass_time(DAMPING + 1, "fault")
         self.pass_time(RUN_TIMEOUT + 1)
         await self.until_run(0, 1)
         self.pass_time(RUN_INTERVAL)
@@ -121,13 +121,13 @@ class AlertCommandTests(TestCase):
         self.start(
             'exec 0<&-; sleep 1000 & echo $! >"$1.child"; i=0; while [ $i -lt 20000 ]; do echo 一行; i=$((i+1)); done'
         )
-        self.pass_time(DAMPING + 2, "fault")
+        self.pass_time(DAMPING + 1, "fault")
         await self.until_run(1, 0)
         os.kill(int(Path(f"{self.told}.child").read_text("ascii")), 9)
 
     async def test_our_own_environment_is_not_handed_on(self) -> None:
         self.start('cat >/dev/null; env >"$1"')
-        self.pass_time(DAMPING + 2, "fault")
+        self.pass_time(DAMPING + 1, "fault")
         await self.until_run(1, 0)
         names = {line.partition("=")[0] for line in self.told.read_text("utf-8").splitlines()}
         self.assertLessEqual(names, {"PATH", "LANG", "PWD", "SHLVL", "_", "OLDPWD"})
