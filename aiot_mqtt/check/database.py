@@ -27,7 +27,7 @@ STATEMENT_TIMEOUT = 4  # s after which the server itself gives a statement up
 SHOW_GRANTS = "SHOW GRANTS FOR CURRENT_USER()"
 LOCK_TIMEOUT = 2  # s for a table that somebody has locked
 _OVER_ALL = re.compile(r"GRANT (?!USAGE ).+ ON \*\.\* ", re.IGNORECASE)
-_ACCOUNT = re.compile(r"'([^']*)'@'([^']*)'")
+_SEEN_FROM = re.compile(r"'@'([^']*)'")  # a user's name may hold quotes
 _TO_ANSWER = (1044, 1045, 1049, 1698)
 
 
@@ -201,9 +201,9 @@ def _tell_failure(settings: Settings, error: Exception, findings: Findings) -> N
 
 def _tell_refusal(settings: Settings, error: Exception, findings: Findings) -> None:
     number, words = error_number(error), error_words(error)
-    named = _ACCOUNT.search(words)
-    user, address = named.groups() if named else (settings.db_user, "%")
-    values = {"code": number, "user": user, "address": address, "seen_from": address, "words": words}
+    named = _SEEN_FROM.search(words)
+    address = named[1] if named else "%"
+    values = {"code": number, "user": settings.db_user, "address": address, "seen_from": address, "words": words}
     if number == 1698:
         findings.error("database.login", texts.ROOT_DENIED, **values)
     elif number == 1045:

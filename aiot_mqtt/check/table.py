@@ -101,6 +101,9 @@ def _size(database: Database, settings: Settings) -> tuple[int, int, int, int]:
 
 
 def _probe_uuid_index(database: Database, shape: TableShape, settings: Settings, findings: Findings) -> None:
+    if _is_view(database, settings):
+        findings.unknown("database.uuid_index", texts.UUID_VIEW, table=settings.db_table)
+        return
     if "FORCE INDEX" not in shape.target:
         findings.error("database.uuid_index", texts.UUID_NO_INDEX, table=settings.db_table)
         return
@@ -116,6 +119,14 @@ def _probe_uuid_index(database: Database, shape: TableShape, settings: Settings,
         findings.warning("database.uuid_index", texts.UUID_SAME, collation=collation, same=shown)
     else:
         findings.ok("database.uuid_index", texts.UUID_INDEX, collation=collation)
+
+
+def _is_view(database: Database, settings: Settings) -> bool:
+    found = database.rows(
+        "SELECT table_type FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
+        (settings.db_name, settings.db_table),
+    )
+    return any("VIEW" in str(kind).upper() for (kind,) in found)
 
 
 def _probe_status_values(database: Database, shape: TableShape, settings: Settings, findings: Findings) -> None:

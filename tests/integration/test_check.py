@@ -361,6 +361,8 @@ class DatabaseTests(CheckTestCase):
             *after, "devices.unknown",
         )  # fmt: skip
         self.assertEqual(found["database.login"].values["seen_from"], "127.0.0.1")
+        found = await self.look_at_database(DB_USER='it\'s "me"')
+        self.assert_cause(found, "database.login", "'it's \"me\"'@'127.0.0.1'", "'it's \"me\"'@'127.0.0.1'", *after)
         self.database.query("CREATE USER 'there'@'192.0.2.1' IDENTIFIED BY 'p'", database=None)
         self.addCleanup(self.database.query, "DROP USER 'there'@'192.0.2.1'", (), None)
         found = await self.look_at_database(DB_USER="there", DB_PASSWORD="p")
@@ -446,6 +448,14 @@ class DatabaseTests(CheckTestCase):
         self.database.query("ALTER TABLE device_main ADD INDEX (uuid)")
         found = await self.look_at_database()
         self.assert_found(found, "database.uuid_index", Status.WARNING, "not unique", "不唯一")
+
+    async def test_a_view(self) -> None:
+        self.database.query("CREATE OR REPLACE VIEW device_view AS SELECT * FROM device_main")
+        self.addCleanup(self.database.query, "DROP VIEW device_view")
+        self.database.grant(table="device_view")
+        found = await self.look_at_database(DB_TABLE="device_view")
+        for probe in ("database.uuid_index", "database.rights", "database.buffer_pool"):
+            self.assertEqual(found[probe].status, Status.UNKNOWN, found[probe])
 
     async def test_rights(self) -> None:
         user = "'aiot'@'%%'"

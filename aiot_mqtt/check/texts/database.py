@@ -162,6 +162,7 @@ UUID_NOT_UNIQUE = Text(
     "the table's owner decides; for instance ALTER TABLE `{table}` ADD UNIQUE KEY (uuid)",
     "由表的所有者决定；例如 ALTER TABLE `{table}` ADD UNIQUE KEY (uuid)",
 )
+UUID_VIEW = Text("{table} is a view: the index of uuid is not seen", "{table} 是视图：看不到 uuid 的索引")
 UUID_SAME = Text(
     "the collation {collation} takes {same} for the same: two devices whose uuids differ in that only share a row",
     "排序规则 {collation} 把 {same} 视为相同：仅有此差别的两台设备会共用一行",
