@@ -122,7 +122,7 @@ def run_check(parsed: argparse.Namespace) -> NoReturn:
 
     def finish() -> NoReturn:
         wanted_user = "" if is_service_user else parsed.user
-        shown = str(file) if file.exists() else ""
+        shown = str(file) if parsed.env_file or os.path.exists(file) else ""
         run = checking.result(file=shown, language=language, wanted_user=wanted_user)
         if is_watched:
             sys.stderr.write("\r\x1b[K")

@@ -83,7 +83,7 @@ def read_settings(environ: Mapping[str, str], env_file: str | None, findings: Fi
     path = Path(env_file or DEFAULT_ENV_FILE)
     try:
         read = read_texts(environ, env_file)
-    except ConfigError as error:
+    except (ConfigError, OSError) as error:  # the latter where we may not enter the folder
         if not _tell_unreadable(path, findings):
             reason = str(error).partition("cannot be read: ")[2] or str(error)
             findings.error("local.files", texts.FILE_MISSING, path=str(path), reason=reason)
@@ -132,26 +132,20 @@ def _files(read: Texts) -> Iterator[tuple[str, str]]:
 
 
 def _tell_unreadable(path: Path, findings: Findings) -> bool:
-    """Whether this user may not read what is there; tells it."""
+    """Whether this user may not read what is there; tells it. Not by opening it: it may be a pipe, to be read once."""
+    mode, owner, user = "?", "?", user_name()
     try:
-        with path.open("rb"):
-            return False
-    except PermissionError:
-        mode, owner, group = "?", "?", "?"
-        try:
-            found = path.stat()
-        except OSError:  # a folder above it does not let us in
-            pass
-        else:
-            mode, owner = f"{stat.S_IMODE(found.st_mode):04o}", _name_of(found.st_uid)
-        user = user_name()
-        group = user
-        findings.error(
-            "local.files", texts.FILE_UNREADABLE, user=user, path=str(path), mode=mode, owner=owner, group=group
-        )
-        return True
+        found = path.stat()
+    except PermissionError:  # a folder above it does not let us in
+        pass
     except OSError:
         return False
+    else:
+        if os.access(path, os.R_OK):
+            return False
+        mode, owner = f"{stat.S_IMODE(found.st_mode):04o}", _name_of(found.st_uid)
+    findings.error("local.files", texts.FILE_UNREADABLE, user=user, path=str(path), mode=mode, owner=owner, group=user)
+    return True
 
 
 def probe_service(settings: Settings, version: str, findings: Findings) -> Service | None:

@@ -241,6 +241,18 @@ class CommandTests(CheckTestCase):
         self.assertTrue(all({"id", "group", "status"} <= each.keys() for each in report["checks"]))
 
     @only_in_all(OTHER_WAYS)
+    async def test_a_password_from_a_pipe(self) -> None:
+        self.start_broker()
+        self.write_env()
+        password = self.folder / "password"
+        password.unlink()
+        os.mkfifo(password, 0o600)
+        writing = deferToThread(password.write_text, self.database.service_password)
+        code, text = await deferToThread(self.check, "--only", "database")
+        self.assertEqual(code, 0, text)
+        await writing
+
+    @only_in_all(OTHER_WAYS)
     async def test_options(self) -> None:
         self.start_broker()
         self.write_env()
@@ -317,6 +329,9 @@ class CommandTests(CheckTestCase):
         nobody = pwd.getpwnam("nobody")
         self.start_broker()
         self.write_env()
+        code, text = await deferToThread(self.check, "--user", "nobody", "--only", "local")
+        self.assertEqual(code, 2, text)
+        self.assertIn("nobody 读不到 .env（权限 ?", text)
         self.folder.chmod(0o755)
         code, text = await deferToThread(self.check, "--user", "nobody", "--only", "local")
         self.assertEqual(code, 2, text)
