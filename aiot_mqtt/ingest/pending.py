@@ -93,6 +93,10 @@ class PendingUpdates:
         """Whether there is an update of a device, by its ``DeviceUpdate.key``."""
         return key in self._updates
 
+    def find(self, key: str) -> DeviceUpdate | None:
+        """The update of a device, by its ``DeviceUpdate.key``."""
+        return self._updates.get(key)
+
     @property
     def unacknowledged(self) -> int:
         """PUBLISH packets that are owed an acknowledgement."""

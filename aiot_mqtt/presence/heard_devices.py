@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from string import ascii_letters, digits
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -32,6 +32,17 @@ class Pending(Protocol):
         ...
 
     def __contains__(self, key: object) -> bool: ...
+
+
+class Known(NamedTuple):
+    """What is known of one device."""
+
+    heard_at: float | None
+    """When it was heard and that was committed, or rather later in the same second, by the clock that is never set."""
+    is_set_offline: bool
+    """By a sweep of this process, and not heard since."""
+    usual_interval: float | None
+    """Seconds; None: it is not watched for that, or not for long enough."""
 
 
 class HeardDevices:
@@ -128,6 +139,11 @@ class HeardDevices:
         """
         key = self._pending.key(device)
         return self._clock.seconds() if key in self._pending else self._last_heard.at(hash(key))
+
+    def known(self, device: str) -> Known:
+        """All that is known of one device, for who asks about one."""
+        name = hash(self._pending.key(device))
+        return Known(self._last_heard.at(name), name in self._silent, self.regularity.usual_interval(name))
 
     def forget_before(self, moment: float) -> None:
         """What was heard before this is of no use any more; to be called each second."""

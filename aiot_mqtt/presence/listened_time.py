@@ -87,6 +87,11 @@ class ListenedTime:
             timeout -= stretch.length
         return None
 
+    def listened_since(self, monotonic: float) -> float:
+        """Seconds of listened time since a moment, as far as they are remembered."""
+        ends = [(stretch.end.monotonic, stretch.length) for stretch in self._stretches]
+        return sum(max(0.0, end - max(end - length, monotonic)) for end, length in ends)
+
     @staticmethod
     def _is_step(before: Moment, now: Moment) -> bool:
         return abs((now.wall - before.wall) - (now.monotonic - before.monotonic)) > CLOCK_STEP

@@ -19,7 +19,7 @@ from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.survive import start
 from ..writing.writer import Writer
-from .heard_devices import HeardDevices
+from .heard_devices import HeardDevices, Known
 from .listened_time import ListenedTime
 from .sweep import Sweep, SweepEnded, Sweeper
 
@@ -235,6 +235,14 @@ class PresenceMonitor(Service):
         Goes through all devices that are watched for that: for who asks once in a while.
         """
         return self._heard.regularity.flapping(self._timeout)
+
+    def known(self, device: str) -> Known:
+        """What is known of one device."""
+        return self._heard.known(device)
+
+    def listened_since(self, moment: float) -> float:
+        """Seconds since a moment of the clock that is never set in which somebody listened, as far as remembered."""
+        return self._listened.listened_since(moment)
 
     def _is_time_for(self, line: str) -> bool:
         """Whether a line may be said that each sweep would have reason to say."""

@@ -71,6 +71,11 @@ class Regularity:
         # A moving average over some ten intervals.
         known.usual_interval += (interval - known.usual_interval) / min(known.intervals, 10)
 
+    def usual_interval(self, device: Hashable) -> float | None:
+        """Seconds between two reports of a device; None: it is not watched, or not for long enough."""
+        known = self._devices.get(device)
+        return None if known is None or known.intervals < MIN_INTERVALS else known.usual_interval
+
     def interrupted(self) -> None:
         """Nobody listened for a while: the intervals that span it say nothing."""
         for device in self._devices.values():

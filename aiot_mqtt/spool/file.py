@@ -231,6 +231,12 @@ class SpoolFile:
         self.read_to = chunk.last_version
         self.done += chunk.held
 
+    def find(self, key: str) -> tuple[str, int] | None:
+        """``last_seen`` and the kinds of what waits of one device."""
+        select = "SELECT last_seen, kinds FROM device_update WHERE device = ? AND version > ?"
+        row = None if self.is_old else self._open.execute(select, (key, self.read_to)).fetchone()
+        return None if row is None else (str(row[0]), int(row[1]))
+
     @property
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -49,7 +49,7 @@ class Spool:
         self._disk = disk or Disk()
         self._names = files_of(path)
         self._lock = SpoolLock(path, self._disk)
-        self._files: list[SpoolFile] = []  # the older first
+        self.files: list[SpoolFile] = []  # the older first
         self._foreign: dict[Path, tuple[int, ...] | None] = {}  # as they were when it was seen whose they are
         self._emptied: SpoolFile | None = None
         self._uncertain: _Uncertain | None = None
@@ -78,20 +78,20 @@ class Spool:
                         files.append(file)
         except BaseException:
             for file in files:
-                if file not in self._files:
+                if file not in self.files:
                     file.close()  # or the next look would find it locked
             raise
         for file, saves, total in self._told_by_files:
             file.accept(saves, total)
-        self._files = sorted(files, key=lambda file: file.generation)
+        self.files = sorted(files, key=lambda file: file.generation)
         self._foreign = {path: versions[path] for path, _ in looked.foreign}
         self._is_suspect = False
         self._set_aside_untold = []
         self._uncertain = None
-        if self._emptied not in self._files:
+        if self._emptied not in self.files:
             self._emptied = None
         self._note_passed_by()
-        looked.is_empty = not self._files
+        looked.is_empty = not self.files
         return looked
 
     def is_changed(self) -> bool:
@@ -99,11 +99,11 @@ class Spool:
 
         :raises SpoolInUse: another process has it. :raises SpoolError: it cannot be told.
         """
-        others = [path for path in self._names if path not in {file.path for file in self._files}]
+        others = [path for path in self._names if path not in {file.path for file in self.files}]
         with self._told(self.path):
             self._lock.take()
             return any(self._disk.version(path) != self._foreign.get(path) for path in others) or not all(
-                file.is_there for file in self._files
+                file.is_there for file in self.files
             )
 
     def save(self, updates: Sequence[DeviceUpdate]) -> int:
@@ -129,9 +129,9 @@ class Spool:
         :param max_bytes: of documents; one update is read in any case.
         :param key: as the table has said which spellings are one device.
         """
-        if not self._files:
+        if not self.files:
             return None
-        file = self._files[0]
+        file = self.files[0]
         with self._told(file.path):
             if self._emptied is not file:
                 self._emptied = file
@@ -159,18 +159,18 @@ class Spool:
     @property
     def held(self) -> Held:
         """What all files hold that is not in the table, as far as this process knows."""
-        return sum((file.held for file in self._files), NOTHING)
+        return sum((file.held for file in self.files), NOTHING)
 
     @property
     def is_empty(self) -> bool:
         """Whether the last look, and what was done since, left no file."""
-        return not self._files
+        return not self.files
 
     def close(self) -> None:
         """Close the files and give the lock back; what they hold is found by the next ``look``."""
-        for file in self._files:
+        for file in self.files:
             file.close()
-        self._files = []
+        self.files = []
         self._lock.close()
 
     # What follows raises OSError and sqlite3.Error, too.
@@ -196,11 +196,11 @@ class Spool:
             raise SpoolError(f"{error.filename or path}: {error.strerror or error}") from error
 
     def _note_passed_by(self) -> None:
-        self._lock.note_passed_by([file.identity for file in self._files if file.is_late], self._foreign)
+        self._lock.note_passed_by([file.identity for file in self.files if file.is_late], self._foreign)
 
     def _look_at(self, path: Path, looked: Looked, is_late: bool) -> SpoolFile | None:
         """What is there by one of the names."""
-        known = next((file for file in self._files if file.path == path), None)
+        known = next((file for file in self.files if file.path == path), None)
         before = NOTHING if known is None else known.held
         if known is not None and not known.is_there:
             known.close()
@@ -257,9 +257,9 @@ class Spool:
 
     def _to_fill(self) -> SpoolFile:
         """The file that takes what is saved now."""
-        newest = self._files[-1] if self._files else None
-        used = {file.path for file in self._files} | set(self._foreign)
-        free = next((path for path in self._names if path not in used), None) if len(self._files) < MAX_FILES else None
+        newest = self.files[-1] if self.files else None
+        used = {file.path for file in self.files} | set(self._foreign)
+        free = next((path for path in self._names if path not in used), None) if len(self.files) < MAX_FILES else None
         is_filled = newest is not None and newest is not self._emptied and newest.can_be_filled
         if newest is not None and is_filled and (free is None or not newest.is_found):
             return newest
@@ -273,7 +273,7 @@ class Spool:
         # SQLite would play one that was left behind into the new file.
         self._disk.remove(journal_of(free))
         file = SpoolFile.create(free, self._disk, str(self._owner), generation)
-        self._files.append(file)
+        self.files.append(file)
         return file
 
     def _remove(self, file: SpoolFile) -> None:
@@ -282,8 +282,8 @@ class Spool:
         file.close()
         self._is_folder_synced = False
         self._disk.remove(file.path)
-        if file in self._files:
-            self._files.remove(file)
+        if file in self.files:
+            self.files.remove(file)
         if self._emptied is file:
             self._emptied = None
         self._disk.remove(journal_of(file.path))

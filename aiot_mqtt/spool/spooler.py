@@ -129,6 +129,18 @@ class Spooler:
         """How much room there is, behind whatever the thread is at."""
         return self._run_in_thread(space, self._spool.path)
 
+    def find(self, key: str) -> Deferred[tuple[str, int] | None]:
+        """``last_seen`` and the kinds of what waits on disk of one device, behind whatever the thread is at.
+
+        :raises Exception: the disk does not say.
+        """
+
+        def found() -> tuple[str, int] | None:
+            waiting = [file.find(key) for file in self._spool.files]
+            return max((each for each in waiting if each is not None), default=None)
+
+        return self._run_in_thread(found)
+
     def close(self) -> Deferred[None]:
         """Close the files, behind whatever the thread is at; what they hold is found by the next ``look``."""
         return self._run_in_thread(self._spool.close)

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from . import log_lines
 from .counters import Counters
 from .printable import SHOWN, shorten
+from .remembered import Refusal, Remembered
 
 LINE_INTERVAL = 600.0  # s between two lines about the same device or topic for the same reason
 MAX_LINES = 1000  # lines of one sort in one interval, and so subjects remembered
@@ -24,12 +25,14 @@ class Refusals:
     def __init__(self, counters: Counters, clock: IReactorTime) -> None:
         self._counters = counters
         self._clock = clock
+        self.remembered = Remembered()
         self._said: dict[str, set[str]] = {}  # by sort, of which there are a few dozen at most
         self._interval_ends = 0.0
 
     def unknown_device(self, device: str, deliveries: int = 1) -> None:
         """Nothing was stored: no row has this ``uuid``."""
         self._count("unknown_device", deliveries)
+        self.remembered.knocked(device, deliveries or 1, self._clock.seconds())
         self._warn("unknown_device", device, log_lines.UNKNOWN_DEVICE, device=shorten(device))
 
     def refuse(self, reason: str, topic: str, detail: str, payload: bytes) -> None:
@@ -38,6 +41,9 @@ class Refusals:
         :param reason: the word it is counted by.
         """
         self._count(reason)
+        if len(levels := topic.split("/")[-2:]) > 1:
+            about = Refusal(self._clock.seconds(), reason, detail, shorten(topic), shorten(payload))
+            self.remembered.refused(levels[0], about)
         self._warn(
             reason, topic, log_lines.REPORT_REFUSED, topic=shorten(topic), reason=detail, payload=shorten(payload)
         )
@@ -68,6 +74,8 @@ class Refusals:
             self._count("refused_by_database", deliveries)
         if column is not None and "device_status" in column:
             self._counters.status_ignored += 1
+        about = Refusal(self._clock.seconds(), "refused_by_database", shorten(detail), "", "")
+        self.remembered.refused(device, about)
         line = log_lines.ROW_REFUSED if column is None else log_lines.VALUE_REFUSED
         sort = "refused_by_database" if column is None else f"refused_by_database: {column}"
         self._warn(sort, device, line, device=device, column=column, reason=shorten(detail))

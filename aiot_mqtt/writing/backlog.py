@@ -62,6 +62,12 @@ class Backlog:
     def _counted_batches(self) -> list[Batch]:
         return [batch for batch in (self._unsaved_in_flight, self._being_saved) if batch is not None]
 
+    def find(self, key: str) -> DeviceUpdate | None:
+        """The newest of what waits of one device, by its key. Goes through all that is in flight."""
+        batches = [batch for batch in (self._being_saved, self.in_flight) if batch is not None]
+        in_batches = (update for batch in batches for update in batch.updates if update.key == key)
+        return self.pending.find(key) or next(in_batches, None)
+
     def oldest_age(self, now: float) -> float:
         """Seconds that the oldest of what is pending or in flight has waited."""
         arrivals = self._pending_arrivals

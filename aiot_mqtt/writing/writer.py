@@ -71,14 +71,14 @@ class Writer(Service):
         self._window = WindowUse(flow_control, clock)
         self._database = database
         self._path = DataPath()
-        self._backlog = Backlog(pending)
+        self.backlog = Backlog(pending)
         self._jobs = Jobs()
         self._table = TableLook(store)
         self._retry = Retry(counters, clock, database=database, jitter=jitter)
         self.outage = self._retry.outage
         """That of the database."""
         self._settlement = Settlement(
-            store, self._path, self._backlog, counters, refusals, database_answered=self._database_answered
+            store, self._path, self.backlog, counters, refusals, database_answered=self._database_answered
         )
         self.chunks = chunks = Chunks(self._settlement, counters, clock)
         self._saver: Saver | None = None
@@ -86,7 +86,7 @@ class Writer(Service):
         if spooler is not None:
             wake = self._start_if_needed
             self._saver = Saver(
-                self._path, self._backlog, spooler, counters, clock, flow_control=flow_control, wake=wake
+                self._path, self.backlog, spooler, counters, clock, flow_control=flow_control, wake=wake
             )
             self._emptying = Emptying(self._path, spooler, self._saver, self._settlement, chunks, now=now)
         self._is_there = False
@@ -108,12 +108,12 @@ class Writer(Service):
     @property
     def deliveries(self) -> int:
         """Deliveries neither stored nor superseded: those pending, those in flight, and those in the spool."""
-        return self._backlog.deliveries + self.spooled
+        return self.backlog.deliveries + self.spooled
 
     @property
     def unacknowledged(self) -> int:
         """PUBLISH packets that wait for their acknowledgement."""
-        return self._backlog.unacknowledged
+        return self.backlog.unacknowledged
 
     @property
     def state(self) -> State:
@@ -123,7 +123,7 @@ class Writer(Service):
     @property
     def oldest_age(self) -> float:
         """Seconds that the oldest of what is pending or in flight has waited."""
-        return self._backlog.oldest_age(self._clock.seconds())
+        return self.backlog.oldest_age(self._clock.seconds())
 
     @property
     def is_accepted(self) -> bool:
@@ -146,7 +146,7 @@ class Writer(Service):
         else:
             self._path.happens(DataPathEvents.started)
             self._path.happens(DataPathEvents.found_nothing)
-        self._counters.superseded += self._backlog.put_back()
+        self._counters.superseded += self.backlog.put_back()
         self._start_work()
 
     def stopService(self) -> Deferred[None]:
@@ -166,7 +166,7 @@ class Writer(Service):
     async def _stop(self) -> None:
         """Wait until the last attempts were made, or the spool has what they are about."""
         try:
-            while self._work is not None and self._backlog.needs_saving:
+            while self._work is not None and self.backlog.needs_saving:
                 # Cancelling this cancels both, and nobody else looks at how the second one ends.
                 await DeferredList([self._work, self._path.changed()], fireOnOneCallback=True, consumeErrors=True)
         finally:
@@ -181,8 +181,8 @@ class Writer(Service):
 
     def wake(self) -> None:
         """There may be something to write."""
-        self._backlog.note_arrivals(self._clock.seconds())
-        self._window.check(self._backlog.unacknowledged, self._pending.unacknowledged)
+        self.backlog.note_arrivals(self._clock.seconds())
+        self._window.check(self.backlog.unacknowledged, self._pending.unacknowledged)
         self._start_if_needed()
         if self._saver is not None:
             self._saver.check()
@@ -262,7 +262,7 @@ class Writer(Service):
 
     async def _write_pending(self) -> None:
         jobs = len(self._jobs)
-        batch = self._backlog.begin_batch()
+        batch = self.backlog.begin_batch()
         try:
             await self._write(batch)
         except CancelledError:
@@ -271,11 +271,11 @@ class Writer(Service):
             if not self._path.is_known:
                 await self._path.until_known()  # whether it is saved
             batch.updates = self._settlement.unsettled(batch.updates)
-            self._counters.superseded += self._backlog.put_back()
+            self._counters.superseded += self.backlog.put_back()
             raise
         was_window_full = self._window.is_full(self.unacknowledged)
         batch.acknowledge()
-        self._backlog.end_batch()
+        self.backlog.end_batch()
         if was_window_full and self.running and self._window.is_worth_filling(self.unacknowledged):
             await self._window.filled()
         while jobs and self._jobs and self._path.state is State.DIRECT:  # else they come after what is on disk
@@ -285,11 +285,11 @@ class Writer(Service):
     async def _write(self, batch: Batch) -> None:
         """Write a batch until all of it is in the table, or the spool has it."""
         self._settlement.begin(is_spooled=False)
-        while batch.updates and not self._backlog.is_in_flight_saved:
+        while batch.updates and not self.backlog.is_in_flight_saved:
             rows = self.chunks.size.rows
             await self.chunks.write(batch.updates[:rows])
             self._counters.acknowledge_delays.observe(self.oldest_age)
-            if not self._backlog.is_in_flight_saved:
+            if not self.backlog.is_in_flight_saved:
                 batch.remove_first(rows)
 
     def _database_answered(self) -> None:

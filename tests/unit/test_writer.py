@@ -219,7 +219,7 @@ class WriterTests(SynchronousTestCase):
         for _ in range(1000):  # each second a PINGRESP is read
             self.clock.advance(1)
             self.writer.wake()
-        self.assertEqual(self.writer._backlog._pending_arrivals, [(1, 0.0)])
+        self.assertEqual(self.writer.backlog._pending_arrivals, [(1, 0.0)])
         self.assertEqual(self.writer.oldest_age, 1000)
 
     def test_a_chunk_is_written_in_the_order_of_names(self) -> None:

@@ -1,0 +1,85 @@
+"""What was refused last of each device, and which names knock that no row has: for who asks about one device.
+
+Pure, and bounded in memory whatever is sent; nothing here is on the way of a message that is accepted.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .printable import shorten
+
+MAX_DEVICES = 5000  # of each sort: with 300 to 700 bytes each, some 5 MB for both (measured with tracemalloc)
+KNOCKING = 600.0  # s after its last message that somebody counts as knocking
+
+
+class Refusal(NamedTuple):
+    """One message of a device that was not taken, or not all of it."""
+
+    at: float
+    """By a clock that is never set."""
+    reason: str
+    """The word that it is counted by."""
+    detail: str
+    topic: str
+    payload: str
+    """Its beginning, printable."""
+
+
+class Knocks(NamedTuple):
+    """Messages under a name that no row has."""
+
+    count: int
+    since: float
+    """By a clock that is never set."""
+    last: float
+
+
+class Remembered:
+    """Refusals by device, and strangers; the ones that were heard of longest ago are forgotten first."""
+
+    def __init__(self, max_devices: int = MAX_DEVICES) -> None:
+        self._max_devices = max_devices
+        self._refusals: dict[str, Refusal] = {}
+        self._knocks: dict[str, Knocks] = {}
+
+    def refused(self, device: str, refusal: Refusal) -> None:
+        """A message of this device was refused."""
+        self._refusals.pop(device, None)
+        self._refusals[device] = refusal
+        if len(self._refusals) > self._max_devices:
+            del self._refusals[next(iter(self._refusals))]
+
+    def knocked(self, device: str, deliveries: int, now: float) -> None:
+        """No row has this ``uuid``, or none can have it."""
+        device = shorten(device)
+        known = self._knocks.pop(device, None)
+        if known is None or now - known.last > KNOCKING:
+            known = Knocks(0, now, now)
+        self._knocks[device] = Knocks(known.count + deliveries, known.since, now)
+        if len(self._knocks) > self._max_devices:
+            del self._knocks[next(iter(self._knocks))]
+
+    def refusal(self, device: str) -> Refusal | None:
+        """The last one of a device, as it spells itself."""
+        return self._refusals.get(device)
+
+    def knocks(self, device: str, now: float) -> Knocks | None:
+        """Whether this one knocks."""
+        known = self._knocks.get(shorten(device))
+        return None if known is None or now - known.last > KNOCKING else known
+
+    def strangers(self, now: float) -> int:
+        """How many knock; at most as many as are remembered."""
+        self._forget_strangers(now)
+        return len(self._knocks)
+
+    def newest_strangers(self, most: int, now: float) -> list[str]:
+        """Those that knocked last, the last one first."""
+        self._forget_strangers(now)
+        names = reversed(self._knocks)
+        return [name for name, _ in zip(names, range(most), strict=False)]
+
+    def _forget_strangers(self, now: float) -> None:
+        while self._knocks and now - self._knocks[first := next(iter(self._knocks))].last > KNOCKING:
+            del self._knocks[first]
