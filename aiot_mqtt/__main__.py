@@ -10,6 +10,7 @@ from twisted.scripts import twistd
 from . import __version__
 from .check import options as check
 from .health import command as status
+from .health import why_command as why
 from .process import open_standard_streams
 from .simulate import command as simulate
 from .spool import command as spool
@@ -49,6 +50,13 @@ def main(arguments: list[str] | None = None) -> None:
         " 2 Fault or not running.",
     )
     status.add_options(asking)
+    asking_why = add_command(
+        "why",
+        "say why a device shows as online or offline",
+        "Ask the running service, over HTTP_LISTEN, why a device shows as it does; without it, say what the table alone"
+        " tells. Exit code: 0 it is known, 1 no row has this uuid, 2 it cannot be told.",
+    )
+    why.add_options(asking_why)
     add_command(
         "health",
         "exit code 0 while the running service makes progress (for a container's HEALTHCHECK)",

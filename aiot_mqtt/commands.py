@@ -21,14 +21,17 @@ from twisted.logger import formatEvent
 
 from . import __version__
 from .check import command as check
+from .devices.report import is_device
 from .health import command as health
+from .health import why_command as why
 from .mqtt.errors import MqttError
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from .process import EXIT_CONFIG, become, environment, exit_for, global_reactor, read_settings, say, session_file
-from .service import spool_owner
+from .service import device_table, spool_owner
 from .settings.settings import DEFAULT_ENV_FILE, ConfigError, Settings
 from .simulate.publisher import Publisher, PublisherOptions
 from .spool import command as spool
+from .table.contract import StoreError
 from .telemetry import log_lines
 from .telemetry.logs import in_chinese, in_english
 
@@ -90,6 +93,36 @@ def run_status(parsed: argparse.Namespace) -> NoReturn:
             )
         )
     sys.exit(0)
+
+
+def run_why(parsed: argparse.Namespace) -> NoReturn:
+    """``aiot-mqtt why`` with the options of ``why_command.add_options``; ends the process."""
+    settings, _ = read_settings(parsed.env_file)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+
+    def tell(answered: dict[str, Any]) -> NoReturn:
+        sys.exit(why.tell(answered, settings.log_language, sys.stdout, is_json=parsed.as_json))
+
+    if settings.http_listen is not None:
+        with contextlib.suppress(health.NotRunning):
+            tell(why.ask_service(settings.http_listen, settings.http_token.reveal(), parsed.uuid))
+
+    async def asking(reactor: Any) -> NoReturn:
+        table = device_table(replace(settings, db_pool_size=1, db_max_overflow=0), reactor)
+        found = no_answer = None
+        table.startService()
+        try:
+            if is_device(parsed.uuid):
+                found = await table.find_device(parsed.uuid).addTimeout(TIMEOUT, reactor)
+        except (StoreError, NotInTime) as error:
+            no_answer = str(error) or f"no answer within {TIMEOUT:.0f} s"
+        tell(why.without_service(parsed.uuid, found, no_answer, table=settings.db_table, zone=settings.db_timezone))
+
+    try:
+        react(asking, _reactor=global_reactor())
+    except ConfigError as error:
+        exit_for(error)
 
 
 def run_health(parsed: argparse.Namespace) -> NoReturn:
@@ -240,5 +273,6 @@ RUN: Mapping[str, Callable[[argparse.Namespace], NoReturn]] = {
     "simulate": run_simulation,
     "spool": run_spool,
     "status": run_status,
+    "why": run_why,
 }
 """By the name of the subcommand; each ends the process."""

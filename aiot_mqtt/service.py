@@ -220,6 +220,7 @@ class AiotMqttService(MultiService):
             counters=counters,
             table=self.table,
             endpoint=endpoint,
+            remembered=refusals.remembered,
             addresses=(broker, database),
             wall_clock=wall_clock,
             asks_broker=is_real,

@@ -19,6 +19,7 @@ MAX_DEVICE_LENGTH = 36  # characters of a topic level: those of a UUID, hyphens 
 DEVICE_PATTERN = f"[A-Za-z0-9._:-]{{1,{MAX_DEVICE_LENGTH}}}"
 """What a topic level must be like to be looked for in the table."""
 
+_DEVICE = re.compile(DEVICE_PATTERN)
 _BARE_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,19}")
 _NUMBER = re.compile(r"\s*[+-]?\d+\s*")
 _TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
@@ -124,6 +125,11 @@ def decode(topic: bytes, payload: bytes, rules: ReportRules) -> DeviceReport:
             raise Refused("not_an_object", "the payload is JSON, but not an object")
         return DeviceReport(device, DATA, payload)
     return _decode_status(device, payload, rules)
+
+
+def is_device(level: str) -> bool:
+    """Whether a topic level is like one that is looked for in the table."""
+    return _DEVICE.fullmatch(level) is not None
 
 
 def source_of(topic: bytes, rules: ReportRules) -> tuple[str, int] | None:

@@ -18,9 +18,11 @@ from ..settings.settings import Settings
 from ..spool.spooler import Spooler
 from ..table.contract import StoreService
 from ..telemetry.counters import Counters
+from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
 from .alert_command import AlertCommand, alert_text
 from .besides import Besides
+from .device_ask import DeviceAsk
 from .line_tally import LineTally
 from .listener import HttpListener
 from .pace import Pace
@@ -28,6 +30,7 @@ from .site import health_site, status
 from .statistics import Statistics
 from .trends import Trends
 from .watch import Watch
+from .why_resource import WhyResource
 
 
 def health_services(
@@ -41,6 +44,7 @@ def health_services(
     counters: Counters,
     table: StoreService,
     endpoint: IStreamClientEndpoint,
+    remembered: Remembered,
     addresses: tuple[str, str],
     wall_clock: Callable[[], float],
     asks_broker: bool = True,
@@ -104,7 +108,25 @@ def health_services(
         endpoint=endpoint,
         clock=reactor,
     )
-    site = health_site(watch.figures, beside.now, pace.stalled, token=settings.http_token.reveal())
+    asking = DeviceAsk(
+        table=table,
+        writer=writer,
+        spooler=spooler,
+        presence=presence,
+        remembered=remembered,
+        clock=reactor,
+        name=settings.db_table,
+        timeout=settings.heartbeat_timeout and settings.heartbeat_timeout + settings.last_seen_resolution,
+        zone=settings.db_timezone,
+        wall_clock=wall_clock,
+    )
+    site = health_site(
+        watch.figures,
+        beside.now,
+        pace.stalled,
+        showing_devices={"why": WhyResource(asking.facts)},
+        token=settings.http_token.reveal(),
+    )
     services: list[IService] = [lines, pace, trends, watch, HttpListener(site, settings.http_listen, reactor)]
     if alerts is not None:
         services.append(alerts)

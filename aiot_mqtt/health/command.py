@@ -11,6 +11,7 @@ from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any, TextIO
 
+from ..telemetry.printable import printable
 from .site import ALIVE
 from .state import State
 
@@ -64,12 +65,24 @@ def ask(address: tuple[str, int], path: str) -> dict[str, Any]:
 
     :raises NotRunning: nobody answers, or it is none of ours.
     """
+    return fetch_json(address, path, "", "state", "sentence", "conditions")
+
+
+def fetch_json(address: tuple[str, int], path: str, token: str, *members: str) -> dict[str, Any]:
+    """The JSON object at a path.
+
+    :param token: ``HTTP_TOKEN``. :param members: that ours would have.
+    :raises NotRunning: nobody answers, or not as ours would.
+    """
+    body = _fetch(address, path, token)
     try:
-        answer = json.loads(_fetch(address, path))
-        answer["state"], answer["sentence"], answer["conditions"]
-    except (ValueError, KeyError, TypeError):
-        raise NotRunning(f"{_url(address, path)}: this is not aiot-mqtt") from None
-    return dict(answer)
+        answer = dict(json.loads(body))
+    except (ValueError, TypeError):
+        answer = {}
+    if not all(member in answer for member in members):
+        said = printable(body.decode("utf-8", "replace").strip(), 100)
+        raise NotRunning(f"{_url(address, path.partition('?')[0])}: {said}")
+    return answer
 
 
 def in_words(status: dict[str, Any], language: str) -> str:
@@ -94,11 +107,12 @@ def _not_running(error: NotRunning, language: str, *, as_json: bool) -> str:
     return f"{before}: {error}"
 
 
-def _fetch(address: tuple[str, int], path: str) -> bytes:
+def _fetch(address: tuple[str, int], path: str, token: str = "") -> bytes:
     opener: Callable[..., Any] = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
     url = _url(address, path)
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310 it is http
     try:
-        with opener(url, timeout=TIMEOUT) as response:
+        with opener(request, timeout=TIMEOUT) as response:
             return bytes(response.read())
     except urllib.error.HTTPError as error:  # 503 has the verdict in it
         with error:

@@ -32,6 +32,7 @@ from .contract import (
     TableDescription,
     Written,
 )
+from .device_row import Found, find_device
 from .errors import ABOUT_THE_SHAPE, error_number, meaning
 from .matching import same_characters
 from .pool import ConnectionPool
@@ -159,6 +160,13 @@ class DeviceTable(Service):
         :raises StoreError: it cannot be told, now.
         """
         return self._run(self._count_devices)
+
+    def find_device(self, uuid: str) -> Deferred[Found]:
+        """One device's row; see ``device_row``.
+
+        :raises StoreError: it cannot be told, now.
+        """
+        return self._run(find_device, self._address.table, uuid)
 
     def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         return self._pool.runWithConnection(work, *arguments)

@@ -29,7 +29,7 @@ class Refusal(NamedTuple):
 class Knocks(NamedTuple):
     """Messages under a name that no row has."""
 
-    count: int
+    messages: int
     since: float
     """By a clock that is never set."""
     last: float
@@ -56,7 +56,7 @@ class Remembered:
         known = self._knocks.pop(device, None)
         if known is None or now - known.last > KNOCKING:
             known = Knocks(0, now, now)
-        self._knocks[device] = Knocks(known.count + deliveries, known.since, now)
+        self._knocks[device] = Knocks(known.messages + deliveries, known.since, now)
         if len(self._knocks) > self._max_devices:
             del self._knocks[next(iter(self._knocks))]
 

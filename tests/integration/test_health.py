@@ -22,7 +22,9 @@ PROCESS_FIGURES = {"process_cpu_seconds", "process_open_fds", "process_resident_
 UUIDS = [f"d{number}" for number in range(20)]
 
 
-class HealthTests(SynchronousTestCase):
+class HealthCase(SynchronousTestCase):
+    """A service that can be asked, and real servers."""
+
     def setUp(self) -> None:
         self.database = MariaDB()
         self.addCleanup(self.database.close)
@@ -89,6 +91,8 @@ class HealthTests(SynchronousTestCase):
         done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, timeout=LINE_TIMEOUT, check=False)
         return done.returncode, done.stdout.decode()
 
+
+class HealthTests(HealthCase):
     def test_each_state_is_told_and_each_scrape_adds_up(self) -> None:
         service = self.run_service()
         service.wait_for("/readyz")

@@ -328,7 +328,7 @@ class SpellingTests(SpoolMixin):
     def test_a_file_whose_keys_fold_already_takes_no_memory_for_it(self) -> None:
         self.spool.save([self.make(f"Device-{number}", key=f"device-{number}") for number in range(50)])
         self.read(key=str.lower)
-        [file] = self.spool._files
+        [file] = self.spool.files
         self.assertEqual((file._others, file._merged), ({}, set()))
 
     def test_a_key_that_folds_and_a_spelling_from_before_meet(self) -> None:
@@ -877,7 +877,7 @@ class DamageTests(SpoolMixin):
     def test_damage_is_found_by_reading_and_by_saving(self) -> None:
         for call in (self.read, lambda: self.save(*(f"d{number}" for number in range(100)))):
             self.save(*(f"d{number}" for number in range(100)))
-            connection = self.spool._files[0]._connection
+            connection = self.spool.files[0]._connection
             assert connection is not None
             connection.execute("UPDATE device_update SET last_seen = ?", [LATER])  # as bits that flip
             with self.assertRaisesRegex(SpoolError, "not what was written"):

@@ -37,3 +37,7 @@ PROGRESS_FAILED_UNEXPECTEDLY = line(
 HTTP_FAILED_UNEXPECTEDLY = line(
     "❌ 监听HTTP时出现意外错误（请报告此问题）", "❌ Unexpected error while listening for HTTP (please report it)"
 )
+WHY_FAILED_UNEXPECTEDLY = line(
+    "❌ 查询设备状态时出现意外错误（请报告此问题）",
+    "❌ Unexpected error while a device was asked about (please report it)",
+)
