@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from twisted.logger import ILogObserver, globalLogPublisher
+
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.writing.data_path import State
@@ -165,6 +167,9 @@ class Process:
         effects["older state superseded"] += counters.superseded
         effects["recovered from a file"] += counters.recovered
         effects["came back"] += counters.came_back
+        for part in self.service:
+            if ILogObserver.providedBy(part):
+                globalLogPublisher.removeObserver(part)
         self.clock.kill()
         self._kept = [*self.calls]  # as the clock keeps its calls
         for link in list(self.world.broker.links):
