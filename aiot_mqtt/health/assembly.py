@@ -71,6 +71,7 @@ def health_services(
     watch = Watch(
         subscriber=subscriber,
         drops=drops,
+        remembered=remembered,
         writer=writer,
         spooler=spooler,
         presence=presence,

@@ -57,6 +57,7 @@ METRICS = _described(
     ("messages_refused_total", COUNTER, "reason", "Refused messages by reason"),
     ("messages_pending", GAUGE, "where", "received + recovered = settled + pending, each summed"),
     ("status_ignored_total", COUNTER, "", "Statuses not put in device_status"),
+    ("unknown_uuids", GAUGE, "", "Names that no row has and that sent something in the last 10 minutes, up to 5000"),
     # The database.
     ("database_up", GAUGE, "", "1 if the last attempt at the database worked"),
     ("retries_total", COUNTER, "reason", "Attempts at database and disk that were repeated"),

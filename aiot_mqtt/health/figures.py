@@ -27,6 +27,8 @@ class BrokerFigures:
     """Seconds since the last message, or since the topics were granted, whichever is less; None: not subscribed."""
     last_message_at: float = 0.0
     """Seconds since the epoch; 0 before the first."""
+    rate: float = 0.0
+    """Messages a second, over the last ten seconds."""
     dropped: int | None = None
     """Messages that the broker has dropped since it was started, of all its clients; None: it cannot be read."""
     sessions_lost: int = 0
@@ -56,6 +58,8 @@ class SpoolFigures:
     """Why the disk takes nothing, or cannot be looked at."""
     devices: int = 0
     deliveries: int = 0
+    since: float | None = None
+    """Seconds since the epoch, when it began to hold something; None: it holds nothing, or did before this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +88,7 @@ class Figures:
     spool: SpoolFigures = SpoolFigures()
     presence: PresenceFigures = PresenceFigures()
     counters: Counters = field(default_factory=Counters)
+    unknown_uuids: int = 0
+    """Names that no row has and under which something came in the last ten minutes, as far as they are remembered."""
     pending: int = 0
     """Deliveries that are in memory; those on disk are in ``spool``."""

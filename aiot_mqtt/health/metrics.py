@@ -158,6 +158,7 @@ def _messages(figures: Figures) -> dict[str, Value]:
         "messages_settled_total": {outcome: outcomes[outcome] for outcome in OUTCOMES},
         "messages_refused_total": dict.fromkeys(REFUSED_FOR, 0) | dict(counts.refused),
         "messages_pending": {"memory": figures.pending, "spool": figures.spool.deliveries},
+        "unknown_uuids": figures.unknown_uuids,
         "status_ignored_total": counts.status_ignored,
     }
 

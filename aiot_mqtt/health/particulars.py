@@ -14,6 +14,7 @@ def particulars(figures: Figures) -> dict[str, Any]:
     return {
         "version": __version__,
         "uptime_seconds": round(figures.uptime, 1),
+        "unknown_uuids": figures.unknown_uuids,
         "taken_over": figures.broker.taken_over,
         "commit_seconds": figures.database.commit_seconds,
         "flapping": {"devices": count, "interval_seconds": interval} if figures.presence.is_enabled else None,

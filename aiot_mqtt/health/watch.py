@@ -22,6 +22,7 @@ from ..spool.spooler import Spooler
 from ..table.contract import TableDescription
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
+from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
 from .state import SILENCE, duration
@@ -29,6 +30,7 @@ from .state import SILENCE, duration
 LOOK_INTERVAL = 1.0  # s
 TAKEN_OVER_WITHIN = 600.0  # s
 FLAPPING_EACH = 10.0  # s between two looks at how often devices report, which goes through all that are watched
+RATE_LOOKS = 11  # looks, so ten seconds, that a rate is taken over
 REMINDER = 86400.0  # s between two lines about a silence that lasts
 
 
@@ -48,6 +50,7 @@ class Watch(Service):
         clock: IReactorTime,
         addresses: tuple[str, str],
         drops: BrokerDrops | None = None,
+        remembered: Remembered | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
@@ -63,6 +66,9 @@ class Watch(Service):
         self._broker, self._database = addresses
         self._presence = presence
         self._drops = drops
+        self._remembered = remembered or Remembered()
+        self._came: deque[tuple[float, int]] = deque(maxlen=RATE_LOOKS)
+        self._spool_since: float | None = None
         self._wall_clock = wall_clock
         self._started_at = self._listened_at = clock.seconds()
         self._is_table_seen = False
@@ -108,13 +114,14 @@ class Watch(Service):
             oldest_unacknowledged=writer.oldest_age,
             silent_for=self._silence(now),
             last_message_at=0.0 if came_at is None else self._wall_clock() - (now - came_at),
+            rate=self._rate(now),
             dropped=None if self._drops is None else self._drops.dropped,
             sessions_lost=subscriber.tally.sessions_lost,
             taken_over=sum(now - at < TAKEN_OVER_WITHIN for at in self._taken_over_at),
         )
         spool = SpoolFigures()
         if spooler is not None:
-            spool = SpoolFigures(True, spooler.trouble, spooler.devices, spooler.deliveries)
+            spool = SpoolFigures(True, spooler.trouble, spooler.devices, spooler.deliveries, self._spool_since or None)
         return Figures(
             time=self._wall_clock(),
             uptime=now - self._started_at,
@@ -130,6 +137,7 @@ class Watch(Service):
                 self._devices_flapping(now),
             ),
             counters=self._counters,
+            unknown_uuids=self._remembered.strangers(now),
             pending=writer.deliveries - writer.spooled,
         )
 
@@ -138,6 +146,12 @@ class Watch(Service):
             return None
         return now - max(self._subscribed_at, self._came_at or 0.0)
 
+    def _rate(self, now: float) -> float:
+        """Messages a second, by the looks of the last ten seconds."""
+        if not self._came or now <= self._came[0][0]:
+            return 0.0
+        return (self._counters.received - self._came[0][1]) / (now - self._came[0][0])
+
     def _devices_flapping(self, now: float) -> tuple[int, int]:
         if self._presence is not None and now - self._flapping_at >= FLAPPING_EACH:
             self._flapping, self._flapping_at = self._presence.flapping(), now
@@ -145,6 +159,13 @@ class Watch(Service):
 
     def _look(self) -> None:
         now = self._clock.seconds()
+        if not self._came or now - self._came[-1][0] >= LOOK_INTERVAL / 2:
+            self._came.append((now, self._counters.received))
+        if self._spooler is not None and self._spooler.devices:
+            if self._spool_since is None:  # 0: it held something when we began to look
+                self._spool_since = self._wall_clock() if now - self._started_at > 2 * LOOK_INTERVAL else 0.0
+        else:
+            self._spool_since = None
         if self._counters.received != self._received:
             self._received, self._came_at, self._told_silence_at = self._counters.received, now, None
         while self._taken_over < self._subscriber.tally.taken_over:

@@ -19,6 +19,8 @@ class Trouble:
     """In words; often the server's own."""
     seconds: float
     """Since it began."""
+    next_in: float | None = None
+    """Seconds until the next attempt; None: one is under way, or nobody said."""
 
 
 class Outage:
@@ -36,13 +38,18 @@ class Outage:
         self._since: float | None = None
         self._told = 0.0
         self._line = self._reason = ""
+        self.next_at: float | None = None
+        """When the next attempt is made, as whoever makes it says; None: it does not, or one is under way."""
         self.failures = 0
         """Attempts that failed since the process started."""
 
     @property
     def trouble(self) -> Trouble | None:
         """What lasts now, for the reason that was given last."""
-        return None if self._since is None else Trouble(self._reason, self._clock.seconds() - self._since)
+        if self._since is None:
+            return None
+        now = self._clock.seconds()
+        return Trouble(self._reason, now - self._since, None if self.next_at is None else max(0.0, self.next_at - now))
 
     @property
     def is_on(self) -> bool:

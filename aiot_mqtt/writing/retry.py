@@ -95,10 +95,11 @@ class Retry:
         """Wait; ``make_last`` ends the wait early."""
         waited: Deferred[None] = Deferred(lambda _waited: call.cancel())
         call = self._next = self._clock.callLater(seconds, waited.callback, None)
+        self.outage.next_at = call.getTime()
         try:
             await waited
         finally:
-            self._next = None
+            self._next = self.outage.next_at = None
 
     def _tell(self, line: str, error: StoreError, deliveries: int) -> None:
         self.outage.failed(line, str(error), database=self._database, deliveries=deliveries)
