@@ -67,22 +67,25 @@ class Pace(Service):
         now = self._clock.seconds()
         self._progress.turned(now)
         try:
-            self._progress.note(self._parts(now), now)
+            self._progress.note(self._parts(), now)
         except Exception:  # a fault in what only looks must not have the process ended
             self._log.failure(log_lines.PROGRESS_FAILED_UNEXPECTEDLY)
 
-    def _parts(self, now: float) -> Iterator[Part]:
+    def _parts(self) -> Iterator[Part]:
         subscriber, writer, counters = self._subscriber, self._writer, self._counters
-        is_path_known = writer.state in (DataPath.DIRECT, DataPath.EMPTYING)
+        state, retries = writer.state, counters.retries
         # With a connection it is that one's keep-alive, which has its own deadline. Before the disk is known, it waits
-        # for the writer.
+        # for that.
         has_connection = subscriber.state in (Subscribed.SUBSCRIBING, Subscribed.SUBSCRIBED)
-        yield Part("subscriber", is_path_known and not has_connection, subscriber.outage.failures)
-        # Not what is superseded, or refused for what it is: that is counted while it is received.
-        outcomes = (counters.stored, counters.refused["unknown_device"], counters.refused["refused_by_database"])
-        oldest = round(now - writer.oldest_age) if writer.unacknowledged else None
-        sign = (writer.state, oldest, writer.spooled, outcomes, counters.retries.total())
-        yield Part("writer", bool(writer.unacknowledged) or writer.state is not DataPath.DIRECT, sign)
+        is_known = state in (DataPath.DIRECT, DataPath.EMPTYING)
+        yield Part("subscriber", is_known and not has_connection, subscriber.outage.failures)
+        is_at_disk = state in (DataPath.LOOKING, DataPath.SAVING)
+        yield Part("spool", is_at_disk, (state, writer.spooled, retries["spool"]))
+        # Not what the spool takes meanwhile, nor what is superseded or refused while it is received.
+        has_rows = state is not DataPath.LOOKING and (state is not DataPath.DIRECT or bool(writer.unacknowledged))
+        settled = (counters.stored, counters.refused["unknown_device"], counters.refused["refused_by_database"])
+        sign = (settled, counters.batch_rows.total(), retries.total() - retries["spool"])
+        yield Part("writer", has_rows, sign)
         if self._check_interval is not None:
             max_time = max(MAX_ATTEMPT, SWEEPS_MISSED * self._check_interval) + self._check_interval
             yield Part("sweep", writer.is_accepted, counters.sweeps.total(), max_time)

@@ -23,6 +23,10 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
+    def total(self) -> int:
+        """How many there were."""
+        return sum(self.counts)
+
     def cumulative(self) -> list[tuple[str, float]]:
         """How many did not exceed each bound, as Prometheus wants it."""
         total = 0

@@ -146,6 +146,21 @@ class PaceTests(SynchronousTestCase):
         self.assertEqual(self.stalled(2)[1:], [])
         self.assertEqual(self.pace.stalled(), ())
 
+    def test_a_write_that_never_comes_back_is_stalled_though_the_spool_takes_all(self) -> None:
+        self.start(maybeDeferred)
+        self.connect()
+        self.table.held.is_holding = True
+
+        def publish(second: int) -> None:
+            # Now and then of another device, which the spool then holds, too.
+            topic = PUBLISH[:-5].replace(b"/a/", b"/%c/" % (97 + second // 100))
+            self.broker.say(topic + (1 + second).to_bytes(2, "big") + PUBLISH[-3:])
+
+        self.assertEqual(self.stalled(MAX_ATTEMPT, publish), [])
+        self.assertEqual(self.service.writer.unacknowledged, 0)
+        self.assertGreater(self.service.writer.spooled, 0)
+        self.assertEqual(self.stalled(60, publish), ["writer"])
+
     def test_a_sweep_that_never_comes_back_is_stalled(self) -> None:
         self.start(heartbeat_timeout=10, heartbeat_check_interval=1)
         self.connect()
@@ -169,4 +184,4 @@ class PaceTests(SynchronousTestCase):
     def test_a_call_to_the_disk_that_never_comes_back_is_stalled(self) -> None:
         self.start(lambda *_call: Deferred())
         self.assertEqual(self.stalled(MAX_ATTEMPT), [])
-        self.assertEqual(self.stalled(60), ["writer"])
+        self.assertEqual(self.stalled(60), ["spool"])
