@@ -32,6 +32,7 @@ from .contract import (
     TableDescription,
     Written,
 )
+from .count import count_devices
 from .device_row import Found, find_device
 from .errors import ABOUT_THE_SHAPE, error_number, meaning
 from .matching import same_characters
@@ -159,7 +160,7 @@ class DeviceTable(Service):
 
         :raises StoreError: it cannot be told, now.
         """
-        return self._run(self._count_devices)
+        return self._run(count_devices, self._address.table)
 
     def find_device(self, uuid: str) -> Deferred[Found]:
         """One device's row; see ``device_row``.
@@ -216,12 +217,6 @@ class DeviceTable(Service):
                 if read_definition(cursor, self._address.database, self._address.table) == shape.definition:
                     return shape
             return self._read_shape(cursor)
-
-    def _count_devices(self, connection: Any) -> tuple[int, int]:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT COALESCE(SUM(is_online = 1), 0), COUNT(*) FROM `{self._address.table}`")  # noqa: S608
-            online, total = cursor.fetchone()
-        return int(online), int(total)
 
     def _may_be_the_shape(self, number: int) -> bool:
         """Whether an error may be about what is known of the table, and was not looked into just now."""

@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.report import HEARTBEAT
-from aiot_mqtt.table import shape, statements
+from aiot_mqtt.table import count, shape, statements
 from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.contract import (
     StoreConflict,
@@ -50,6 +50,20 @@ class TableTests(DatabaseMixin, StoreContract):
         )
         self.assertEqual(self.database.query("SELECT COUNT(*) FROM device_main"), [(1,)])
         self.assertEqual(self.database.query("SHOW TABLES"), tables)
+
+    async def test_devices_are_counted_and_a_count_that_takes_long_is_given_up(self) -> None:
+        self.assertEqual(await self.store.count_devices(), (0, 0))
+        for uuid in "abc":
+            self.database.add_device(uuid)
+        await self.store.write([make_update("a"), make_update("b")])
+        self.assertEqual(await self.store.count_devices(), (2, 3))
+        slow = count.COUNT.replace("COALESCE(SUM(is_online = 1), 0)", "SUM(SLEEP(10))")
+        self.patch(count, "COUNT", slow)
+        self.patch(count, "MAX_TIME", 1)
+        with self.assertRaises(StoreConflict):
+            await self.store.count_devices()
+        self.assertIsNotNone(self.store._shape)
+        self.assertEqual(await self.store.write([make_update("a")]), Written())
 
     async def test_a_locked_table_is_a_conflict(self) -> None:
         self.database.add_device("a")

@@ -16,6 +16,7 @@ from aiot_mqtt.health.line_tally import FAULTS_IN, LineTally
 from aiot_mqtt.health.metrics import Beside, exposition, measured
 from aiot_mqtt.health.peak import Peak
 from aiot_mqtt.health.refreshed import Refreshed
+from aiot_mqtt.health.trends import Trends
 from aiot_mqtt.telemetry import log_lines
 from tests.unit.test_site import a_moment
 
@@ -105,3 +106,12 @@ class RefreshedTests(SynchronousTestCase):
         asked[1].errback(OSError("no"))
         clock.advance(61)
         self.assertEqual((known.value(), len(asked)), (7, 3))
+
+
+class StartTimeTests(SynchronousTestCase):
+    def test_it_stays_where_the_clock_is_set(self) -> None:
+        clock, wall = Clock(), [1000.0]
+        trends = Trends(None, lambda: True, clock, lambda: wall[0])  # type: ignore[arg-type]
+        before = trends.started_at
+        wall[0] = 50.0
+        self.assertEqual((before, trends.started_at), (1000.0, 1000.0))
