@@ -54,7 +54,7 @@ class Course(World):
         self.broker.keeps_retained_back = random.random() < 0.5
         self.actions_left = random.randrange(15, 100)
         self.pace = random.choice((0.3, 1.0, 1.0, 3.0))
-        self._is_finishing = self._had_trouble = False
+        self._is_finishing = self._had_trouble = self._had_refused_times = False
         self._deeds = self._draw_deeds(random)
         self.watch()
 
@@ -183,6 +183,10 @@ class Course(World):
         self.note("database frozen", self.database.is_frozen)
 
     def _table_refuses_times(self) -> None:
+        # Mended once: a table that takes times for just one statement in between is taken to refuse values.
+        if self._had_refused_times and all(table.takes_times for table in self.database.tables.values()):
+            return
+        self._had_refused_times = True
         for table in self.database.tables.values():
             table.takes_times = not table.takes_times
             self.note("takes times", table.takes_times)
