@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
@@ -22,6 +23,7 @@ from twisted.logger import formatEvent
 from . import __version__
 from .check import command as check
 from .devices.report import is_device
+from .health import alone
 from .health import command as health
 from .health import why_command as why
 from .mqtt.errors import MqttError
@@ -31,9 +33,12 @@ from .service import device_table, spool_owner
 from .settings.settings import DEFAULT_ENV_FILE, ConfigError, Settings
 from .simulate.publisher import Publisher, PublisherOptions
 from .spool import command as spool
-from .table.contract import StoreError
+from .table.device_row import Found
+from .table.mysql import DeviceTable
 from .telemetry import log_lines
 from .telemetry.logs import in_chinese, in_english
+
+T = TypeVar("T")
 
 STATE_DIRECTORY = "/var/lib/mqtt-service"  # which the unit gives the service for its spool
 TIMEOUT = 10.0  # s for each of: name look-up with TCP and TLS, CONNACK, DISCONNECT
@@ -57,10 +62,7 @@ def run_simulation(parsed: argparse.Namespace) -> NoReturn:
         endpoint = broker_endpoint(settings, reactor)
         sys.exit(await run(parsed, settings, endpoint=endpoint, reactor=reactor, output=sys.stdout, progress=progress))
 
-    try:
-        react(simulating, _reactor=global_reactor())
-    except ConfigError as error:
-        exit_for(error)
+    _react(simulating)
 
 
 def run_spool(parsed: argparse.Namespace) -> NoReturn:
@@ -80,19 +82,41 @@ def run_status(parsed: argparse.Namespace) -> NoReturn:
     """``aiot-mqtt status`` with the options of ``health.command.add_options``; ends the process."""
     settings, address = _settings_to_ask(parsed)
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    is_terminal, language = sys.stdout.isatty(), settings.log_language
-    with contextlib.suppress(KeyboardInterrupt):
+    language = settings.log_language
+    try:
         sys.exit(
             health.show_status(
                 address,
+                settings.http_token.reveal(),
                 language,
                 as_json=parsed.as_json,
                 watch=parsed.watch,
                 output=sys.stdout,
-                is_terminal=is_terminal,
             )
         )
-    sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except health.NotRunning as error:
+        not_running = error
+
+    def tell(found: tuple[int, int] | None, no_answer: str) -> NoReturn:
+        lines = [alone.spool_alone(settings.spool_file), alone.table_alone(found, no_answer)]
+        sys.stdout.write(health.not_running(not_running, lines, language, as_json=parsed.as_json) + "\n")
+        sys.exit(health.EXIT_UNKNOWN)
+
+    _ask_table(settings, DeviceTable.count_devices, tell)
+
+
+def _ask_table(
+    settings: Settings, ask: Callable[[DeviceTable], Deferred[T]], tell: Callable[[T | None, str], NoReturn]
+) -> NoReturn:
+    """Ask the table while the service does not. :param tell: ends the process."""
+
+    async def asking(reactor: Any) -> NoReturn:
+        table = device_table(replace(settings, db_pool_size=1, db_max_overflow=0), reactor)
+        tell(*await alone.ask_table(table, ask, reactor))
+
+    _react(asking)
 
 
 def run_why(parsed: argparse.Namespace) -> NoReturn:
@@ -108,21 +132,13 @@ def run_why(parsed: argparse.Namespace) -> NoReturn:
         with contextlib.suppress(health.NotRunning):
             tell(why.ask_service(settings.http_listen, settings.http_token.reveal(), parsed.uuid))
 
-    async def asking(reactor: Any) -> NoReturn:
-        table = device_table(replace(settings, db_pool_size=1, db_max_overflow=0), reactor)
-        found = no_answer = None
-        table.startService()
-        try:
-            if is_device(parsed.uuid):
-                found = await table.find_device(parsed.uuid).addTimeout(TIMEOUT, reactor)
-        except (StoreError, NotInTime) as error:
-            no_answer = str(error) or f"no answer within {TIMEOUT:.0f} s"
-        tell(why.without_service(parsed.uuid, found, no_answer, table=settings.db_table, zone=settings.db_timezone))
+    def without_service(found: Found | None, no_answer: str | None) -> NoReturn:
+        table, zone = settings.db_table, settings.db_timezone
+        tell(why.without_service(parsed.uuid, found, no_answer or None, table=table, zone=zone))
 
-    try:
-        react(asking, _reactor=global_reactor())
-    except ConfigError as error:
-        exit_for(error)
+    if not is_device(parsed.uuid):
+        without_service(None, None)
+    _ask_table(settings, lambda table: table.find_device(parsed.uuid), without_service)
 
 
 def run_health(parsed: argparse.Namespace) -> NoReturn:
@@ -217,10 +233,16 @@ def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
         tell(log_lines.SESSION_FORGOTTEN, client_id=settings.mqtt_client_id)
         sys.exit(0)
 
+    _react(forgetting)
+
+
+def _react(work: Callable[[Any], Coroutine[Any, Any, NoReturn]]) -> NoReturn:
+    """Run what ends the process."""
     try:
-        react(forgetting, _reactor=global_reactor())
+        react(work, _reactor=global_reactor())
     except ConfigError as error:
         exit_for(error)
+    raise AssertionError("it has ended by now")
 
 
 async def forget_session(settings: Settings, endpoint: IStreamClientEndpoint, reactor: Any) -> None:

@@ -20,8 +20,8 @@ from twisted.python.failure import Failure
 from ..settings.parsers import COMMAND_PATH
 from ..telemetry import log_lines
 from ..telemetry.outage import Outage
-from .command import ICONS, WORDS
 from .state import State
+from .status_words import ICONS, WORDS
 
 LOOK_INTERVAL = 1.0  # s
 DAMPING = 30.0  # s that a state must last before it is told

@@ -32,6 +32,8 @@ from .trends import Trends
 from .watch import Watch
 from .why_resource import WhyResource
 
+SHOWN_STRANGERS = 5
+
 
 def health_services(
     settings: Settings,
@@ -125,6 +127,7 @@ def health_services(
         watch.figures,
         beside.now,
         pace.stalled,
+        newest_strangers=lambda: remembered.newest_strangers(SHOWN_STRANGERS, reactor.seconds()),
         showing_devices={"why": WhyResource(asking.facts)},
         token=settings.http_token.reveal(),
     )

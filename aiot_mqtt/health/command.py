@@ -11,16 +11,16 @@ from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any, TextIO
 
+from ..telemetry.bilingual import Bilingual
 from ..telemetry.printable import printable
 from .site import ALIVE
 from .state import State
+from .status_words import in_words
 
 TIMEOUT = 5.0  # s
 WATCH_INTERVAL = 1.0  # s
 EXIT_CODES = {State.OK.value: 0, State.PROTECTED.value: 0, State.LOOK.value: 1, State.FAULT.value: 2}
 EXIT_UNKNOWN = 2
-WORDS = {state.value: {"en": str(state.word), "zh": state.word.chinese} for state in State}
-ICONS = {State.OK.value: "✅", State.PROTECTED.value: "🛡", State.LOOK.value: "⚠️", State.FAULT.value: "❌"}
 
 
 class NotRunning(Exception):
@@ -34,21 +34,33 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def show_status(
-    address: tuple[str, int], language: str, *, as_json: bool, watch: bool, output: TextIO, is_terminal: bool
+    address: tuple[str, int],
+    token: str,
+    language: str,
+    *,
+    as_json: bool,
+    watch: bool,
+    output: TextIO,
 ) -> int:
-    """Print what the service says; returns the exit code: 0 OK or Protected, 1 Look, 2 Fault or not running."""
+    """Print what the service says; returns the exit code: 0 OK or Protected, 1 Look, 2 Fault.
+
+    :param token: ``HTTP_TOKEN``.
+    :raises NotRunning: nobody answers, and it is not to be watched for.
+    """
+    is_terminal = output.isatty()
     while True:
         try:
-            status = ask(address, "/readyz")
+            status = ask_status(address, token)
         except NotRunning as error:
-            code, text = EXIT_UNKNOWN, _not_running(error, language, as_json=as_json)
+            if not watch or not is_terminal:
+                raise
+            text = not_running(error, [], language, as_json=as_json)
         else:
-            code = EXIT_CODES[status["state"]]
             text = json.dumps(status, ensure_ascii=False) if as_json else in_words(status, language)
         output.write(("\x1b[H\x1b[2J" if watch and is_terminal and not as_json else "") + text + "\n")
         output.flush()
         if not watch or not is_terminal:
-            return code
+            return EXIT_CODES[status["state"]]
         time.sleep(WATCH_INTERVAL)
 
 
@@ -77,34 +89,46 @@ def fetch_json(address: tuple[str, int], path: str, token: str, *members: str) -
     body = _fetch(address, path, token)
     try:
         answer = dict(json.loads(body))
-    except (ValueError, TypeError):
-        answer = {}
-    if not all(member in answer for member in members):
+        for member in members:
+            answer[member]
+    except (ValueError, KeyError, TypeError):
         said = printable(body.decode("utf-8", "replace").strip(), 100)
-        raise NotRunning(f"{_url(address, path.partition('?')[0])}: {said}")
+        where = _url(address, path.partition("?")[0])
+        raise NotRunning(
+            Bilingual(
+                f"{where}: this is not what aiot-mqtt answers ({said})", f"{where}：不是 aiot-mqtt 的回答（{said}）"
+            )
+        ) from None
     return answer
 
 
-def in_words(status: dict[str, Any], language: str) -> str:
-    """The sentence, and a line for each condition."""
-    colon = "：" if language == "zh" else ": "
-    state = status["state"]
-    lines = [f"{ICONS[state]} {WORDS[state][language]}{colon}{status['sentence'][language]}"]
-    lines += [
-        f"  {'✅' if each['ok'] else '❌'} {each['id']:<10} {each['reason'][language]}" for each in status["conditions"]
-    ]
-    return "\n".join(lines)
+def ask_status(address: tuple[str, int], token: str) -> dict[str, Any]:
+    """All that ``aiot-mqtt status`` shows, or, where that is not for who asks, what everybody may know.
+
+    :raises NotRunning: nobody answers, or it is none of ours.
+    """
+    members = ("state", "sentence", "conditions")
+    try:
+        return fetch_json(address, "/status", token, *members, "sum")
+    except NotRunning:
+        return fetch_json(address, "/readyz", "", *members)
 
 
-def _not_running(error: NotRunning, language: str, *, as_json: bool) -> str:
+def not_running(error: NotRunning, alone: list[Bilingual], language: str, *, as_json: bool) -> str:
+    """What is said where nobody answers. :param alone: what table and disk tell by themselves."""
+    reason = error.args[0]
     if as_json:
-        return json.dumps({"ready": False, "state": "unknown", "reason": str(error)})
-    before = (
-        "❌ 服务没有运行，或 HTTP_LISTEN 不同"
-        if language == "zh"
-        else "❌ The service does not run, or HTTP_LISTEN differs"
-    )
-    return f"{before}: {error}"
+        facts = [{"en": str(line), "zh": line.chinese} for line in alone]
+        return json.dumps(
+            {"ready": False, "state": "unknown", "reason": str(reason), "facts": facts}, ensure_ascii=False
+        )
+    is_chinese = language == "zh"
+    lines = [
+        f"❌ 服务没有运行，或 HTTP_LISTEN 不同：{reason.chinese}"
+        if is_chinese
+        else f"❌ The service does not run, or HTTP_LISTEN differs: {reason}"
+    ]
+    return "\n".join([*lines, *(line.chinese if is_chinese else str(line) for line in alone)])
 
 
 def _fetch(address: tuple[str, int], path: str, token: str = "") -> bytes:
@@ -118,7 +142,18 @@ def _fetch(address: tuple[str, int], path: str, token: str = "") -> bytes:
         with error:
             return bytes(error.read())
     except (OSError, HTTPException) as error:  # the latter from who speaks no HTTP
-        raise NotRunning(f"{url}: {getattr(error, 'reason', error)}") from None
+        reason = _reason(getattr(error, "reason", error))
+        where = f"{_url(address, '')}"
+        raise NotRunning(Bilingual(f"{where}: {reason}", f"{where}：{reason.chinese}")) from None
+
+
+def _reason(error: object) -> Bilingual:
+    if isinstance(error, ConnectionRefusedError):
+        return Bilingual("nobody listens there", "没有程序在监听")
+    if isinstance(error, TimeoutError):
+        return Bilingual(f"no answer within {TIMEOUT:.0f} s", f"{TIMEOUT:.0f} 秒内没有应答")
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return Bilingual(words, words)
 
 
 def _url(address: tuple[str, int], path: str) -> str:

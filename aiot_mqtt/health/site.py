@@ -5,7 +5,8 @@
 - ``/readyz``: the verdict as JSON; 200, or 503 in a fault.
 - ``/metrics``: for Prometheus.
 
-These name no device. What does is put beside them as ``showing_devices`` (see ``access``).
+These name no device. ``/status`` does, which is ``/readyz`` and more, for ``aiot-mqtt status``; what else does is put
+beside them as ``showing_devices`` (see ``access``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
 from .access import refusal
+from .details import details
 from .figures import Figures
 from .metrics import CONTENT_TYPE, Beside, exposition
 from .particulars import particulars
@@ -46,6 +48,7 @@ def health_site(
     stalled: Callable[[], Sequence[Stalled]],
     *,
     showing_devices: Mapping[str, IResource] | None = None,
+    newest_strangers: Callable[[], list[str]] = list,
     token: str = "",
 ) -> Site:
     """The whole site.
@@ -55,6 +58,7 @@ def health_site(
     :param stalled: what makes no progress.
     :param showing_devices: by path, without its slash, what is not for everybody: on this host, or for who has the
         token. Each is a leaf.
+    :param newest_strangers: names that no row has and that sent something lately.
     :param token: ``HTTP_TOKEN``; empty: what shows devices is answered on this host alone.
     """
 
@@ -70,12 +74,18 @@ def health_site(
         body = json.dumps(told, ensure_ascii=False) + "\n"
         return http.OK if told["ready"] else http.SERVICE_UNAVAILABLE, JSON, body.encode()
 
+    def all_of_it() -> Answer:
+        now = figures()
+        told = {**status(now), **details(now, beside(), newest_strangers())}
+        return http.OK, JSON, json.dumps(told, ensure_ascii=False).encode() + b"\n"
+
     def metrics() -> Answer:
         return http.OK, CONTENT_TYPE, exposition(figures(), beside())
 
     root = Resource()
     for path, answer in ((b"healthz", healthz), (b"readyz", readyz), (b"metrics", metrics)):
         root.putChild(path, _Guarded(_Answering(answer), None))
+    root.putChild(b"status", _Guarded(_Answering(all_of_it), token))
     for name, resource in (showing_devices or {}).items():
         root.putChild(name.encode(), _Guarded(resource, token))
     site = _SilentSite(root, timeout=MAX_REQUEST_TIME)

@@ -88,7 +88,7 @@ class HealthCase(SynchronousTestCase):
 
     def command(self, *arguments: str) -> tuple[int, str]:
         argv, env = [*AIOT_MQTT, *arguments], environment(self.settings)
-        done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, timeout=LINE_TIMEOUT, check=False)
+        done = subprocess.run(argv, env=env, cwd=self.folder, stdout=subprocess.PIPE, timeout=LINE_TIMEOUT, check=False)
         return done.returncode, done.stdout.decode()
 
 
@@ -113,6 +113,12 @@ class HealthTests(HealthCase):
         code, text = self.command("status")
         self.assertEqual(code, 0, text)
         self.assertIn("✅ OK: All is well", text)
+        self.assertIn("1 uuids in 10 min that no row has (nobody)", text)
+        self.assertIn("refused 2 + ", text)
+        self.assertNotIn("N/A", text)
+        code, text = self.ask("/status")
+        self.assertEqual((code, json.loads(text)["newest_unknown_uuids"]), (200, ["nobody"]))
+        self.assertNotIn("nobody", self.ask("/readyz")[1])
         service.wait_for("nobody")
         self.assertEqual([line for line in service.lines if "GET /" in line], [])
         # The database goes.
@@ -138,6 +144,9 @@ class HealthTests(HealthCase):
         code, text = self.command("status")
         self.assertEqual(code, 2)
         self.assertIn("does not run", text)
+        self.assertIn("nobody listens there", text)
+        self.assertIn("the table cannot be read", text)
+        self.assertIn("see aiot-mqtt spool", text)
         # The broker goes, too.
         self.database.start()
         self.broker.stop()
