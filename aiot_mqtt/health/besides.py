@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
+from ..mqtt.subscriber import State as Subscribed
 from ..mqtt.subscriber import Subscriber
 from ..mqtt.tls_endpoint import TlsEndpoint
 from ..spool.space import Space
@@ -63,6 +64,7 @@ class Besides:
         trends = self._trends
         return Beside(
             makes_progress=not self._pace.stalled(),
+            is_connected=self._subscriber.state in (Subscribed.SUBSCRIBING, Subscribed.SUBSCRIBED),
             tally=self._subscriber.tally,
             past=Past(
                 trends.started_at,

@@ -36,6 +36,7 @@ METRICS = _described(
     ("state", GAUGE, "state", "1 for the present state, 0 for the others"),
     ("progress", GAUGE, "", "1 while the service makes progress, as /healthz says"),
     # The broker.
+    ("broker_connected", GAUGE, "", "1 while there is a connection that the broker has accepted"),
     ("broker_heard", GAUGE, "", "1 while something came from the broker within 3 s, if only a PINGRESP"),
     ("subscribed", GAUGE, "", "1 while every topic is granted"),
     ("listening", GAUGE, "", "1 while a device that reports would be heard and stored at once"),
@@ -70,6 +71,12 @@ METRICS = _described(
     ("spool_enabled", GAUGE, "", "1 if SPOOL_FILE is set"),
     ("spool_up", GAUGE, "", "1 unless the disk failed the last time; 0 without a spool"),
     ("spool_devices", GAUGE, "", "Devices whose state waits on disk"),
+    (
+        "spool_since_timestamp_seconds",
+        GAUGE,
+        "",
+        "Unix time at which it began to fill; 0: empty, or before the start",
+    ),
     ("spool_bytes", GAUGE, "", "Size of the spool's files; 0 without any"),
     ("spool_limit_bytes", GAUGE, "", "What that may be at most"),
     ("spool_free_bytes", GAUGE, "", "Free space where the spool is; NaN as long as it was not looked at"),

@@ -59,6 +59,7 @@ class Beside:
     """What the verdict does not depend on."""
 
     makes_progress: bool = True
+    is_connected: bool = False
     tally: ConnectionTally = field(default_factory=ConnectionTally)
     past: Past = field(default_factory=Past)
     space: Space | None = None
@@ -132,6 +133,7 @@ def _service(figures: Figures, beside: Beside) -> dict[str, Value]:
 def _broker(figures: Figures, beside: Beside) -> dict[str, Value]:
     broker, tally = figures.broker, beside.tally
     return {
+        "broker_connected": float(beside.is_connected),
         "broker_heard": float(broker.is_heard),
         "subscribed": float(broker.is_subscribed),
         "listening": float(figures.presence.is_listening),
@@ -182,6 +184,7 @@ def _spool(figures: Figures, beside: Beside) -> dict[str, Value]:
         "spool_enabled": float(spool.is_enabled),
         "spool_up": float(spool.is_enabled and spool.trouble is None),
         "spool_devices": spool.devices,
+        "spool_since_timestamp_seconds": spool.since or 0,
         "spool_bytes": 0 if space is None else space.used,
         "spool_limit_bytes": Space().limit,
         "spool_free_bytes": nan if space is None else space.free,

@@ -73,8 +73,8 @@ CASES: dict[str, tuple[Series, Series]] = {
         },
     ),
     "UnknownDevices": (
-        {'messages_refused_total{reason="unknown_device"}': "0+1x100"},
-        {'messages_refused_total{reason="unknown_device"}': "0x50 9x100"},
+        {"unknown_uuids": "3x100"},
+        {"unknown_uuids": "3x80 0x100"},
     ),
     "SlowCommits": (
         {'commit_duration_seconds_bucket{le="2"}': "0x60", 'commit_duration_seconds_bucket{le="+Inf"}': "0+9x60",

@@ -273,6 +273,19 @@ class ValidationTests(ConfigTestCase):
             sentence = "HTTP_TOKEN: may have letters, digits and -._~+/ only, because it is sent in a header"
             self.assertEqual(self.mistakes({"HTTP_TOKEN": text}), [sentence])
 
+    def test_a_command_is_taken_apart_without_a_shell_and_its_program_is_there(self) -> None:
+        def argv(text: str) -> tuple[str, ...]:
+            return load_settings({"ALERT_COMMAND": text}).alert_command
+
+        self.assertEqual(argv('/bin/sh -c \'echo  "$1"; x\' a\\ b ""'), ("/bin/sh", "-c", 'echo  "$1"; x', "a b", ""))
+        self.assertEqual(argv("sh  x")[0].rpartition("/")[2], "sh")
+        self.assertTrue(argv("sh")[0].startswith("/"))
+        self.assertEqual(argv("/bin/echo $HOME `id` 钉钉"), ("/bin/echo", "$HOME", "`id`", "钉钉"))
+        self.assertEqual(argv(" "), ())
+        for text, wrong in (("'a", "not quoted as for a shell"), ("/no/such x", "no such"), ("/etc/passwd", "no such")):
+            (mistake,) = self.mistakes({"ALERT_COMMAND": text})
+            self.assertIn(wrong, mistake)
+
     def test_an_empty_text_stands_for_the_default(self) -> None:
         for name in setting_defaults():
             for text in ("", "  "):
