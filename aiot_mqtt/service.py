@@ -18,6 +18,7 @@ from .devices.report import ReportRules
 from .devices.update import table_time
 from .health.assembly import health_services
 from .health.statistics import log_figures
+from .health.systemd import Supervisor
 from .ingest.committed_times import CommittedTimes
 from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
@@ -87,6 +88,7 @@ class AiotMqttService(MultiService):
         stop_began: Callable[[float], None] = lambda _timeout: None,
         *,
         log_observer: ILogObserver | None = None,
+        supervisor: Supervisor | None = None,
         table: StoreService | None = None,
         is_trial: bool = False,
         endpoint: IStreamClientEndpoint | None = None,
@@ -99,6 +101,7 @@ class AiotMqttService(MultiService):
         :param reactor: the reactor that everything runs on; its ``seconds`` should be monotonic.
         :param stop_began: told, when stopping begins, how many seconds it may take.
         :param log_observer: what twistd logs with, in place of its own.
+        :param supervisor: systemd, where it started the process and wants to be told.
         :param table: written instead of the table that the settings name; its ``str`` is what log lines call it.
         :param is_trial: with the settings of ``for_trial``, and no kept session.
         :param endpoint: dialled instead of the broker that the settings name.
@@ -223,6 +226,7 @@ class AiotMqttService(MultiService):
             remembered=refusals.remembered,
             addresses=(broker, database),
             wall_clock=wall_clock,
+            supervisor=supervisor,
             asks_broker=is_real,
         )
         for child in children:

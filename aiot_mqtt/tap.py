@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
+import os
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from twisted.python.usage import Options as UsageOptions
 
 from . import __version__
+from .health.systemd import supervisor_of
 from .process import (
     Process,
     exit_for,
@@ -63,11 +66,13 @@ def makeService(options: Options) -> AiotMqttService:
             reactor,
             process.stop_began,
             log_observer=None if log is None else log.observer,
+            supervisor=supervisor_of(os.environ, os.getpid()),
             is_trial=options["try"],
         )
     except ConfigError as error:
         exit_for(error)
     process.attach(reactor)
+    faulthandler.enable()  # systemd's watchdog ends a hang by SIGABRT: where each thread was is then in the journal
     warn_of_settings(settings, options["texts"])
     # What is there by now stays for good. To look at it again and again costs the collector 4 % of all messages/s.
     gc.collect()

@@ -27,7 +27,9 @@ from .line_tally import LineTally
 from .listener import HttpListener
 from .pace import Pace
 from .site import health_site, status
+from .state import judge
 from .statistics import Statistics
+from .systemd import Supervisor, Systemd
 from .trends import Trends
 from .watch import Watch
 from .why_resource import WhyResource
@@ -49,6 +51,7 @@ def health_services(
     remembered: Remembered,
     addresses: tuple[str, str],
     wall_clock: Callable[[], float],
+    supervisor: Supervisor | None = None,
     asks_broker: bool = True,
 ) -> list[IService]:
     """What runs beside the way of a message for as long as the service does; all of it may stop first.
@@ -56,6 +59,7 @@ def health_services(
     :param endpoint: dialled for the broker.
     :param addresses: what the operator calls broker and database.
     :param wall_clock: seconds since the epoch.
+    :param supervisor: systemd, where it started the process and wants to be told.
     :param asks_broker: ask the broker that the settings name what it drops.
     """
     drops = None
@@ -136,6 +140,16 @@ def health_services(
         services.append(alerts)
     if drops is not None:
         services.append(drops)
+    if supervisor is not None:
+        systemd = Systemd(
+            supervisor,
+            lambda: judge(watch.figures()),
+            pace.stalled,
+            reactor,
+            language=settings.log_language,
+            stop_within=settings.shutdown_timeout,
+        )
+        services.append(systemd)
     if settings.stats_interval:
         services.append(Statistics(counters, writer, settings.stats_interval, reactor))
     return services

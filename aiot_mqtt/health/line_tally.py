@@ -23,6 +23,7 @@ FAULTS_IN = {
     log_lines.HTTP_FAILED_UNEXPECTEDLY: "health",
     log_lines.PROGRESS_FAILED_UNEXPECTEDLY: "health",
     log_lines.ALERT_FAILED_UNEXPECTEDLY: "health",
+    log_lines.SYSTEMD_FAILED_UNEXPECTEDLY: "health",
     log_lines.STOP_FAILED_UNEXPECTEDLY: "stop",
 }
 """The lines that ask to be reported, and which part of the service each is about."""

@@ -41,3 +41,11 @@ WHY_FAILED_UNEXPECTEDLY = line(
     "❌ 查询设备状态时出现意外错误（请报告此问题）",
     "❌ Unexpected error while a device was asked about (please report it)",
 )
+WATCHDOG_HUNGRY = line(
+    "❌ {name}已 {seconds} 秒没有进展: 不再喂systemd的看门狗，它将重启本服务；未确认的消息仍由Broker保留",
+    "❌ {name} has made no progress for {seconds} s: systemd's watchdog gets no sign any more and will restart this"
+    " service; what is unacknowledged stays in the broker",
+)
+SYSTEMD_FAILED_UNEXPECTEDLY = line(
+    "❌ 通知systemd时出现意外错误（请报告此问题）", "❌ Unexpected error while telling systemd (please report it)"
+)
