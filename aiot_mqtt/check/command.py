@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any, TextIO, TypeVar
 
 import pymysql
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 
 from ..devices.report import ReportRules
 from ..settings.settings import Settings
@@ -41,9 +42,10 @@ from .report import Run, as_json, as_text, exit_code
 from .rights import key_columns, least_grant
 from .server import probe_server
 from .table import Table, probe_table, probe_timezone
-from .texts import own
+from .texts import local, own
 
 BUDGET = 20.0  # s with ten of listening
+ASKING = 6.0  # s for all that the service is asked
 RESERVE = 4.0  # s of it, when listening ends at the latest
 
 T = TypeVar("T")
@@ -112,7 +114,9 @@ class Check:
             broker = BrokerProbe(settings, topics, findings, reactor)
             parts.append(self._guarded("broker", broker.run(seen.heard, self._listen, until)))
         if {"local", "database", "devices"} & {*only}:
-            seen.service = await self._guarded("local", in_thread(probe_service, settings, self._version, findings))
+            asking = in_thread(probe_service, settings, self._version, findings).addTimeout(ASKING, reactor)
+            asking.addErrback(self._service_hangs)
+            seen.service = await self._guarded("local", asking)
         if "local" in only:
             spool = in_thread(probe_spool, settings, owner(settings), seen.service, findings)
             parts.append(self._guarded("local", spool))
@@ -120,6 +124,11 @@ class Check:
             parts.append(self._guarded("database", in_thread(self._look_at_database, settings)))
         await DeferredList(parts)
         await self._guarded("devices", in_thread(self._finish, settings))
+
+    def _service_hangs(self, failure: Failure) -> None:
+        """Somebody answers a byte now and then, which no timeout of a single read ends."""
+        failure.trap(NotInTime)
+        self.findings.error("local.service", local.SERVICE_STUCK, seconds=ASKING)
 
     def _look_at_database(self, settings: Settings) -> None:
         """In a thread."""
@@ -173,6 +182,8 @@ class Check:
         async def doing() -> T | None:
             try:
                 return await work
+            except CancelledError:  # out of time, which is told
+                raise
             except Exception:  # a mistake of ours
                 self.findings.broke(group, traceback.format_exc())
             return None

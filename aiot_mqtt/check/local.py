@@ -162,9 +162,9 @@ def probe_service(settings: Settings, version: str, findings: Findings) -> Servi
         if any(isinstance(cause, TimeoutError) for cause in _reasons(error)):
             findings.error("local.service", texts.SERVICE_STUCK, seconds=TIMEOUT)
         elif any(isinstance(cause, ValueError | KeyError | TypeError | HTTPException) for cause in causes(error)):
-            findings.warning("local.service", texts.SERVICE_OTHER, reason=str(error))
+            findings.warning("local.service", texts.SERVICE_OTHER, reason=both(str(error)))
         else:
-            findings.warning("local.service", texts.SERVICE_NOT_RUNNING, reason=str(error))
+            findings.warning("local.service", texts.SERVICE_NOT_RUNNING, reason=both(str(error)))
         return None
     if is_alive(settings.http_listen):
         _judge_service(service, version, findings)

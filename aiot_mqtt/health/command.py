@@ -18,6 +18,8 @@ from .state import State
 from .status_words import in_words
 
 TIMEOUT = 5.0  # s
+MAX_ANSWER = 16 * 1024 * 1024  # bytes that are read
+SHOWN = 200  # characters of what another program says
 WATCH_INTERVAL = 1.0  # s
 EXIT_CODES = {State.OK.value: 0, State.PROTECTED.value: 0, State.LOOK.value: 1, State.FAULT.value: 2}
 EXIT_UNKNOWN = 2
@@ -136,11 +138,12 @@ def _fetch(address: tuple[str, int], path: str, token: str = "") -> bytes:
     url = _url(address, path)
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310 it is http
     try:
-        with opener(request, timeout=TIMEOUT) as response:
-            return bytes(response.read())
-    except urllib.error.HTTPError as error:  # 503 has the verdict in it
-        with error:
-            return bytes(error.read())
+        try:
+            response = opener(request, timeout=TIMEOUT)
+        except urllib.error.HTTPError as error:  # 503 has the verdict in it
+            response = error
+        with response:
+            return bytes(response.read(MAX_ANSWER))
     except (OSError, HTTPException) as error:  # the latter from who speaks no HTTP
         reason = _reason(getattr(error, "reason", error))
         where = f"{_url(address, '')}"
@@ -152,7 +155,7 @@ def _reason(error: object) -> Bilingual:
         return Bilingual("nobody listens there", "没有程序在监听")
     if isinstance(error, TimeoutError):
         return Bilingual(f"no answer within {TIMEOUT:.0f} s", f"{TIMEOUT:.0f} 秒内没有应答")
-    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    words = printable(getattr(error, "strerror", None) or str(error) or type(error).__name__, SHOWN)
     return Bilingual(words, words)
 
 

@@ -29,6 +29,7 @@ from aiot_mqtt.spool.spool import Spool
 from rig import load
 from rig.programs import FOREGROUND, LINE_TIMEOUT, STARTED, Program, environment, settings_for
 from rig.relay import Relay
+from rig.rogue import Rogue, Talk
 from rig.selection import OTHER_WAYS, only_in_all, rounds
 from rig.servers import free_port
 from rig.spool_files import update_of
@@ -108,6 +109,18 @@ class ServiceTests(CheckTestCase):
         service.process.send_signal(signal.SIGSTOP)
         found = await self.look(only=["local"], **self.listening)
         self.assert_cause(found, "local.service", "the service hangs", "服务卡住")
+
+    async def test_strangers_at_every_port(self) -> None:
+        def refuse(talk: Talk) -> None:
+            talk.send(b"HTTP/1.1 400 Bad\r\n\r\n")
+
+        with Rogue(refuse) as rogue:
+            port = str(rogue.port)
+            listening = f"tcp:{port}:interface=127.0.0.1"
+            found = await self.look(MQTT_BROKER="127.0.0.1", MQTT_PORT=port, DB_PORT=port, HTTP_LISTEN=listening)
+        errors = {each.probe.id for each in found.values() if each.status is Status.ERROR}
+        self.assertEqual(errors, {"broker.reach", "database.reach"})
+        self.assertEqual(found["local.service"].status, Status.WARNING)
 
     async def test_no_service_or_another_program(self) -> None:
         self.start_broker()
