@@ -40,8 +40,8 @@ def waiting(facts: DeviceFacts, waiting: Waiting) -> Bilingual:
         return Bilingual(f"{english}; it is kept on this host and not lost.", f"{chinese}；已存本机，不会丢失。")
     if facts.database is not None:
         return Bilingual(
-            f"{english}; it waits in memory, unacknowledged, so the broker keeps it.",
-            f"{chinese}；在内存中等待，未确认，Broker仍保留着它。",
+            f"{english}; it waits in memory, unacknowledged: what came at QoS 1 the broker keeps.",
+            f"{chinese}；在内存中等待，未确认：QoS 1的消息仍由Broker保留。",
         )
     return Bilingual(f"{english}.", f"{chinese}。")
 

@@ -41,12 +41,11 @@ class Refusals:
         :param reason: the word it is counted by.
         """
         self._count(reason)
+        shown, beginning = shorten(topic), shorten(payload)
         if len(levels := topic.split("/")[-2:]) > 1:
-            about = Refusal(self._clock.seconds(), reason, detail, shorten(topic), shorten(payload))
+            about = Refusal(self._clock.seconds(), reason, detail, shown, beginning)
             self.remembered.refused(levels[0], about)
-        self._warn(
-            reason, topic, log_lines.REPORT_REFUSED, topic=shorten(topic), reason=detail, payload=shorten(payload)
-        )
+        self._warn(reason, topic, log_lines.REPORT_REFUSED, topic=shown, reason=detail, payload=beginning)
 
     def foreign_topic(self) -> None:
         """A PUBLISH came on a topic that is none of ours; told by whoever undoes the subscription."""

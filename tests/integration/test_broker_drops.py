@@ -18,6 +18,8 @@ from aiot_mqtt.mqtt.tls_endpoint import broker_endpoint
 from aiot_mqtt.service import AiotMqttService
 from aiot_mqtt.telemetry import log_lines
 from rig import load
+from rig.brokers import RabbitMQ
+from rig.selection import OTHER_SERVERS, only_in_all
 from tests.eventually import eventually
 
 from .test_service import ServiceMixin
@@ -108,6 +110,27 @@ class DeniedTests(DropsMixin, TestCase):
         await self.said(log_lines.BROKER_DROPS_UNREADABLE)
         self.assertIs(drops.dropped, None)
         self.assertFalse(self.note.exists())
+        await self.publish(("devices/a/data", "{}"))
+        await self.settled(service, 1)
+        self.assertEqual(self.count(log_lines.MQTT_LOST), 0)
+
+
+@only_in_all(OTHER_SERVERS)
+class RabbitMQTests(DropsMixin, TestCase):
+    """It has nothing at $SYS, and may close a connection that asks."""
+
+    timeout = 300
+
+    def make_broker(self) -> Any:
+        return RabbitMQ()
+
+    async def test_who_has_no_such_figure_is_left_alone_and_serves_on(self) -> None:
+        self.note = Path(self.folder) / "spool.broker"
+        service = await self.start_service()
+        self.patch(broker_drops, "PATIENCE", 2.5)
+        drops = await self.watch(service)
+        await self.said(log_lines.BROKER_DROPS_UNREADABLE)
+        self.assertIs(drops.dropped, None)
         await self.publish(("devices/a/data", "{}"))
         await self.settled(service, 1)
         self.assertEqual(self.count(log_lines.MQTT_LOST), 0)
