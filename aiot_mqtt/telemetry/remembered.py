@@ -5,6 +5,7 @@ Pure, and bounded in memory whatever is sent; nothing here is on the way of a me
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 from .printable import shorten
@@ -40,15 +41,16 @@ class Remembered:
 
     def __init__(self, max_devices: int = MAX_DEVICES) -> None:
         self._max_devices = max_devices
-        self._refusals: dict[str, Refusal] = {}
-        self._knocks: dict[str, Knocks] = {}
+        # A dict would look through the places of what was deleted to find its first.
+        self._refusals: OrderedDict[str, Refusal] = OrderedDict()
+        self._knocks: OrderedDict[str, Knocks] = OrderedDict()
 
     def refused(self, device: str, refusal: Refusal) -> None:
         """A message of this device was refused."""
         self._refusals.pop(device, None)
         self._refusals[device] = refusal
         if len(self._refusals) > self._max_devices:
-            del self._refusals[next(iter(self._refusals))]
+            self._refusals.popitem(last=False)
 
     def knocked(self, device: str, deliveries: int, now: float) -> None:
         """No row has this ``uuid``, or none can have it."""
@@ -58,7 +60,7 @@ class Remembered:
             known = Knocks(0, now, now)
         self._knocks[device] = Knocks(known.messages + deliveries, known.since, now)
         if len(self._knocks) > self._max_devices:
-            del self._knocks[next(iter(self._knocks))]
+            self._knocks.popitem(last=False)
 
     def refusal(self, device: str) -> Refusal | None:
         """The last one of a device, as it spells itself."""
