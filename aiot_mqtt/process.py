@@ -25,8 +25,9 @@ from twisted.logger import Logger
 from .settings.earlier_service import looks_url_encoded
 from .settings.exposure import exposed_files
 from .settings.settings import ConfigError, Settings, Texts, judge, read_texts
-from .telemetry import log_lines
+from .telemetry import log_lines, reasons
 from .telemetry.logs import Log
+from .telemetry.network import os_reason
 from .telemetry.streams import open_streams
 
 EXIT_CONFIG = os.EX_CONFIG  # 78; the unit's RestartPreventExitStatus= names it
@@ -133,7 +134,8 @@ def open_log(settings: Settings, twistd: MutableMapping[str, Any]) -> Log:
         )
     except OSError as error:
         option = "--logfile" if named and not settings.log_file else "LOG_FILE"
-        raise ConfigError([f"{option}: it cannot be written: {error.strerror}"]) from None
+        what = reasons.CANNOT_BE_WRITTEN.fill(reason=os_reason(error))
+        raise ConfigError([reasons.MISTAKE_AT.fill(where=option, what=what)]) from None
     return Log(streams, level=settings.log_level, log_format=settings.log_format, language=settings.log_language)
 
 
@@ -159,8 +161,8 @@ def keep_files_private(twistd: MutableMapping[str, Any]) -> None:
 class Process:
     """The end of the process, and its signals.
 
-    A signal to stop, and ``stop_began``, start a clock: when it runs out, the process leaves, whatever is stuck. SIGHUP
-    has the log opened anew; where it is because the terminal was closed, the service stops.
+    A signal to stop, and ``stop_began``, start a clock: when it runs out, the process leaves, whatever is stuck.
+    SIGUSR1 and SIGHUP have the log opened anew; where SIGHUP is because the terminal was closed, the service stops.
     """
 
     _log = Logger()
@@ -185,6 +187,7 @@ class Process:
             reactor.addSystemEventTrigger("after", "shutdown", self._lines.finish, LAST_LINES)
             atexit.register(self._lines.finish, LAST_LINES)  # should it never run
         signal.signal(signal.SIGHUP, lambda _number, _frame: reactor.callFromThread(self._hang_up))
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: reactor.callFromThread(self._reopen, "SIGUSR1"))
         # By then a daemon has forked, and the reactor has set its own handlers.
         reactor.callWhenRunning(self._reactor_runs)
 
@@ -216,9 +219,13 @@ class Process:
             self._log.info(log_lines.TERMINAL_CLOSED)
             self.stop_began()
             self._reactor.stop()
-        elif self._lines is not None:
+        else:
+            self._reopen("SIGHUP")
+
+    def _reopen(self, name: str) -> None:
+        if self._lines is not None:
             self._lines.reopen()
-            self._log.info(log_lines.LOG_REOPENED)  # which is in the new file
+            self._log.info(log_lines.LOG_REOPENED, signal=name)  # which is in the new file
 
     def _leave_in_time(self) -> None:
         """In a thread: the reactor may be what is stuck, or wait without end for a thread in a name look-up."""

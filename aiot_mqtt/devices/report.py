@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
+from ..telemetry.bilingual import Bilingual
+from ..telemetry.reasons import reports as reasons
+
 # Objects and arrays around a value. MariaDB's limit of 32 (JSON_DEPTH_LIMIT in its json_lib.h) counts the value too:
 # its JSON columns take 31 and refuse 32 (tried on 10.11).
 MAX_JSON_DEPTH = 31
@@ -69,7 +72,7 @@ class UnknownDevice(Refused):
     """The topic level cannot be the ``uuid`` of any device."""
 
     def __init__(self, device: str) -> None:
-        super().__init__("unknown_device", f"not 1 to {MAX_DEVICE_LENGTH} characters of A-Z a-z 0-9 . _ : -")
+        super().__init__("unknown_device", reasons.NO_DEVICE.fill(most=MAX_DEVICE_LENGTH))
         self.device = device
 
 
@@ -77,7 +80,7 @@ class ForeignTopic(Refused):
     """The topic is none that this service subscribes to."""
 
     def __init__(self, topic: str) -> None:
-        super().__init__("foreign_topic", "not a topic of this service")
+        super().__init__("foreign_topic", reasons.FOREIGN_TOPIC)
         self.topic = topic
 
 
@@ -114,7 +117,7 @@ def decode(topic: bytes, payload: bytes, rules: ReportRules) -> DeviceReport:
     try:
         matched = rules.topic_pattern.fullmatch(topic.decode())
     except UnicodeDecodeError:
-        raise Refused("bad_topic", "the topic is not UTF-8") from None
+        raise Refused("bad_topic", reasons.TOPIC_NOT_UTF8) from None
     if matched is None:
         raise _refused_topic(topic.decode(), rules.topic_prefix)
     device, level = matched.groups()
@@ -122,7 +125,7 @@ def decode(topic: bytes, payload: bytes, rules: ReportRules) -> DeviceReport:
         return DeviceReport(device, HEARTBEAT)
     if level == "data":
         if not isinstance(parse_json(payload), dict):
-            raise Refused("not_an_object", "the payload is JSON, but not an object")
+            raise Refused("not_an_object", reasons.NOT_AN_OBJECT)
         return DeviceReport(device, DATA, payload)
     return _decode_status(device, payload, rules)
 
@@ -149,11 +152,17 @@ def parse_json(payload: bytes) -> object:
     try:
         document: object = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
-        raise Refused("bad_json", f"not valid JSON: {error}") from None
+        raise Refused("bad_json", _not_json(error)) from None
     # Every level costs an opening bracket, so almost every payload passes without a closer look.
     if payload.count(b"{") + payload.count(b"[") > MAX_JSON_DEPTH and _depth(payload) > MAX_JSON_DEPTH:
-        raise Refused("too_deep", f"nested deeper than {MAX_JSON_DEPTH} levels")
+        raise Refused("too_deep", reasons.TOO_DEEP.fill(most=MAX_JSON_DEPTH))
     return document
+
+
+def _not_json(error: orjson.JSONDecodeError) -> Bilingual:
+    words = Bilingual(error.msg, reasons.JSON_WORDS.get(error.msg, error.msg))
+    place = reasons.PLACE.fill(line=error.lineno, column=error.colno, at=error.pos)
+    return reasons.NOT_JSON.fill(words=words, place=place)
 
 
 def _depth(payload: bytes) -> int:
@@ -183,7 +192,7 @@ def _decode_status(device: str, payload: bytes, rules: ReportRules) -> DeviceRep
         elif isinstance(parsed, dict):
             members, document = parsed, payload
         else:
-            raise Refused("not_an_object", "the payload is neither a JSON object nor a bare word such as offline")
+            raise Refused("not_an_object", reasons.NEITHER_OBJECT_NOR_WORD)
     if "status" not in members:
         return DeviceReport(device, STATUS, document)
     member = members["status"]
@@ -205,16 +214,17 @@ def _status_text(member: object, rules: ReportRules) -> str:
     :raises ValueError: the member cannot be stored there, with the reason.
     """
     if isinstance(member, bool) or not isinstance(member, str | int | float):
-        raise ValueError(f"a status must be a text or a number, not {type(member).__name__}")
+        kind = type(member).__name__
+        raise ValueError(reasons.STATUS_NO_TEXT.fill(kind=reasons.JSON_KINDS.get(kind, kind)))
     text = str(member)
     if not text:
-        raise ValueError("the status is empty")
+        raise ValueError(reasons.STATUS_EMPTY)
     if len(text) > rules.status_length:
-        raise ValueError(f"the status has {len(text)} characters, the column holds {rules.status_length}")
+        raise ValueError(reasons.STATUS_TOO_LONG.fill(size=len(text), most=rules.status_length))
     if rules.status_words is not None and is_place(text, rules.status_words):
-        raise ValueError("the column is an ENUM, which would take the number for the place of a value")
+        raise ValueError(reasons.STATUS_IS_PLACE)
     if rules.status_values and text not in rules.status_values:
-        raise ValueError("the status is not one of DEVICE_STATUS_VALUES")
+        raise ValueError(reasons.STATUS_NOT_ALLOWED)
     return text
 
 

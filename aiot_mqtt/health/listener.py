@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.web.server import Site
 
 from ..telemetry import log_lines
+from ..telemetry.network import failure_reason
 from ..telemetry.survive import start
 
 RETRY_DELAY = 30.0  # s
@@ -57,7 +58,7 @@ class HttpListener(Service):
                 self._listening = self._reactor.listenTCP(port, self._site, interface=host)
             except CannotListenError as error:
                 if not is_told:
-                    reason = str(error.socketError)
+                    reason = failure_reason(error.socketError)
                     self._log.error(log_lines.HTTP_NOT_LISTENING, host=host, port=port, reason=reason)
                 is_told = True
                 await deferLater(self._reactor, RETRY_DELAY)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..telemetry.bilingual import Bilingual
+from ..telemetry.durations import duration
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
 
 MAX_UNACKNOWLEDGED_AGE = 30.0  # s
@@ -108,28 +109,6 @@ def judge(figures: Figures) -> Verdict:
         conditions,
         Bilingual(f"All is well: the oldest waits {waits} s.", f"一切正常：最老的等待 {waits} 秒。"),
     )
-
-
-def duration(seconds: float) -> Bilingual:
-    """A time in the two largest units that say something."""
-    whole = round(seconds)
-    for size, smaller, names in _UNITS:
-        if whole >= size:
-            big, small = divmod(whole, size)
-            small //= smaller
-            english, chinese = f"{big} {names[0]}", f"{big} {names[1]}"
-            return Bilingual(
-                f"{english} {small} {names[2]}" if small else english,
-                f"{chinese} {small} {names[3]}" if small else chinese,
-            )
-    return Bilingual(f"{whole} s", f"{whole} 秒")
-
-
-_UNITS = (
-    (86400, 3600, ("d", "天", "h", "小时")),
-    (3600, 60, ("h", "小时", "min", "分")),
-    (60, 1, ("min", "分", "s", "秒")),
-)
 
 
 def _broker(broker: BrokerFigures) -> Condition:

@@ -22,10 +22,11 @@ from ..spool.spooler import Spooler
 from ..table.contract import TableDescription
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
+from ..telemetry.durations import duration
 from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
-from .state import SILENCE, duration
+from .state import SILENCE
 
 LOOK_INTERVAL = 1.0  # s
 TAKEN_OVER_WITHIN = 600.0  # s

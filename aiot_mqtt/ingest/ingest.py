@@ -22,7 +22,7 @@ from ..devices.report import (
 from ..devices.update import table_time, uuid_key
 from ..mqtt.receiver import Acknowledger
 from ..table.contract import TableDescription
-from ..telemetry import log_lines
+from ..telemetry import log_lines, reasons
 from ..telemetry.counters import Counters
 from ..telemetry.printable import shorten
 from ..telemetry.refusals import Refusals
@@ -149,7 +149,7 @@ class Ingest:
         self._counters.received += 1
         if packet_id:
             self._pending.owe_acknowledgement(packet_id)
-        self._refuse(Refused("too_large", f"the payload has {size} bytes, MQTT_MAX_PAYLOAD is {most}"), topic, b"")
+        self._refuse(Refused("too_large", reasons.TOO_LARGE.fill(size=size, most=most)), topic, b"")
         self._heard(topic)
 
     def read_finished(self) -> None:

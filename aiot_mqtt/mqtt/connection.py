@@ -14,7 +14,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..telemetry import log_lines
+from ..telemetry import log_lines, reasons
+from ..telemetry.network import failure_reason
 from .acknowledgements import send_acknowledgements
 from .connack import Connack, ConnackReader
 from .encoding import encode_packet
@@ -99,7 +100,7 @@ class MqttConnection(Protocol):
     def subscribe(self, topics: Sequence[str]) -> Deferred[list[int]]:
         """SUBSCRIBE at QoS 1, without retained messages; fires with a reason code a topic, from 0x80 a denial."""
         if self._client is None or not self._is_alive:
-            raise MqttError("not connected")
+            raise MqttError(reasons.NOT_CONNECTED)
         packet_id = self._client.send_subscribe(topics)
         self.window.asked(self._clock.seconds())
         answered = self._subscribing[packet_id] = Deferred()
@@ -140,7 +141,7 @@ class MqttConnection(Protocol):
     def disconnect(self) -> Deferred[str]:
         """DISCONNECT in order, the session stays; fires as ``closed`` does, once what was written is sent."""
         if self._client is not None and self._is_alive:
-            self._stop(MqttError("disconnected by us"))
+            self._stop(MqttError(reasons.DISCONNECTED_BY_US))
             self._client.send_disconnect()
             self._sending.close()
             self._transport().loseConnection()
@@ -169,9 +170,9 @@ class MqttConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
-        words = reason.getErrorMessage()
+        words = failure_reason(reason.value)
         if self._state is _State.CONNECTING and reason.check(ConnectionDone, ConnectionLost) is not None:
-            self._stop(Unanswered(f"the broker closed the connection instead of answering CONNECT ({words})"))
+            self._stop(Unanswered(reasons.CLOSED_AT_CONNECT.fill(words=words)))
         self._stop(MqttError(words))
         if self._keepalive_call.running:
             self._keepalive_call.stop()
@@ -197,10 +198,10 @@ class MqttConnection(Protocol):
             if data:
                 self._reader.feed(data)
         except ProtocolViolation as violation:
-            words = f"the broker broke the MQTT protocol: {violation}"
+            words = reasons.PROTOCOL_BROKEN.fill(violation=violation)
             self._abort(Unanswered(words) if self._connack is None else MqttError(words))
         if self._sending.is_stuck:
-            self.abort("the broker reads nothing of what it is answered")
+            self.abort(reasons.BROKER_READS_NOTHING)
         if came := self._reader.take_count():
             self.window.received(came, now)
         self._receiver.read_finished()
@@ -243,7 +244,7 @@ class MqttConnection(Protocol):
         if kind == DISCONNECT:
             # paho 2.1 reports every DISCONNECT without properties as a normal one (its issue 860).
             self.disconnect_code = body[0] if body else 0
-            self.abort(f"the broker disconnected: {disconnect_reason(body)}")
+            self.abort(reasons.BROKER_DISCONNECTED.fill(reason=disconnect_reason(body)))
             return
         assert self._client is not None
         body = self._client.take(packet[0], body)
@@ -269,7 +270,7 @@ class MqttConnection(Protocol):
         now = self._clock.seconds()
         silent = 0.0 if self._is_paused else now - self._last_received
         if silent >= 1.5 * self._keepalive:
-            self.abort(f"the broker has said nothing for {silent:.0f} s")
+            self.abort(reasons.BROKER_SILENT.fill(seconds=round(silent)))
         elif self._is_alive:
             self.window.asked(now)
             self._sending.write(PINGREQ_PACKET)
@@ -281,7 +282,7 @@ class MqttConnection(Protocol):
     def _keep_alive_failed(self, failure: Failure) -> None:
         """A fault of ours, and nobody would notice a dead broker any more."""
         self._log.failure(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY, failure)
-        self.abort("keep-alive failed")
+        self.abort(reasons.KEEP_ALIVE_FAILED)
 
     def _stop(self, error: MqttError) -> None:
         """Take nothing more; the first reason for that is the true one."""

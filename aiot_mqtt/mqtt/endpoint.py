@@ -18,6 +18,8 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from ..telemetry import reasons
+
 _ANY = "broker.invalid"  # a name that HostnameEndpoint accepts; never looked up
 
 
@@ -42,7 +44,7 @@ class BrokerEndpoint:
 
     def _name_it(self, failure: Any) -> Any:
         if failure.check(DNSLookupError):
-            return fail(DNSLookupError(f"no address is known for the name {self._host}"))
+            return fail(DNSLookupError(reasons.NO_ADDRESS.fill(host=self._host)))
         return failure
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ..telemetry import reasons
+from ..telemetry.bilingual import Bilingual
+
 # The reason codes of MQTT 5 that say what a return code of MQTT 3.1.1 does.
 _V311_CODES = {0x84: 1, 0x85: 2, 0x86: 4, 0x87: 5, 0x88: 3}
 
@@ -13,6 +16,11 @@ class ProtocolViolation(Exception):
 class MqttError(Exception):
     """The connection cannot be used; the text says why, fit to be logged."""
 
+    def __init__(self, reason: str, advice: Bilingual = reasons.ADVICE_LOG) -> None:
+        """:param advice: what whoever runs the service may do."""
+        super().__init__(reason)
+        self.advice = advice
+
 
 class ConnectionRefused(MqttError):
     """The broker answered CONNECT with a refusal."""
@@ -21,6 +29,7 @@ class ConnectionRefused(MqttError):
         """:param code: the CONNACK's own code, of MQTT 3.1.1 or of MQTT 5 (from 0x80)."""
         super().__init__(reason)
         self.code = code
+        self.advice = reasons.ADVICE_LOGINS.get(self.v311_code or 0, self.advice)
 
     @property
     def v311_code(self) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from random import random
-from typing import cast
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ITC
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..telemetry import log_lines
+from ..telemetry import log_lines, reasons
 from ..telemetry.outage import Outage
 from ..telemetry.survive import start
 from .connack import Connack
@@ -77,7 +77,7 @@ class Subscriber(Service):
         self._options = options
         self.topics = topics
         self._clock = clock
-        self._where = {"host": host, "port": port}
+        self._where: dict[str, Any] = {"host": host, "port": port}
         self._choice = ProtocolChoice(protocol)
         self._kept_session = kept_session
         self._delay = ReconnectDelay(self._log, jitter)
@@ -91,7 +91,7 @@ class Subscriber(Service):
         self._connection: MqttConnection | None = None
         self._work: Deferred[None] | None = None
         self._complete_subscriptions = 0
-        self._is_doubted = False
+        self._is_doubted = self._is_311_told = False
 
     def deliver_to(self, receiver: Receiver, *, may_begin: Callable[[], Awaitable[None]] | None = None) -> None:
         """Hand PUBLISH packets to this one; to be said before the service starts.
@@ -154,7 +154,7 @@ class Subscriber(Service):
         if connection is None:
             work.cancel()
             return succeed(None)
-        finished: Deferred[None] = Deferred(lambda _finished: connection.abort("not closed in time"))
+        finished: Deferred[None] = Deferred(lambda _finished: connection.abort(reasons.NOT_CLOSED_IN_TIME))
         work.addBoth(lambda _result: None if finished.called else finished.callback(None))
         connection.disconnect()
         return finished
@@ -174,7 +174,7 @@ class Subscriber(Service):
                 self._log.failure(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY)
                 connection, self._connection = self._connection, None
                 if connection is not None:
-                    connection.abort("given up")
+                    connection.abort(reasons.GIVEN_UP)
                 delay = self._delay.after_failure()
             if delay and self.running:
                 self.state = State.WAITING
@@ -190,8 +190,8 @@ class Subscriber(Service):
                 return 0.0
             self.tally.failed(error)
             code = error.v311_code if isinstance(error, ConnectionRefused) else None
-            line, fields = (log_lines.MQTT_FAILED, {}) if code is None else (log_lines.MQTT_REFUSED, {"code": code})
-            self.outage.failed(line, str(error), **fields)
+            line = log_lines.MQTT_FAILED if code is None else log_lines.MQTT_REFUSED
+            self.outage.failed(line, str(error), code=code, advice=error.advice, **self._where)
             return self._delay.after_refusal()
         accepted_at = self._clock.seconds()
         self._tell_accepted(connack)
@@ -203,7 +203,7 @@ class Subscriber(Service):
             return 0.0
         self._choice.connection_ended()
         self.tally.ended(connection.disconnect_code)
-        self.outage.failed(log_lines.MQTT_LOST, reason)
+        self.outage.failed(log_lines.MQTT_LOST, reason, **self._where)
         delay = self._delay.after_session(self._clock.seconds() - accepted_at)
         if self._delay.are_sessions_short:
             is_at_subscribe = self.state is State.SUBSCRIBING
@@ -221,7 +221,7 @@ class Subscriber(Service):
         # A PUBACK must not wait for the TCP acknowledgement of the one before (Nagle's algorithm).
         cast(ITCPTransport, connection.transport).setTcpNoDelay(True)
         self._connection = connection
-        silence = f"the broker did not answer CONNECT within {CONNECT_TIMEOUT:.0f} s"
+        silence = reasons.CONNECT_UNANSWERED.fill(seconds=round(CONNECT_TIMEOUT))
         timeout = self._clock.callLater(CONNECT_TIMEOUT, connection.abort_unanswered, silence)
         try:
             connack = await connection.accepted
@@ -238,7 +238,8 @@ class Subscriber(Service):
         """Tell what the broker accepted, and of what it grants less than was asked."""
         if (doubt := self._choice.doubt_after) is not None:
             self._log.warn(log_lines.MQTT_311_GUESSED, seconds=round(doubt))
-        if not self._choice.mqtt5:
+        if not self._choice.mqtt5 and not self._is_311_told:
+            self._is_311_told = True
             self._log.warn(log_lines.MQTT_311)
         self._log.info(log_lines.MQTT_CONNECTED, **self._where)
         is_lost = self.tally.accepted.total() > 0 and not connack.session_present
@@ -277,7 +278,9 @@ class Subscriber(Service):
         """Subscribe, and be subscribed; a fault of ours in that ends the connection."""
         backoff = self._delay.backoff
         try:
-            await subscribe(connection, self.topics, self._clock, self._log, timeout=CONNECT_TIMEOUT, backoff=backoff)
+            await subscribe(
+                connection, self.topics, self._clock, self._log, self.outage, timeout=CONNECT_TIMEOUT, backoff=backoff
+            )
             self.state = State.SUBSCRIBED
             if self._kept_session is not None:
                 self._kept_session.subscribed()
@@ -290,7 +293,7 @@ class Subscriber(Service):
         except CancelledError:
             raise
         except Exception:
-            connection.abort("subscribing failed")
+            connection.abort(reasons.SUBSCRIBING_FAILED)
             raise
 
     def foreign_topic_received(self, topic: str) -> None:

@@ -8,7 +8,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..telemetry import log_lines
+from ..telemetry import log_lines, reasons
+from ..telemetry.bilingual import listed
+from ..telemetry.outage import Outage
 from .connection import MqttConnection
 from .reason_codes import FAILURE, suback_reason
 
@@ -18,19 +20,21 @@ async def subscribe(
     topics: Sequence[str],
     clock: IReactorTime,
     log: Logger,
+    outage: Outage,
     *,
     timeout: float,
     backoff: Callable[[int], float],
 ) -> None:
     """Ask until the broker has granted every topic.
 
+    :param outage: told of denials; who calls this ends it.
     :param timeout: seconds that it may take to answer.
     :param backoff: seconds to wait after an attempt, from its number.
     :raises MqttError: the connection is gone.
     """
     wanted, attempt = list(topics), 0
     while wanted:
-        silence = f"the broker did not answer SUBSCRIBE within {timeout:.0f} s"
+        silence = reasons.SUBSCRIBE_UNANSWERED.fill(seconds=round(timeout))
         giving_up = clock.callLater(timeout, connection.abort, silence)
         try:
             codes = await connection.subscribe(wanted)
@@ -40,22 +44,34 @@ async def subscribe(
         delay = backoff(attempt)
         missing = [FAILURE] * (len(wanted) - len(codes))
         answers = list(zip(wanted, codes + missing, strict=False))
-        for topic, code in answers:
-            tell_answer(log, topic, code, delay)
-        wanted, attempt = [topic for topic, code in answers if code >= FAILURE], attempt + 1
-        if wanted:
+        tell_grants(log, answers)
+        denied = [(topic, code) for topic, code in answers if code >= FAILURE]
+        if denied:
+            tell_denials(outage, denied, delay)
             await deferLater(clock, delay)
+        wanted, attempt = [topic for topic, _ in denied], attempt + 1
 
 
-def tell_answer(log: Logger, topic: str, code: int, delay: float) -> None:
-    """Tell what SUBACK said about one topic.
+def tell_grants(log: Logger, answers: Sequence[tuple[str, int]]) -> None:
+    """Tell which topics SUBACK grants. :param answers: topics, each with its reason code."""
+    for topic, code in answers:
+        if code < FAILURE:
+            log.info(log_lines.SUBSCRIBED, topic=topic)
+        if code == 0:
+            log.warn(log_lines.GRANTED_QOS_0, topic=topic)
 
-    :param delay: seconds until it is asked for again, should it be denied.
+
+def tell_denials(outage: Outage, denied: Sequence[tuple[str, int]], delay: float) -> None:
+    """Tell which topics SUBACK denies, in one line, by what is wrong with the first.
+
+    :param denied: topics, each with its reason code.
+    :param delay: seconds until they are asked for again.
     """
-    if code >= FAILURE:
-        line = log_lines.SUBSCRIPTION_DENIALS.get(code, log_lines.SUBSCRIPTION_DENIED_OTHERWISE)
-        log.error(line, topic=topic, reason=suback_reason(code), seconds=round(delay))
-        return
-    log.info(log_lines.SUBSCRIBED, topic=topic)
-    if code == 0:
-        log.warn(log_lines.GRANTED_QOS_0, topic=topic)
+    codes = list(dict.fromkeys(code for _, code in denied))
+    outage.failed(
+        log_lines.SUBSCRIPTION_DENIALS.get(codes[0], log_lines.SUBSCRIPTION_DENIED_OTHERWISE),
+        listed([suback_reason(code) for code in codes]),
+        still_down=log_lines.SUBSCRIPTION_STILL_DENIED,
+        topic=", ".join(topic for topic, _ in denied),
+        seconds=round(delay),
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote_plus
 
+from ..telemetry.reasons import settings as reasons
+
 # Its versions from December 2025 on.
 NAMES = {"MQTT_BROKER_HOST": "MQTT_BROKER", "MQTT_BROKER_PORT": "MQTT_PORT"}
 
@@ -26,7 +28,7 @@ def ignored_names(environ: Mapping[str, str], known: Collection[str], is_set: Co
     for name, text in environ.items():
         own = own_name(name, known)
         if own and own not in is_set and name not in is_set and text.strip() and not _is_from_kubernetes(name, environ):
-            yield f"{name} is no setting; did you mean {own}?"
+            yield reasons.NO_SETTING.fill(name=name, advice=reasons.MEANT.fill(name=own))
 
 
 def _is_from_kubernetes(name: str, environ: Mapping[str, str]) -> bool:

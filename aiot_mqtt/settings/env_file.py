@@ -13,6 +13,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from ..telemetry.bilingual import Bilingual
+from ..telemetry.reasons import settings as reasons
+
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 # Before its version 254 systemd takes the line after a comment that ends with a backslash for a comment too.
 _BLANK = re.compile(r"[ \t]*(#(.*[^\\])?)?")
@@ -26,7 +29,6 @@ _NONCHARACTERS = "\ufdd0-\ufdef" + "".join(
 )
 _CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ufeff{_NONCHARACTERS}]")
 _LINE_BREAK = re.compile("\r\n|\n|\r")
-_QUOTE_IT = "put the value in single quotes"
 
 
 def read_env_file(path: Path) -> tuple[dict[str, str], dict[str, int], list[str]]:
@@ -41,12 +43,12 @@ def read_env_file(path: Path) -> tuple[dict[str, str], dict[str, int], list[str]
         text = raw.decode()
     except UnicodeDecodeError as error:
         broken = raw.count(b"\n", 0, error.start) + 1
-        return {}, {}, [f"{path}:{broken}: not UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"]
+        return {}, {}, [_at(path, broken, reasons.ENV_NOT_UTF8.fill(byte=f"{raw[error.start]:02x}"))]
     lines: dict[str, int] = {}
     mistakes: list[str] = []
     for number, line in enumerate(_LINE_BREAK.split(text), 1):
         if problem := _problem(line):
-            mistakes.append(f"{path}:{number}: {problem}")
+            mistakes.append(_at(path, number, problem))
         elif assignment := _ASSIGNMENT.fullmatch(line):
             lines[assignment["name"]] = number
     if mistakes:
@@ -56,46 +58,50 @@ def read_env_file(path: Path) -> tuple[dict[str, str], dict[str, int], list[str]
     return {name: value or "" for name, value in values.items()}, lines, []
 
 
-def _problem(line: str) -> str | None:
+def _at(path: Path, number: int, problem: Bilingual) -> Bilingual:
+    return reasons.MISTAKE_AT.fill(where=f"{path}:{number}", what=problem)
+
+
+def _problem(line: str) -> Bilingual | None:
     """What makes a line mean different things to the two readers, and what to do; None when nothing does."""
     if "\0" in line:
         return _control("\0")
     if _BLANK.fullmatch(line):
         return None
     if line.startswith("\ufeff"):
-        return "the file begins with a byte order mark, which systemd takes for part of the first name; save it without"
+        return reasons.ENV_BOM
     if control := _CONTROL.search(line):
         return _control(control[0])
     if line.lstrip().startswith(";"):
-        return "systemd takes a line that begins with ; for a comment, python-dotenv does not; begin it with #"
+        return reasons.ENV_SEMICOLON
     assignment = _ASSIGNMENT.fullmatch(line)
     if assignment is None:
         if line.lstrip().startswith("#"):
-            return "systemd continues a comment that ends with a backslash on the next line; take the backslash away"
+            return reasons.ENV_COMMENT_BACKSLASH
         if line.lstrip().startswith("export "):
-            return "systemd ignores a line with export; take that word away"
-        return "not an assignment like NAME=value, nor a comment"
+            return reasons.ENV_EXPORT_LINE
+        return reasons.ENV_NO_ASSIGNMENT
     if assignment["name"] == "export":
-        return "python-dotenv takes export for a word of its own, not for a name"
+        return reasons.ENV_EXPORT_NAME
     return _value_problem(assignment["value"])
 
 
-def _control(character: str) -> str:
-    return f"the line holds the control character U+{ord(character):04X}"
+def _control(character: str) -> Bilingual:
+    return reasons.ENV_CONTROL.fill(code=f"{ord(character):04X}")
 
 
-def _value_problem(value: str) -> str | None:
+def _value_problem(value: str) -> Bilingual | None:
     if _SINGLE_QUOTED.fullmatch(value) or _DOUBLE_QUOTED.fullmatch(value):
         return None
     if "\\" in value:
-        return "systemd and python-dotenv read a backslash differently; keep it out, or use a …_FILE setting"
+        return reasons.ENV_BACKSLASH
     if value.startswith(("'", '"')):
         quote = value[0]
         if quote in value[1:]:
-            return "there is text behind the closing quote, or a quote inside the value"
-        return f"a quote is opened with {quote} and not closed on this line"
+            return reasons.ENV_BEHIND_QUOTE
+        return reasons.ENV_OPEN_QUOTE.fill(quote=quote)
     if value != value.strip():
-        return f"python-dotenv drops the blank around the value, systemd keeps it; {_QUOTE_IT}"
+        return reasons.ENV_BLANK
     if re.search(r"(^|\s)#", value):
-        return f"python-dotenv begins a comment at the #, systemd does not; {_QUOTE_IT}"
+        return reasons.ENV_HASH
     return None

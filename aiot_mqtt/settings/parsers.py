@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from ..devices.report import MAX_DEVICE_LENGTH
+from ..telemetry.reasons import settings as reasons
 
 MAX_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
 
@@ -31,16 +32,16 @@ def any_text(text: str) -> str:
 def host(text: str) -> str:
     """A host by name or address; an IPv6 address may stand in brackets, and is returned without."""
     if "://" in text:
-        raise ValueError("must be a host name or address alone, without a scheme such as mqtt://")
+        raise ValueError(reasons.HOST_SCHEME)
     if "@" in text:
-        raise ValueError("must be a host name or address alone (user name and password have settings of their own)")
+        raise ValueError(reasons.HOST_USER)
     if re.fullmatch(r"[A-Za-z0-9._-]+", text):
         return _host_name(text)
     address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         ipaddress.IPv6Address(address)
     except ValueError:
-        raise ValueError("must be a host name or address alone (the port has a setting of its own)") from None
+        raise ValueError(reasons.HOST_PORT) from None
     return address
 
 
@@ -48,12 +49,12 @@ def _host_name(text: str) -> str:
     """A name that may be known to the system, which decides; with an underscore too, as a compose service's may be."""
     labels = text.removesuffix(".").split(".")
     if len(text) > 254 or not all(1 <= len(label) <= 63 for label in labels):
-        raise ValueError("cannot be a host name: that has at most 253 characters, and 1 to 63 between two dots")
+        raise ValueError(reasons.HOST_LENGTH)
     if all(label.isdigit() for label in labels):
         try:
             socket.inet_aton(text)
         except OSError:
-            raise ValueError("must be an IPv4 address or a host name, which is not all numbers") from None
+            raise ValueError(reasons.HOST_NUMBERS) from None
     return text
 
 
@@ -75,36 +76,34 @@ def tcp_endpoint(text: str) -> tuple[str, int] | None:
         is_address = False
     is_port = re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535
     if kind not in ("tcp", "tcp6") or named or not is_address or not is_port:
-        raise ValueError(
-            r"must be tcp:PORT:interface=ADDRESS, such as tcp:9464:interface=127.0.0.1 or tcp:9464:interface=\:\:1"
-        )
+        raise ValueError(reasons.ENDPOINT)
     return interface, int(port)
 
 
 def identifier(text: str) -> str:
     """A name of a database or a table, within what MySQL allows unquoted, and ``-``."""
     if not re.fullmatch(r"[0-9A-Za-z$_\u0080-\uffff-]{1,64}", text):
-        raise ValueError("must be 1 to 64 letters, digits, $, _ or -")
+        raise ValueError(reasons.IDENTIFIER)
     return text
 
 
 def client_id(text: str) -> str:
     """A client identifier of MQTT, which has at most 65,535 bytes (section 1.5.4 of MQTT 5)."""
     if not 1 <= len(text.encode()) <= 65535 or not text.isprintable():
-        raise ValueError("must be 1 or more printable characters: without a fixed one the broker keeps no session")
+        raise ValueError(reasons.CLIENT_ID)
     return text
 
 
 def topic_prefix(text: str) -> str:
     """The levels before a device's own, as section 4.7 of MQTT 5 has them."""
     if not text.isprintable():
-        raise ValueError("must not hold line breaks or other characters that cannot be seen")
+        raise ValueError(reasons.TOPIC_UNSEEN)
     if any(character in text for character in "+#") or text.startswith("$"):
-        raise ValueError("must be topic levels without the wildcards + and #, not beginning with $")
+        raise ValueError(reasons.TOPIC_WILDCARD)
     if not all(text.split("/")):
-        raise ValueError("must be topic levels with one / between two, and none at the beginning or the end")
+        raise ValueError(reasons.TOPIC_SLASHES)
     if len(text.encode()) > MAX_TOPIC - len(f"/{'x' * MAX_DEVICE_LENGTH}/heartbeat"):
-        raise ValueError(f"must leave room for the rest of a topic, which has at most {MAX_TOPIC} bytes of UTF-8")
+        raise ValueError(reasons.TOPIC_LENGTH.fill(most=MAX_TOPIC))
     return text
 
 
@@ -114,7 +113,7 @@ def boolean(text: str) -> bool:
         return True
     if text.lower() in ("0", "false", "no", "off"):
         return False
-    raise ValueError("must be true or false")
+    raise ValueError(reasons.BOOLEAN)
 
 
 def zone(text: str) -> ZoneInfo:
@@ -122,10 +121,10 @@ def zone(text: str) -> ZoneInfo:
     try:
         zone = ZoneInfo(text)
     except Exception:
-        raise ValueError("must be a time zone name such as Asia/Shanghai or UTC") from None
+        raise ValueError(reasons.ZONE) from None
     now = datetime.now(timezone.utc)
     if len({(now + timedelta(days=days)).astimezone(zone).utcoffset() for days in range(0, 1100, 5)}) > 1:
-        raise ValueError("has daylight saving: naive times in it repeat or skip an hour each year; use one without")
+        raise ValueError(reasons.ZONE_DAYLIGHT)
     return zone
 
 
@@ -138,16 +137,16 @@ def log_level(text: str) -> str:
     """A level of the standard library's ``logging`` by name, in any case."""
     level = {"WARN": "WARNING"}.get(text.upper(), text.upper())
     if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        raise ValueError(reasons.LOG_LEVEL)
     return level
 
 
 def readable_file(text: str) -> str:
     """The path of a file that is there and may be read, or nothing."""
     if text and not os.path.isfile(text):
-        raise ValueError("no such file")
+        raise ValueError(reasons.NO_SUCH_FILE)
     if text and not os.access(text, os.R_OK):
-        raise ValueError("this user may not read that file")
+        raise ValueError(reasons.FILE_NOT_READABLE)
     return text
 
 
@@ -155,7 +154,7 @@ def fingerprint(text: str) -> str:
     """SHA-256 as ``openssl x509 -fingerprint -sha256`` prints it, with or without what stands before it and colons."""
     digits = text.strip().rpartition("=")[2].replace(":", "").upper()
     if digits and not re.fullmatch(r"[0-9A-F]{64}", digits):
-        raise ValueError("must be a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons")
+        raise ValueError(reasons.FINGERPRINT)
     return ":".join(re.findall("..", digits))
 
 
@@ -177,9 +176,9 @@ def new_file(text: str) -> str:
     if not text:
         return text
     if not os.path.isdir(os.path.dirname(text) or "."):
-        raise ValueError("its folder does not exist")
+        raise ValueError(reasons.NO_FOLDER)
     if os.path.exists(text) and not os.path.isfile(text):
-        raise ValueError("it is there already and no file")
+        raise ValueError(reasons.NO_PLAIN_FILE)
     return text
 
 
@@ -188,7 +187,7 @@ def number(least: int, most: int) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,20}", text) or not least <= int(text) <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
+            raise ValueError(reasons.NUMBER.fill(least=least, most=most))
         return int(text)
 
     return parse
@@ -199,7 +198,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text not in choices:
-            raise ValueError(f"must be one of: {', '.join(choices)}")
+            raise ValueError(reasons.ONE_OF.fill(choices=", ".join(choices)))
         return text
 
     return parse

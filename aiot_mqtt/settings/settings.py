@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ..telemetry.bilingual import Bilingual
+from ..telemetry.network import os_reason
+from ..telemetry.reasons import settings as reasons
 from . import parsers
 from .earlier_service import ignored_names, own_name
 from .env_file import read_env_file
@@ -161,7 +164,8 @@ def read_texts(environ: Mapping[str, str], env_file: str | None = None) -> Texts
         try:
             in_file, lines, mistakes = read_env_file(path)
         except OSError as error:
-            raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+            what = reasons.CANNOT_BE_READ.fill(reason=os_reason(error))
+            raise ConfigError([reasons.MISTAKE_AT.fill(where=path, what=what)]) from None
         mistakes += _unknown_names(lines, path)
         mistakes = sorted(mistakes, key=lambda mistake: int(mistake.removeprefix(f"{path}:").split(":")[0]))
     known = setting_defaults()
@@ -192,7 +196,7 @@ def judge(texts: Texts) -> Settings:
     broken = [
         name for name, text in texts.by_name.items() if any("\ud800" <= character <= "\udfff" for character in text)
     ]
-    mistakes += [f"{name}: it is not UTF-8" for name in broken]
+    mistakes += [_mistake(name, reasons.NOT_UTF8) for name in broken]
     values: dict[str, Any] = {}
     invalid = {name.lower() for name in broken}
     for item in fields(Settings):
@@ -209,7 +213,7 @@ def judge(texts: Texts) -> Settings:
         try:
             values[item.name] = item.metadata["parse"](text)
         except ValueError as error:
-            mistakes.append(f"{texts.origin(name)}: {error}")
+            mistakes.append(_mistake(texts.origin(name), error))
             invalid.add(item.name)
     mistakes += _conflicts(values, invalid)
     if mistakes:
@@ -228,49 +232,54 @@ def _secret_text(name: str, texts: Texts, mistakes: list[str]) -> str:
         return texts.by_name.get(name, "")
     origin = texts.origin(f"{name}_FILE")
     if texts.by_name.get(name):
-        mistakes.append(f"{origin}: {name} is set too; keep one of the two")
+        mistakes.append(_mistake(origin, reasons.SET_TWICE.fill(name=name)))
     try:
         return Path(path).read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        mistakes.append(f"{origin}: that file cannot be read: {reason}")
+        reason = os_reason(error) if isinstance(error, OSError) else reasons.NOT_UTF8
+        mistakes.append(_mistake(origin, reasons.FILE_UNREADABLE.fill(reason=reason)))
         return ""
 
 
 def _unknown_names(lines: Mapping[str, int], path: Path) -> list[str]:
     """Names in the file that look like settings and are none: silence there would dial localhost."""
     known = setting_defaults()
-    mistakes = []
+    mistakes: list[str] = []
     for name, line in lines.items():
         if name in known or not name.startswith(OWN_PREFIXES):
             continue
         meant = own_name(name, known) or next(iter(difflib.get_close_matches(name, known, 1)), None)
-        advice = f"did you mean {meant}?" if meant else "env.example lists all"
-        mistakes.append(f"{path}:{line}: {name} is no setting; {advice}")
+        advice = reasons.MEANT.fill(name=meant) if meant else reasons.SEE_EXAMPLE
+        mistakes.append(_mistake(f"{path}:{line}", reasons.NO_SETTING.fill(name=name, advice=advice)))
     return mistakes
+
+
+def _mistake(where: str, what: object) -> Bilingual:
+    return reasons.MISTAKE_AT.fill(where=where, what=what)
 
 
 def _conflicts(values: Mapping[str, Any], invalid: set[str]) -> list[str]:
     """Settings that make no sense together; nothing is said of those that are wrong by themselves."""
-    mistakes = []
+    mistakes: list[str] = []
     for prefix in ("mqtt", "db"):
         pair = (f"{prefix}_cert_file", f"{prefix}_key_file")
         if not invalid.intersection(pair) and len({bool(values.get(name)) for name in pair}) > 1:
-            mistakes.append(f"{pair[0].upper()} and {pair[1].upper()}: a client certificate needs both")
+            mistakes.append(_mistake(", ".join(pair).upper(), reasons.PAIR))
         if values.get(f"{prefix}_ca_file") and values.get(f"{prefix}_tls_fingerprint"):
             names = f"{prefix}_ca_file, {prefix}_tls_fingerprint".upper()
-            mistakes.append(f"{names}: with a fingerprint no CA is looked at; keep one of the two")
+            mistakes.append(_mistake(names, reasons.FINGERPRINT_AND_CA))
         names_for_tls = f"{prefix}_((ca|cert|key)_file|tls_fingerprint)"
         files = [name for name in values if re.fullmatch(names_for_tls, name) and values[name]]
         if files and not values.get(f"{prefix}_tls") and f"{prefix}_tls" not in invalid:
             names = ", ".join(name.upper() for name in files)
-            mistakes.append(f"{names}: set, but {prefix.upper()}_TLS is not true, so nothing would be encrypted")
+            mistakes.append(_mistake(names, reasons.NOT_ENCRYPTED.fill(name=f"{prefix.upper()}_TLS")))
     if values.get("mqtt_password") and not values.get("mqtt_username") and "mqtt_username" not in invalid:
-        mistakes.append("MQTT_PASSWORD: set, but MQTT_USERNAME is empty, and MQTT 3.1.1 allows no password without one")
+        mistakes.append(_mistake("MQTT_PASSWORD", reasons.PASSWORD_ALONE))
     token = values.get("http_token", Secret()).reveal()
     if token and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", token):  # RFC 6750, 2.1
-        mistakes.append("HTTP_TOKEN: may have letters, digits and -._~+/ only, because it is sent in a header")
+        mistakes.append(_mistake("HTTP_TOKEN", reasons.TOKEN))
     resolution, timeout = values.get("last_seen_resolution", 0), values.get("heartbeat_timeout")
     if timeout and resolution >= timeout:
-        mistakes.append(f"LAST_SEEN_RESOLUTION: must be less than HEARTBEAT_TIMEOUT, {timeout}; it is {resolution}")
+        what = reasons.RESOLUTION.fill(timeout=timeout, resolution=resolution)
+        mistakes.append(_mistake("LAST_SEEN_RESOLUTION", what))
     return mistakes

@@ -24,7 +24,8 @@ from ..mqtt.encoding import encode_packet, encode_publish, encode_text
 from ..mqtt.errors import ConnectionRefused, MqttError, ProtocolViolation
 from ..mqtt.packet_types import CONNACK, CONNECT, DISCONNECT, PINGREQ, PUBACK
 from ..mqtt.packets import variable_byte_integer
-from ..mqtt.reason_codes import FAILURE, connack_reason, reason_name
+from ..mqtt.reason_codes import FAILURE, connack_reason, disconnect_reason, reason_name
+from ..telemetry import reasons
 from .fleet import Message
 
 NO_SUBSCRIBER = 0x10  # the reason code of a PUBACK that is nevertheless an acknowledgement
@@ -188,14 +189,14 @@ class Publisher(Protocol):
         if kind == PUBACK:
             reason = body[2] if len(body) > 2 else 0
             if reason >= FAILURE:
-                self.refused[reason_name(PacketTypes.PUBACK, reason)] += 1
+                self.refused[reason_name(reason)] += 1
             else:
                 self.acknowledged += 1
                 self.no_subscriber += reason == NO_SUBSCRIBER
         elif kind == CONNACK and not self.accepted.called:
             self._connack_received(body)
         elif kind == DISCONNECT:
-            self.abort(f"the broker disconnected: {reason_name(PacketTypes.DISCONNECT, body[0] if body else 0)}")
+            self.abort(reasons.BROKER_DISCONNECTED.fill(reason=disconnect_reason(body)))
 
     def _connack_received(self, body: bytes) -> None:
         if body[1]:

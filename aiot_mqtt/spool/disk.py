@@ -10,6 +10,8 @@ import stat
 import sys
 from pathlib import Path
 
+from ..telemetry.reasons import spool as reasons
+
 PAGE = 4096  # bytes
 MAX_BYTES = 512 * 1024 * 1024
 """Of one file. A fleet's states take far less; who invents device names must not fill the disk."""
@@ -163,12 +165,11 @@ def as_text(data: bytes) -> str:
 def why_not_ours(found: os.stat_result) -> str | None:
     """Why a file by the spool's name is not to be touched, going by what it is; None: it may be ours."""
     if not stat.S_ISREG(found.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "not a file"
-        return f"it is {kind}"
+        return reasons.SYMBOLIC_LINK if stat.S_ISLNK(found.st_mode) else reasons.NOT_A_FILE
     if found.st_nlink != 1:
-        return f"it has {found.st_nlink} names (hard links)"
+        return reasons.MANY_NAMES.fill(count=found.st_nlink)
     if found.st_uid != os.geteuid():
-        return f"it belongs to user {found.st_uid}, and this process runs as {os.geteuid()}"
+        return reasons.OTHER_USERS.fill(theirs=found.st_uid, ours=os.geteuid())
     if found.st_mode & 0o022:
-        return "others may write it"
+        return reasons.WRITABLE
     return None

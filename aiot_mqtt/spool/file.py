@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from ..devices.update import DeviceUpdate, UuidKey
+from ..telemetry.reasons import spool as reasons
 from . import rows
 from .contents import Held
 from .damage import SpoolDamaged, damage
@@ -122,7 +123,7 @@ class SpoolFile:
                 "SELECT generation, saves, devices, deliveries FROM spool"
             ).fetchone()
             if generation != self.generation:
-                raise SpoolDamaged("it is not the file that it was")
+                raise SpoolDamaged(reasons.NOT_THE_SAME)
             told = saves, Held(*total)
         if not self.is_synced:
             self._disk.sync_folder(self.path.parent)
@@ -240,7 +241,7 @@ class SpoolFile:
     @property
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise SpoolError("it is closed")
+            raise SpoolError(reasons.FILE_CLOSED)
         return self._connection
 
     def _rows(self, after: int) -> Iterator[tuple[int, DeviceUpdate, list[DeviceUpdate]]]:

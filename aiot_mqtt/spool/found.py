@@ -10,6 +10,8 @@ import sqlite3
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from ..telemetry.bilingual import listed
+from ..telemetry.reasons import spool as reasons
 from .contents import Held
 from .damage import SpoolDamaged, damage
 from .disk import MAX_BYTES, Disk, SpoolError, why_not_ours
@@ -43,12 +45,14 @@ class SpoolOwner:
         """In which settings a file's owner is another one, in words; None: it is this one."""
         theirs = _members(other)
         if theirs is None:
-            return "it does not say whose it is"
+            return reasons.OF_NOBODY
         ours = asdict(self)
         differing = [
-            f"{name} {theirs.get(name)!r:.80}, not {ours[name]!r}" for name in ours if theirs.get(name) != ours[name]
+            reasons.OTHER_SETTING.fill(name=name, theirs=f"{theirs.get(name)!r:.80}", ours=f"{ours[name]!r}")
+            for name in ours
+            if theirs.get(name) != ours[name]
         ]
-        return f"it is for {'; '.join(differing)}" if differing else None
+        return reasons.FOR_OTHERS.fill(settings=listed(differing, "; ", "；")) if differing else None
 
     @classmethod
     def in_words(cls, text: str) -> str:
@@ -96,7 +100,7 @@ def judge_outside(path: Path, disk: Disk) -> str | None:
     if (reason := why_not_ours(found)) is not None:
         return reason
     if found.st_size > 2 * MAX_BYTES:
-        return f"it has {found.st_size} bytes"
+        return reasons.FILE_TOO_LARGE.fill(size=found.st_size)
     return _judge_beside(path, disk)
 
 
@@ -111,16 +115,16 @@ def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner | 
     if not schema:
         return False
     if application != APPLICATION_ID:
-        raise SpoolForeign("it is another program's database")
+        raise SpoolForeign(reasons.OTHER_PROGRAMS)
     if found_format not in (1, FORMAT):
-        raise SpoolForeign(f"another version of this program wrote it (format {found_format}, this one knows {FORMAT})")
+        raise SpoolForeign(reasons.OTHER_VERSION.fill(found=found_format, known=FORMAT))
     file.is_old = found_format == 1
     if schema != (TABLES_1 if file.is_old else TABLES):
-        raise SpoolForeign("its tables are not those that this service makes")
+        raise SpoolForeign(reasons.OTHER_TABLES)
     if file.is_old:
         written_to = connection.execute("SELECT version FROM written_to LIMIT 2").fetchall()
         if len(written_to) != 1 or not isinstance(written_to[0][0], int):
-            raise SpoolDamaged("it does not say what of it was written")
+            raise SpoolDamaged(reasons.NO_WRITTEN_MARK)
         file.read_to = written_to[0][0]
         file.check_pages()
         file.total = file.count(file.read_to)
@@ -132,18 +136,18 @@ def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner | 
 def _judge_state(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner | None) -> None:
     states = connection.execute("SELECT owner, generation, saves, devices, deliveries FROM spool LIMIT 2").fetchall()
     if len(states) != 1:
-        raise SpoolDamaged("it does not say what it is")
+        raise SpoolDamaged(reasons.NO_STATE)
     theirs, *numbers = states[0]
     file.owner = str(theirs)[:MAX_OWNER]
     if owner is not None and (difference := owner.differs_from(file.owner)) is not None:
         raise SpoolForeign(difference)
     if not all(isinstance(number, int) and 0 <= number < MAX_NUMBER for number in numbers):
-        raise SpoolDamaged(f"its numbers are not what this service writes: {numbers!r:.60}")
+        raise SpoolDamaged(reasons.ODD_NUMBERS.fill(numbers=f"{numbers!r:.60}"))
     file.check_pages()
     file.total = file.count(0)
     file.generation, file.saves, devices, deliveries = numbers
     if file.total != Held(devices, deliveries):
-        raise SpoolDamaged(f"it says {devices} devices and {deliveries} deliveries, and has {file.total}")
+        raise SpoolDamaged(reasons.OTHER_TOTAL.fill(devices=devices, deliveries=deliveries, total=file.total))
     file.order_offset = connection.execute(
         "SELECT IFNULL(MAX(MAX(seen_order, document_order, status_order, heartbeat_order)), 0) FROM device_update"
     ).fetchone()[0]
@@ -154,9 +158,9 @@ def _judge_beside(path: Path, disk: Disk) -> str | None:
     for suffix in (JOURNAL_SUFFIX, *_OTHER_SUFFIXES):
         beside = path.with_name(path.name + suffix)
         if (found := disk.find(beside)) is not None:
-            reason = "this service makes none" if suffix != JOURNAL_SUFFIX else why_not_ours(found)
+            reason = reasons.MAKES_NONE if suffix != JOURNAL_SUFFIX else why_not_ours(found)
             if reason is not None:
-                return f"{beside.name} is beside it: {reason}"
+                return reasons.BESIDE.fill(name=beside.name, reason=reason)
     return None
 
 
@@ -168,7 +172,7 @@ def _judge_head(head: bytes) -> None:
     if not head:
         return
     if not head.startswith(b"SQLite format 3\0") or len(head) < 100:
-        raise SpoolDamaged("it is no database")
+        raise SpoolDamaged(reasons.NO_DATABASE)
     application = int.from_bytes(head[68:72], "big")
     if application not in (0, APPLICATION_ID) or head[18] != 1 or head[19] != 1:
-        raise SpoolForeign("it is another program's database")
+        raise SpoolForeign(reasons.OTHER_PROGRAMS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..devices.update import DeviceUpdate
+from ..telemetry.reasons import spool as reasons
 from .damage import SpoolDamaged
 from .disk import Disk
 from .file import SpoolFile
@@ -78,7 +79,7 @@ def _inspect(path: Path, owner: SpoolOwner, take: Take) -> Inspected:
         if (reason := judge_outside(path, Disk())) is not None:
             raise SpoolForeign(reason)
         if is_set_aside(path):
-            raise SpoolDamaged("the service set it aside")
+            raise SpoolDamaged(reasons.SET_ASIDE)
         if (file := open_found(path, Disk(), None)) is None:
             inspected.verdict = "nothing is in it"
         else:

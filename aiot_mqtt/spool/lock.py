@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from ..telemetry.network import os_reason
+from ..telemetry.reasons import spool as reasons
 from .disk import Disk, SpoolInUse
 from .names import lock_of
 
@@ -46,9 +48,9 @@ class SpoolLock:
                 noted = self._disk.read_note(self._descriptor).split()
                 self.passed_by = {int(word) for word in noted if word.isdigit()}
             except BlockingIOError:
-                raise SpoolInUse(f"{self._spool}: another process of this service has it") from None
+                raise SpoolInUse(reasons.AT_PATH.fill(path=self._spool, reason=reasons.HELD_BY_PROCESS)) from None
             except OSError as error:
-                self.cannot_keep = f"{self._path}: {error.strerror or error}"
+                self.cannot_keep = reasons.AT_PATH.fill(path=self._path, reason=os_reason(error))
                 if must_have:
                     raise
 

@@ -10,6 +10,7 @@ from zlib import crc32
 
 from ..devices.report import ALL_KINDS, DEVICE_PATTERN, Refused, parse_json
 from ..devices.update import ORDERS, DeviceUpdate
+from ..telemetry.reasons import spool as reasons
 
 _TYPES = {
     "device": "TEXT NOT NULL UNIQUE",
@@ -74,7 +75,7 @@ def judged(row: Sequence[object]) -> DeviceUpdate:
     """
     for name, value in zip(NAMES, row, strict=True):
         if (fault := _fault(name, value)) is not None:
-            raise ValueError(f"{name} {fault}")
+            raise ValueError(reasons.VALUE_FAULT.fill(name=name, value=fault))
     return update_of(row)
 
 
@@ -99,15 +100,15 @@ def checked(version: object, stored_checksum: object, row: Sequence[object], *, 
     :raises ValueError: the row is not what was written.
     """
     if checksum(row) != stored_checksum:
-        raise ValueError(f"row {version} is not what was written")
+        raise ValueError(reasons.ROW_ALTERED.fill(row=version))
     try:
         return judged(row) if is_found else update_of(row)
     except ValueError as error:
-        raise ValueError(f"row {version}: {error}") from None
+        raise ValueError(reasons.ROW_FAULT.fill(row=version, reason=error)) from None
 
 
 def _fault(name: str, value: object) -> str | None:
-    """What is wrong with one value, if anything."""
+    """A value as it is shown, where it is not what this service writes."""
     if name in ("device", "uuid"):
         is_right = isinstance(value, str) and _DEVICE.fullmatch(value) is not None
     elif name in ("last_seen", "last_heartbeat"):
@@ -120,7 +121,7 @@ def _fault(name: str, value: object) -> str | None:
     else:
         most = {"kinds": ALL_KINDS, "is_online": 1}.get(name, MAX_ORDER)
         is_right = isinstance(value, int) and 0 <= value <= most
-    return None if is_right else f"is not what this service writes: {value!r:.60}"
+    return None if is_right else f"{value!r:.60}"
 
 
 def _is_time(text: str) -> bool:
@@ -153,7 +154,7 @@ def checked_1(version: int, stored_checksum: object, row: Sequence[object]) -> D
     :raises ValueError: it is not what was written.
     """
     if checksum(row) != stored_checksum:
-        raise ValueError(f"row {version} is not what was written")
+        raise ValueError(reasons.ROW_ALTERED.fill(row=version))
     uuid = str(row[0])
     orders = [version, version if row[2] is not None else 0, version if row[3] is not None else 0]
     return judged((uuid, *row, *orders, version if row[5] is not None else 0))

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..devices.update import DeviceUpdate, UuidKey
+from ..telemetry.network import os_reason
+from ..telemetry.reasons import spool as reasons
 from .contents import NOTHING, Held, Looked
 from .damage import SpoolDamaged
 from .disk import Disk, SpoolError, SpoolInUse
@@ -115,7 +117,7 @@ class Spool:
             self._lock.take(must_have=True)
             file = self._to_fill()
             if not file.is_there:  # a disk was mounted over it, or exchanged
-                raise SpoolError("it is not there any more")
+                raise SpoolError(reasons.FILE_NOT_THERE)
             self._uncertain = _Uncertain(file, file.saves, file.total, updates)
             superseded = file.save(updates)
             self._uncertain = None
@@ -184,16 +186,16 @@ class Spool:
             raise
         except SpoolDamaged as error:
             self._is_suspect = True
-            raise SpoolDamaged(f"{path}: {error}") from error
+            raise SpoolDamaged(reasons.AT_PATH.fill(path=path, reason=error)) from error
         except SpoolError as error:
-            raise SpoolError(f"{path}: {error}") from error
+            raise SpoolError(reasons.AT_PATH.fill(path=path, reason=error)) from error
         except sqlite3.Error as error:
             # SQLite's "database is locked" would be taken for the database.
             if "locked" in str(error):
-                raise SpoolInUse(f"{path}: another process has it open") from error
-            raise SpoolError(f"{path}: {error}") from error
+                raise SpoolInUse(reasons.AT_PATH.fill(path=path, reason=reasons.OPEN_ELSEWHERE)) from error
+            raise SpoolError(reasons.AT_PATH.fill(path=path, reason=error)) from error
         except OSError as error:
-            raise SpoolError(f"{error.filename or path}: {error.strerror or error}") from error
+            raise SpoolError(reasons.AT_PATH.fill(path=error.filename or path, reason=os_reason(error))) from error
 
     def _note_passed_by(self) -> None:
         self._lock.note_passed_by([file.identity for file in self.files if file.is_late], self._foreign)
@@ -264,12 +266,12 @@ class Spool:
         if newest is not None and is_filled and (free is None or not newest.is_found):
             return newest
         if free is None:
-            raise SpoolError("no name is free for another file")
+            raise SpoolError(reasons.NO_FREE_NAME)
         generation = 1 if newest is None else newest.generation + 1
         if generation >= MAX_NUMBER:
-            raise SpoolError("no file can come behind the one that is there")
+            raise SpoolError(reasons.LAST_GENERATION)
         if self._disk.find(free) is not None:
-            raise SpoolError("a file has turned up there that nobody has looked at")
+            raise SpoolError(reasons.UNSEEN_FILE)
         # SQLite would play one that was left behind into the new file.
         self._disk.remove(journal_of(free))
         file = SpoolFile.create(free, self._disk, str(self._owner), generation)
@@ -278,7 +280,7 @@ class Spool:
 
     def _remove(self, file: SpoolFile) -> None:
         if self._disk.find(file.path) is not None and not file.is_there:
-            raise SpoolError("another file has its name")
+            raise SpoolError(reasons.OTHER_HAS_NAME)
         file.close()
         self._is_folder_synced = False
         self._disk.remove(file.path)

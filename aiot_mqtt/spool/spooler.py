@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..devices.update import DeviceUpdate, UuidKey
-from ..telemetry import log_lines
+from ..telemetry import log_lines, reasons
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Outage, Trouble
 from ..telemetry.refusals import Refusals
@@ -101,7 +101,7 @@ class Spooler:
         superseded: int = await self._call(self._spool.save, updates, outage=self._keeping)
         self._counters.superseded += superseded  # not in one line: what stands left of an await is read before it
         if was_empty:
-            self._log.warn(log_lines.SPOOLING, **self._where)
+            self._log.info(log_lines.SPOOLING, **self._where)
 
     async def read(self, max_devices: int, max_bytes: int, key: UuidKey) -> Chunk | None:
         """The next updates to be written, the oldest first; see ``Spool.read``."""
@@ -216,10 +216,12 @@ class Spooler:
         self._told_foreign = foreign
         self._refusals.lost_from_spool(self._where["path"], looked.lost.devices, looked.lost.deliveries)
         if looked.found.devices:
-            self._log.warn(log_lines.SPOOL_FOUND, devices=looked.found.devices, **self._where)
+            self._log.info(log_lines.SPOOL_FOUND, devices=looked.found.devices, **self._where)
 
     def _tell_slow(self) -> None:
-        self._looking.failed(log_lines.SPOOL_SLOW, f"{self._spool.path}: {MAX_ANSWER_TIME:.0f} s")
+        self._looking.failed(
+            log_lines.SPOOL_SLOW, reasons.NO_ANSWER_OF_DISK.fill(path=self._spool.path, seconds=round(MAX_ANSWER_TIME))
+        )
 
     def _tell_progress(self) -> None:
         now = self._clock.seconds()

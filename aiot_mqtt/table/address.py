@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from ..settings.settings import ConfigError, Settings
+from ..telemetry.bilingual import Bilingual
+from ..telemetry.reasons import settings as reasons
 from ..tls.client import TlsClient
 from ..tls.loopback import is_loopback
 from ..tls.refusal import Peer
@@ -75,7 +77,11 @@ def _public_key(path: str) -> bytes | None:
         pem = Path(path).read_bytes()
         is_rsa = isinstance(load_pem_public_key(pem), RSAPublicKey)
     except Exception as error:  # whatever the library raises for what is no key
-        raise ConfigError([f"DB_PUBLIC_KEY_FILE: {path} cannot be used as PEM: {error}"]) from None
+        raise ConfigError([_of_key(reasons.NO_PEM.fill(path=path, words=error))]) from None
     if not is_rsa:
-        raise ConfigError([f"DB_PUBLIC_KEY_FILE: {path} holds no RSA key"])
+        raise ConfigError([_of_key(reasons.NO_RSA_KEY.fill(path=path))])
     return pem
+
+
+def _of_key(what: Bilingual) -> Bilingual:
+    return reasons.MISTAKE_AT.fill(where="DB_PUBLIC_KEY_FILE", what=what)

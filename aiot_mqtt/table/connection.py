@@ -15,8 +15,10 @@ import pymysql
 from cryptography import x509
 from pymysql.constants import CLIENT, CR
 
-from ..telemetry.bilingual import Bilingual
+from ..telemetry.bilingual import Bilingual, in_both
+from ..telemetry.network import os_reason
 from ..telemetry.printable import printable
+from ..telemetry.reasons import database as reasons
 from ..tls import refusal
 from ..tls.client import TlsClient
 from ..tls.refusal import TlsRefused
@@ -108,7 +110,8 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
             try:
                 link = dial(self.host, self.port, self.connect_timeout, self._deadline)
             except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
-                words = f"Can't connect to MySQL server on {self.host!r} ({error})"
+                reason = os_reason(error) if isinstance(error, OSError) else str(error)
+                words = reasons.CANNOT_CONNECT.fill(host=f"{self.host!r}", reason=reason)
                 raise pymysql.err.OperationalError(CR.CR_CONN_HOST_ERROR, words) from None
             self.ctx = self._link = Link(link, self._deadline, self._tls)
             super().connect(self._link)
@@ -158,9 +161,9 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
         """:raises StoreLoginRefused: the peer gets no password in this way."""
         is_encrypted = self._link is not None and self._link.is_encrypted
         if plugin in _CLEAR and not is_encrypted:
-            raise StoreLoginRefused(_with(_CLEAR_REFUSED, plugin=plugin))
+            raise StoreLoginRefused(_CLEAR_REFUSED.fill(plugin=plugin))
         if plugin not in _SAFE_WITHOUT_TLS | _CLEAR:
-            raise StoreLoginRefused(_with(_UNKNOWN_PLUGIN, plugin=plugin))
+            raise StoreLoginRefused(_UNKNOWN_PLUGIN.fill(plugin=plugin))
         if plugin == "client_ed25519" and find_spec("nacl") is None:
             raise StoreLoginRefused(_NO_NACL)
 
@@ -177,9 +180,7 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
         most = MAX_AFTER_LOGIN if self._is_logged_in else MAX_BEFORE_LOGIN
         if self._received > most:
             self._force_close()
-            raise pymysql.err.OperationalError(
-                PACKET_TOO_LARGE, f"an answer of the database is longer than {most} bytes"
-            )
+            raise pymysql.err.OperationalError(PACKET_TOO_LARGE, reasons.ANSWER_TOO_LONG.fill(most=most))
         data: bytes = super()._read_bytes(num_bytes)
         return data
 
@@ -221,11 +222,11 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
             raise StoreUnavailable(str(error)) from None
         number = error.args[0] if error.args else None
         if isinstance(error, pymysql.err.Error) and isinstance(number, int):
-            error.args = (number, *(self._shown(each) for each in error.args[1:] if isinstance(each, str)))
+            error.args = (number, *(in_both(each, self._shown) for each in error.args[1:] if isinstance(each, str)))
             raise error
         self._force_close()
         words = " ".join(map(str, error.args)) or type(error).__name__
-        words = self._shown(f"the database's answer is not understood: {words}")
+        words = in_both(reasons.NOT_UNDERSTOOD.fill(words=words), self._shown)
         raise pymysql.err.OperationalError(MALFORMED_PACKET, words) from None
 
     def _shown(self, words: str) -> str:
@@ -235,7 +236,3 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
             for form in (password, repr(password)[1:-1], ascii(password)[1:-1], repr(self.password)[2:-1]):
                 words = words.replace(form, "***")
         return printable(words, MAX_WORDS) or "without a word"
-
-
-def _with(text: Bilingual, **fields: str) -> Bilingual:
-    return Bilingual(text.format(**fields), text.chinese.format(**fields))

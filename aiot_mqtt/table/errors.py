@@ -7,10 +7,14 @@ values, a trial tells that assigns nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pymysql
 
+from ..telemetry.bilingual import Bilingual, in_chinese
+from ..telemetry.network import errno_reason, os_reason
+from ..telemetry.reasons import database as reasons
 from .contract import (
     StoreConflict,
     StoreError,
@@ -71,6 +75,7 @@ _MEANINGS: tuple[tuple[frozenset[int], type[StoreError]], ...] = (
 # They may be about what the look at the table found out, which has to be found out anew: names of columns and indexes,
 # what can be parsed, charsets and collations, safe updates.
 ABOUT_THE_SHAPE = frozenset({1054, 1064, 1142, 1143, 1146, 1175, 1176, 1253, 1267, 1270, 1271, 1273, 1305})
+_ERRNO = re.compile(r"\[Errno (\d+)\] (.*)", re.DOTALL)
 _FILES = range(1, 1000)  # the numbers of mysys, which are about the server's own files: a full disk, for instance
 _CLIENTS = range(2000, 3000)  # the numbers that a client gives itself, and that a proxy passes on
 _PROXYS = range(9000, 10000)  # ProxySQL's own, which say that it reaches no server
@@ -150,4 +155,22 @@ def error_number(error: Exception) -> int:
 def error_words(error: Exception) -> str:
     """The server's words with its number, or the client's."""
     number = error_number(error)
-    return f"{error.args[1]} ({number})" if number and len(error.args) > 1 else str(error) or repr(error)
+    if not (number and len(error.args) > 1):
+        return os_reason(error) if isinstance(error, OSError) else str(error) or repr(error)
+    words = error.args[1] if isinstance(error.args[1], str) else str(error.args[1])
+    return reasons.NUMBERED.fill(words=client_words(number, words), number=number)
+
+
+def client_words(number: int, words: str) -> str:
+    """What PyMySQL says of a connection, with what the system says in it, in both languages; a server's as they are."""
+    if isinstance(words, Bilingual) or number not in reasons.CLIENT_WORDS:
+        return words
+    before, _, inside = words.partition("(")
+    inside = inside.removesuffix(")")
+    if (found := _ERRNO.fullmatch(inside)) is not None:
+        detail: str = errno_reason(int(found[1]), found[2])
+    else:
+        detail = Bilingual(inside, reasons.CLIENT_DETAILS.get(inside, inside))
+    english = before.strip() if not inside else f"{before.strip()} ({detail})"
+    chinese = reasons.CLIENT_WORDS[number]
+    return Bilingual(english, f"{chinese}（{in_chinese(detail)}）" if inside else chinese)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from cryptography import x509
 from OpenSSL import SSL
 
+from ..telemetry.reasons import database as reasons
 from ..tls.client import TlsClient, TlsSession
 from ..tls.loopback import is_loopback
 
@@ -46,7 +47,7 @@ class Deadline:
             return timeout
         left = self._at - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"not done within {self._seconds:g} s")
+            raise TimeoutError(reasons.NOT_DONE_IN_TIME.fill(seconds=f"{self._seconds:g}"))
         return left if timeout is None else min(left, timeout)
 
 
@@ -56,7 +57,7 @@ def dial(host: str, port: int, timeout: float | None, deadline: Deadline) -> soc
     :param timeout: seconds for each address.
     :raises OSError: none does.
     """
-    error: OSError = OSError("the name has no address")
+    error: OSError = OSError(reasons.NAME_HAS_NO_ADDRESS)
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
         connected = socket.socket(family, kind, protocol)
         try:

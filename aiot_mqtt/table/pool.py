@@ -18,6 +18,7 @@ import pymysql
 from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred
 
+from ..telemetry.reasons import database as reasons
 from .connection import DatabaseConnection
 from .connection_limit import ConnectionLimit
 from .contract import StoreError, StoreUnavailable
@@ -286,4 +287,4 @@ def _rolls_back(connection: Any) -> bool:
 
 
 def _closing() -> StoreUnavailable:
-    return StoreUnavailable("the connection pool is closing")
+    return StoreUnavailable(reasons.POOL_CLOSING)

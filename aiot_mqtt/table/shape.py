@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from ..devices.report import MAX_DEVICE_LENGTH
 from ..devices.update import COLUMNS
+from ..telemetry.bilingual import Bilingual, listed
+from ..telemetry.reasons import database as reasons
 from .contract import StoreMisconfigured
 from .session import is_taken
 from .statements import ALL_ROWS, NULL, UNION_ALL, TableShape, quote, row_as_sql, update_by_cases, update_by_join
@@ -55,9 +57,12 @@ def read_shape(cursor: Any, database: str, table: str, user: str, *, tries_updat
     definition = read_definition(cursor, database, table)
     columns = {name: _Column(*column) for name, *column in definition[0]}
     if missing := [name for name in _COLUMNS if name not in columns]:
-        raise StoreMisconfigured(f"table {table} has no column {', '.join(missing)} that user {user} may see")
-    if unfit := [f"{name} is {columns[name].declared}, {why}" for name, why in _unfit(columns)]:
-        raise StoreMisconfigured(f"table {table}: {'; '.join(unfit)}")
+        raise StoreMisconfigured(reasons.NO_COLUMN.fill(table=table, columns=", ".join(missing), user=user))
+    unfit = [
+        reasons.UNFIT_COLUMN.fill(name=name, declared=columns[name].declared, why=why) for name, why in _unfit(columns)
+    ]
+    if unfit:
+        raise StoreMisconfigured(reasons.UNFIT_TABLE.fill(table=table, columns=listed(unfit, "; ", "；")))
     uuid, document, status = columns["uuid"], columns["last_report_data"], columns["device_status"]
     indexes = list(_indexes_of_uuid(definition[1]))
     plain = f"`{table}` d"
@@ -130,20 +135,20 @@ def _with_forms_that_are_taken(cursor: Any, shape: TableShape) -> TableShape:
             cursor.connection.rollback()  # should there be one of that name after all
 
 
-def _unfit(columns: Mapping[str, _Column]) -> Iterator[tuple[str, str]]:
+def _unfit(columns: Mapping[str, _Column]) -> Iterator[tuple[str, Bilingual]]:
     """Columns that cannot hold what is written to them, each with why; as far as their types show it."""
-    fits: dict[str, tuple[Callable[[_Column], bool], str]] = {
-        "uuid": (_holds_names, "which holds no names"),
-        "last_report_data": (lambda column: column.kind in _TEXTS | _BYTES | {"json"}, "which holds no JSON"),
-        "device_status": (lambda column: column.kind in _TEXTS | _BYTES | _WORDS, "which holds no text"),
-        "last_seen": (_holds_times, "which holds no date with a time"),
-        "last_heartbeat": (_holds_times, "which holds no date with a time"),
+    fits: dict[str, tuple[Callable[[_Column], bool], Bilingual]] = {
+        "uuid": (_holds_names, reasons.HOLDS_NO_NAMES),
+        "last_report_data": (lambda column: column.kind in _TEXTS | _BYTES | {"json"}, reasons.HOLDS_NO_JSON),
+        "device_status": (lambda column: column.kind in _TEXTS | _BYTES | _WORDS, reasons.HOLDS_NO_TEXT),
+        "last_seen": (_holds_times, reasons.HOLDS_NO_TIME),
+        "last_heartbeat": (_holds_times, reasons.HOLDS_NO_TIME),
         # Texts not: which of them would mean online, only the table's owner knows.
-        "is_online": (lambda column: column.kind in _NUMBERS, "which holds no number"),
+        "is_online": (lambda column: column.kind in _NUMBERS, reasons.HOLDS_NO_NUMBER),
     }
     for name, (is_fit, why) in fits.items():
         if columns[name].expression and name != "uuid":
-            yield name, "generated, so nothing can be written to it"
+            yield name, reasons.GENERATED
         elif not is_fit(columns[name]):
             yield name, why
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..devices.report import is_place
 from ..devices.update import ALWAYS_ASSIGNED, COLUMNS, DeviceUpdate
+from ..telemetry.reasons import database as reasons
 from .contract import StoreRefused
 
 # Longer ones are no faster, and take their length in memory a few times over. One row may be longer.
@@ -108,7 +109,7 @@ def statement_of_one(shape: TableShape, update: DeviceUpdate, max_bytes: int) ->
     uuid = shape.uuid_in_list.format(uuid)
     statement = f"UPDATE {shape.target} SET {assignments} WHERE d.uuid = {uuid}{shape.most}".encode()  # noqa: S608
     if len(statement) > max_bytes:
-        raise StoreRefused(f"{len(statement)} bytes are over max_allowed_packet")
+        raise StoreRefused(reasons.OVER_MAX_PACKET.fill(size=len(statement)))
     return statement
 
 
@@ -132,7 +133,7 @@ def _split(
         as_sql = form % row
         row_bytes = len(as_sql.encode()) + len(UNION_ALL)
         if row_bytes > max_bytes:
-            raise StoreRefused("one update alone is over max_allowed_packet")
+            raise StoreRefused(reasons.ONE_OVER_MAX_PACKET)
         if part and (size + row_bytes > max_size or len(part) == max_rows):
             yield part, rows, rows_as_sql
             part, rows, rows_as_sql, size = [], [], [], 0
@@ -154,19 +155,19 @@ def _literals(update: DeviceUpdate, status_words: frozenset[str] | None) -> Lite
         try:
             document = update.document.decode()
         except UnicodeDecodeError as error:
-            raise StoreRefused(f"the document is not UTF-8: {error}") from error
+            raise StoreRefused(reasons.DOCUMENT_NOT_UTF8.fill(error=error)) from error
         # As quote, without a call: there are many of these.
         document = quote(document) if "\\" in document else "'" + document.replace("'", "''") + "'"
     if update.status is not None:
         if status_words is not None and is_place(update.status, status_words):
-            raise StoreRefused("device_status would take the number for the place of a value")
+            raise StoreRefused(reasons.STATUS_AS_PLACE)
         status = quote(update.status)
     if update.last_heartbeat is not None:
         heartbeat = f"'{update.last_heartbeat}'"
     # Names of devices and times hold nothing to escape, by their making, wherever that was.
     names = f"{update.uuid}{update.last_seen}{update.last_heartbeat}"
     if "'" in names or "\\" in names:
-        raise StoreRefused("a quote or a backslash in the name of a device, or in a time")
+        raise StoreRefused(reasons.UNSAFE_NAME)
     return f"'{update.uuid}'", document, status, f"'{update.last_seen}'", heartbeat, "1" if update.is_online else "0"
 
 

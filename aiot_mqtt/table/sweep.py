@@ -15,6 +15,7 @@ from unicodedata import normalize
 
 import pymysql
 
+from ..telemetry.reasons import database as reasons
 from .contract import PieceRead, RowKey, Silence, SilentDevice, StoreConflict
 from .errors import known_meaning
 from .session import short_lock_waits
@@ -27,7 +28,7 @@ _PLAIN_TYPES = frozenset(
     {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "char", "varchar", "binary", "varbinary"}
 )
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9._:-]*")
-_OTHER_KEYS = "the table has another key now"
+_OTHER_KEYS = reasons.OTHER_KEYS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 import pymysql
 
 from ..devices.update import DeviceUpdate
+from ..telemetry.reasons import database as reasons
 from .contract import StoreConflict, StoreRefused
 from .errors import error_words, known_meaning
 from .session import short_lock_waits
@@ -55,7 +56,7 @@ def why_no_times(
                 connection.rollback()
     if locked:
         raise StoreConflict(locked)
-    return refusal or "there is no other row to try it on"
+    return refusal or reasons.NO_OTHER_ROW
 
 
 def _others(cursor: Any, shape: TableShape, own: str, written: Iterable[str]) -> Iterator[object]:
@@ -73,7 +74,7 @@ def _at_fault(connection: Any, shape: TableShape, row: str, words: str, columns:
         except pymysql.err.Error as error:
             alone, is_lock = _refusal(connection, error)
             if not is_lock:
-                return f"{column}: {alone}"
+                return reasons.AT_COLUMN.fill(column=column, reason=alone)
     return words
 
 

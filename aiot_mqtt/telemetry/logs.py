@@ -20,7 +20,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from .bilingual import Bilingual
-from .log_lines import ENGLISH
+from .log_lines import ENGLISH, EVENTS
 from .streams import Outlet, Stream
 
 LEVELS = {"DEBUG": LogLevel.debug, "INFO": LogLevel.info, "WARNING": LogLevel.warn, "ERROR": LogLevel.error}
@@ -40,13 +40,18 @@ def text_line(event: LogEvent) -> str:
 
 
 def json_line(event: LogEvent) -> str:
-    """One JSON object: ``time``, ``level``, ``logger``, ``message``, the message's own fields, ``traceback``."""
+    """One JSON object: ``time``, ``level``, ``logger``, ``message``, the message's own fields, ``traceback``.
+
+    With ``event`` where the line is one of ours: the name that it keeps whatever its words become.
+    """
     line: dict[str, Any] = {
         "time": datetime.fromtimestamp(event["log_time"]).astimezone().isoformat(),
         "level": NAMES.get(event.get("log_level", LogLevel.info), "INFO"),
         "logger": event.get("log_namespace"),
-        "message": formatEvent(event),
     }
+    if (name := EVENTS.get(str(event.get("log_format")))) is not None:
+        line["event"] = name
+    line["message"] = formatEvent(event)
     for name, value in event.items():
         if isinstance(value, str | int | float | bool) and not name.startswith("log_") and name not in line:
             line[name] = value

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from . import log_lines
+from .network import os_reason
 
 LOG_FILE_BYTES = 10 * 1024 * 1024  # one file, before it is rotated
 LOG_FILES_KEPT = 10
@@ -247,7 +248,7 @@ class Outlet:
             try:
                 self._stream.reopen()
             except OSError as error:
-                lines.append(self._line(log_lines.LOG_NOT_REOPENED, reason=error.strerror))
+                lines.append(self._line(log_lines.LOG_NOT_REOPENED, reason=os_reason(error)))
         told = 0
         if lost and not lines:
             lines, told = [self._line(log_lines.LINES_LOST, count=lost)], lost

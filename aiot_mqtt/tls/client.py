@@ -19,6 +19,8 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
 
 from ..settings.settings import ConfigError
+from ..telemetry.network import os_reason
+from ..telemetry.reasons import settings as reasons
 from . import faults
 from .faults import Fault, fingerprint
 from .names import as_address, is_for
@@ -72,9 +74,8 @@ class TlsClient:
         self.own_ends_at = own.not_valid_after_utc.timestamp()
         key = _load(names[1], key_file, lambda path: load_pem_private_key(Path(path).read_bytes(), None))
         if own.public_key() != key.public_key():
-            raise ConfigError(
-                [f"{', '.join(names)}: {key_file} is not the key of the first certificate in {cert_file}"]
-            )
+            what = reasons.NO_KEY_OF.fill(key_file=key_file, cert_file=cert_file)
+            raise ConfigError([reasons.MISTAKE_AT.fill(where=", ".join(names), what=what)])
         _load(names[0], cert_file, self._context.use_certificate_chain_file)
         _load(names[1], key_file, self._context.use_privatekey_file)
 
@@ -198,7 +199,9 @@ def _load(names: str, path: str, load: Callable[[str], T]) -> T:
         return load(path)
     except Exception as error:
         words = "; ".join(_reasons(error)) if isinstance(error, SSL.Error) else str(error)
-        raise ConfigError([f"{names}: {path} cannot be used as PEM: {words}"]) from None
+        words = os_reason(error) if isinstance(error, OSError) else words
+        what = reasons.NO_PEM.fill(path=path, words=words)
+        raise ConfigError([reasons.MISTAKE_AT.fill(where=names, what=what)]) from None
 
 
 def _certificates(path: str) -> list[x509.Certificate]:

@@ -10,8 +10,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ..table.contract import StoreConflict, StoreError, StoreLoginRefused, StoreMisconfigured
-from ..telemetry import log_lines
+from ..telemetry import log_lines, reasons
 from ..telemetry.backoff import backoff
+from ..telemetry.bilingual import Bilingual
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Outage
 
@@ -32,15 +33,18 @@ class Retry:
         clock: IReactorTime,
         *,
         database: str,
+        where: Callable[[], Bilingual] = lambda: reasons.IN_BROKER,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
+        :param where: says where what waits to be written is kept.
         :param database: where the table is, as log lines name it.
         :param jitter: seconds added to each delay between attempts, so that instances do not retry in step.
         """
         self._counters = counters
         self._clock = clock
         self._database = database
+        self._where = where
         self._backoff = backoff(jitter)
         self.outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
         self._failures = 0  # in a row
@@ -102,4 +106,4 @@ class Retry:
             self._next = self.outage.next_at = None
 
     def _tell(self, line: str, error: StoreError, deliveries: int) -> None:
-        self.outage.failed(line, str(error), database=self._database, deliveries=deliveries)
+        self.outage.failed(line, str(error), database=self._database, deliveries=deliveries, where=self._where())

@@ -35,6 +35,7 @@ from .retry import Retry
 from .saver import Saver
 from .settlement import Settlement
 from .table_look import TableLook
+from .where_kept import where_kept
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ class Writer(Service):
         self.backlog = Backlog(pending)
         self._jobs = Jobs()
         self._table = TableLook(store)
-        self._retry = Retry(counters, clock, database=database, jitter=jitter)
+        self._retry = Retry(counters, clock, database=database, where=where_kept(spooler), jitter=jitter)
         self.outage = self._retry.outage
         """That of the database."""
         self._settlement = Settlement(

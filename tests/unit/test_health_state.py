@@ -15,7 +15,8 @@ from aiot_mqtt.health.figures import (
     PresenceFigures,
     SpoolFigures,
 )
-from aiot_mqtt.health.state import MAX_UNACKNOWLEDGED_AGE, SILENCE, State, duration, judge
+from aiot_mqtt.health.state import MAX_UNACKNOWLEDGED_AGE, SILENCE, State, judge
+from aiot_mqtt.telemetry.durations import duration
 from aiot_mqtt.telemetry.outage import Trouble
 
 WELL = Figures(

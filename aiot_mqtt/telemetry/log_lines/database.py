@@ -9,46 +9,47 @@ DATABASE_CONNECTED = line(
     "✅ Database connected - {database}",
 )
 DATABASE_PASSWORD_IN_CLEAR = line(
-    "⚠️ 数据库登录和全部数据未加密经网络发往 {host}: 途中任何人都能读取、篡改，并可能得到密码；请启用 DB_TLS",
-    "⚠️ The database login and all data go to {host} unencrypted: everybody on the way can read and change them, and may"
-    " get at the password; set DB_TLS",
+    "⚠️ 数据库登录和全部数据未加密经网络发往 {host}: 途中任何人都能读取、篡改 — 请启用 DB_TLS",
+    "⚠️ The database login and all data go to {host} unencrypted, for anybody on the way — set DB_TLS",
 )
 DATABASE_STILL_DOWN = line(
-    "❌ 数据库仍不可用，已持续 {seconds} 秒，{deliveries} 条消息等待写入: {reason}",
-    "❌ Database still unavailable after {seconds} s, {deliveries} messages wait to be written: {reason}",
+    "❌ 数据库仍不可用，已持续 {lasts}，{deliveries} 条消息等待写入（{where}）: {reason}",
+    "❌ Database still unavailable after {lasts}, {deliveries} messages wait to be written ({where}): {reason}",
 )
 CONNECTIONS_LIMITED = line(
     "⚠️ 数据库只允许 {allowed} 个连接，连接池最多可用 {most} 个 - {database}: {reason}；就用这些继续",
     "⚠️ The database allows {allowed} connections, the pool may have {most} - {database}: {reason}; going on with those",
 )
-DATABASE_BACK = line("✅ 数据库已恢复，中断了 {seconds} 秒", "✅ Database is back after {seconds} s")
+DATABASE_BACK = line("✅ 数据库已恢复，中断了 {lasts}", "✅ Database is back after {lasts}")
 DATABASE_MISCONFIGURED = line(
-    "❌ 数据库权限或表结构有误 - {database}: {reason}；改正后自动恢复",
-    "❌ Database rights or schema are wrong - {database}: {reason}; it recovers once they are mended",
+    "❌ 数据库权限或表结构有误 - {database}: {reason} — 改正后自动恢复（aiot-mqtt check）",
+    "❌ Database rights or schema are wrong - {database}: {reason} — recovers once mended (aiot-mqtt check)",
 )
 ROWS_LOCKED = line(
-    "❌ 设备表的行被其他事务锁住 - {database}: {reason}；继续重试",
-    "❌ Rows of the device table are locked by another transaction - {database}: {reason}; trying again",
+    "❌ 设备表的行被其他事务锁住，继续重试 - {database}: {reason} — 查看: SELECT * FROM information_schema.innodb_trx",
+    "❌ Rows of the table are locked, trying again - {database}: {reason}"
+    " — SELECT * FROM information_schema.innodb_trx",
 )
 WRITE_FAILED_UNEXPECTEDLY = line(
-    "❌ 写入时出现意外错误（请报告此问题），稍后重试",
-    "❌ Unexpected error while writing (please report it), trying again",
+    "❌ 写入时出现意外错误，稍后重试 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error at a write, trying again — report the traceback below in the repository's issues",
 )
 LISTENER_FAILED_UNEXPECTEDLY = line(
-    "❌ 写入后的处理出现意外错误（请报告此问题）", "❌ Unexpected error after a write (please report it)"
+    "❌ 写入后的处理出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error after a write — report the traceback below in the repository's issues",
 )
 VALUE_REFUSED = line(
     "⚠️ 数据库拒绝设备 {device} 的 {column}: {reason}；其余字段已写入",
     "⚠️ The database refuses {column} of device {device}: {reason}; the rest of its row is written",
 )
 ROW_REFUSED = line(
-    "❌ 数据库拒绝设备 {device} 的更新: {reason}", "❌ The database refuses the update of device {device}: {reason}"
+    "⚠️ 数据库拒绝设备 {device} 的更新: {reason}", "⚠️ The database refuses the update of device {device}: {reason}"
 )
 DEVICE_HAS_MANY_ROWS = line(
-    "⚠️ 表中有多行的uuid等于 {device}，全部已更新；请给uuid加唯一索引或删除多余的行",
-    "⚠️ More than one row has a uuid equal to {device}, all are updated: uuid should be unique",
+    "⚠️ 表中有多行的uuid等于 {device}，全部已更新 — 请给uuid加唯一索引或删除多余的行",
+    "⚠️ More than one row has a uuid equal to {device}, all are updated — uuid should be unique",
 )
 DEVICES_SHARE_ROW = line(
-    "⚠️ 按uuid列的排序规则，{device} 与另一个uuid相同，写入同一行；请检查设备的uuid",
-    "⚠️ To the uuid column's collation {device} equals another device's uuid, so both write one row: check their uuids",
+    "⚠️ 按uuid列的排序规则，{device} 与另一个uuid相同，写入同一行 — 请检查设备的uuid",
+    "⚠️ To the uuid column's collation {device} equals another uuid, both write one row — check the uuids",
 )

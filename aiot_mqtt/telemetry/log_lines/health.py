@@ -5,8 +5,8 @@ from __future__ import annotations
 from .languages import line
 
 NO_MESSAGES = line(
-    "⚠️ 已订阅，但 {lasts}没有收到任何消息: 请检查设备、ACL与MQTT_TOPIC_PREFIX",
-    "⚠️ Subscribed, and no message for {lasts}: check the devices, the ACL and MQTT_TOPIC_PREFIX",
+    "⚠️ 已订阅，但 {lasts}没有收到任何消息 — 请检查设备、ACL与MQTT_TOPIC_PREFIX（aiot-mqtt check）",
+    "⚠️ Subscribed, and no message for {lasts} — check devices, ACL and MQTT_TOPIC_PREFIX (aiot-mqtt check)",
 )
 HTTP_LISTENING = line(
     "状态与指标: http://{host}:{port}/readyz /metrics（aiot-mqtt status）",
@@ -14,7 +14,7 @@ HTTP_LISTENING = line(
 )
 HTTP_NOT_LISTENING = line(
     "❌ HTTP_LISTEN不能监听 {host}:{port}: {reason}；服务照常运行，每30秒重试",
-    "❌ HTTP_LISTEN: cannot listen on {host}:{port}: {reason}; the service runs all the same, tried again each 30 s",
+    "❌ HTTP_LISTEN: cannot listen on {host}:{port}: {reason}; the service runs all the same, again each 30 s",
 )
 ALERT_FAILED = line(
     "❌ ALERT_COMMAND失败: {program}: {reason}；每分钟重试",
@@ -35,7 +35,8 @@ PROGRESS_FAILED_UNEXPECTEDLY = line(
     "❌ Unexpected error while looking for progress (please report it)",
 )
 HTTP_FAILED_UNEXPECTEDLY = line(
-    "❌ 监听HTTP时出现意外错误（请报告此问题）", "❌ Unexpected error while listening for HTTP (please report it)"
+    "❌ 监听HTTP时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error while listening for HTTP — report the traceback below in the repository's issues",
 )
 WHY_FAILED_UNEXPECTEDLY = line(
     "❌ 查询设备状态时出现意外错误（请报告此问题）",

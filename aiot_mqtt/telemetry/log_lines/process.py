@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from .languages import line
 
+STARTING = line(
+    "▶️ aiot-mqtt {version} 启动: Broker {broker} 主题 {topics}，数据库 {database}，{offline}，{spool}",
+    "▶️ aiot-mqtt {version} starts: broker {broker}, topics {topics}, database {database}, {offline}, {spool}",
+)
 FILE_EXPOSED = line(
-    "⚠️ 权限对其他用户开放 {name}: {path}（{mode}）；请执行 chmod o-rwx",
-    "⚠️ Open to other users of this host, {name}: {path} (mode {mode}); chmod o-rwx mends that",
+    "⚠️ 权限对其他用户开放 {name}: {path}（{mode}） — 请执行 chmod o-rwx",
+    "⚠️ Open to other users of this host, {name}: {path} (mode {mode}) — chmod o-rwx mends that",
 )
 PASSWORD_URL_ENCODED = line(
-    "⚠️ DB_PASSWORD看起来经过URL编码（如%40）: 原来的服务会解码，本服务按原样使用；如果数据库拒绝登录，请改成原文",
-    "⚠️ DB_PASSWORD looks URL-encoded (such as %40): the earlier service decoded it, this one takes it as it stands;"
-    " if the database refuses the login, write it plainly",
+    "⚠️ DB_PASSWORD看起来经过URL编码（如%40），本服务按原样使用 — 如果数据库拒绝登录，请改成原文",
+    "⚠️ DB_PASSWORD looks URL-encoded (as %40), is used as it stands — if login fails, write it plainly",
 )
 LINES_LOST = line(
     "⚠️ 日志写不出去: 此处缺少 {count} 行", "⚠️ The log could not be written: {count} lines are missing here"
 )
-LOG_REOPENED = line("收到SIGHUP: 重新打开日志文件", "SIGHUP: opening the log file anew")
+LOG_REOPENED = line("收到{signal}: 重新打开日志文件", "{signal}: opening the log file anew")
 LOG_NOT_REOPENED = line(
     "⚠️ 日志文件不能重新打开，继续写原来的文件: {reason}",
     "⚠️ The log file cannot be opened anew, going on with the old one: {reason}",
@@ -33,5 +36,6 @@ STOP_FORCED = line(
     "⚠️ Not stopped within {seconds} s, leaving by force; unacknowledged QoS 1 messages are safe in the broker",
 )
 STOP_FAILED_UNEXPECTEDLY = line(
-    "❌ 停止时出现意外错误（请报告此问题）", "❌ Unexpected error while stopping (please report it)"
+    "❌ 停止时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error while stopping — report the traceback below in the repository's issues",
 )

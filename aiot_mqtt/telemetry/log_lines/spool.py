@@ -25,60 +25,51 @@ SPOOL_FAILED = line(
     "❌ Nothing can be kept on this host - {reason}; while the database is away the broker has to keep it",
 )
 SPOOL_AWAITED = line(
-    "❌ 本机暂存打不开 - {reason}；其中可能有已确认的消息，打开之前不写数据库（删除它并重启即放弃其中的内容）",
-    "❌ The spool cannot be opened - {reason}; it may hold what was acknowledged, so nothing is written before it is"
-    " (deleting it and starting anew gives up what it holds)",
+    "❌ 本机暂存打不开，打开之前不写数据库 - {reason} — 删除它并重启即放弃其中已确认的消息",
+    "❌ The spool cannot be opened, nothing is written before - {reason} — deleting it gives up what it holds",
 )
 SPOOL_STUCK = line(
     "❌ 本机暂存已全部写入数据库，但不能删除 - {reason}；之后的消息要等它删除后才写入数据库",
-    "❌ All of the spool is in the database, but it cannot be deleted - {reason}; what comes later waits for that",
+    "❌ All of the spool is in the database, but it cannot be deleted - {reason}; what comes later waits",
 )
 SPOOL_STILL_FAILING = line(
-    "❌ 本机暂存仍不可用，已持续 {seconds} 秒 - {reason}",
-    "❌ Still nothing can be kept on this host after {seconds} s - {reason}",
+    "❌ 本机暂存仍不可用，已持续 {lasts} - {reason}",
+    "❌ Still nothing can be kept on this host after {lasts} - {reason}",
 )
-SPOOL_WORKS_AGAIN = line("✅ 本机暂存已恢复，中断了 {seconds} 秒", "✅ The spool works again after {seconds} s")
+SPOOL_WORKS_AGAIN = line("✅ 本机暂存已恢复，中断了 {lasts}", "✅ The spool works again after {lasts}")
 SPOOL_DAMAGED = line(
-    "❌ 本机暂存 {path} 已损坏（{reason}），已改名为 {aside}；其中未写入数据库的状态无法恢复，服务继续运行",
-    "❌ {path} is damaged ({reason}) and was renamed to {aside}: what it held is not in the database; the service"
-    " goes on",
+    "❌ 本机暂存 {path} 已损坏（{reason}），已改名为 {aside}；其中未写入数据库的状态无法恢复",
+    "❌ {path} is damaged ({reason}) and was renamed to {aside}: what it held is not in the database",
 )
 SPOOL_FOREIGN = line(
-    "❌ {path} 不是本服务当前配置的暂存文件（{reason}），不读、不写、不删除；用 aiot-mqtt spool 查看、导出或丢弃，"
-    "或改回原来的配置，或换一个SPOOL_FILE",
-    "❌ {path} is not the spool of this service as it is set up now ({reason}): it is not read, written or deleted;"
-    " 'aiot-mqtt spool' shows, exports or discards it, or set up as before, or name another SPOOL_FILE",
+    "❌ {path} 不是本服务当前配置的暂存文件（{reason}），不读、不写、不删除 — 用 aiot-mqtt spool 查看、导出或丢弃",
+    "❌ {path} is not the spool of this service as it is set up ({reason}), and left alone — see 'aiot-mqtt spool'",
 )
 SPOOL_IN_USE = line(
     "❌ 本机暂存被占用 - {reason}；其中可能有更早的状态，等那个进程结束后才写数据库",
-    "❌ The spool is in use - {reason}; it may hold older states, so nothing is written before that process has ended",
+    "❌ The spool is in use - {reason}; it may hold older states, so nothing is written before that process ends",
 )
 SPOOL_BLIND = line(
-    "❌ 本机暂存的位置无法查看 - {reason}；先直接写数据库，暂存不可用；以后出现的旧文件只补写表中没有更新过的设备",
-    "❌ What the spool holds cannot be looked at - {reason}; the database is written without it, nothing can be kept"
-    " on this host; should an old file turn up, only devices that were not heard since get its states",
+    "❌ 本机暂存的位置无法查看，暂存不可用，直接写数据库 - {reason}；以后出现的旧文件只补写未更新过的设备",
+    "❌ The spool cannot be looked at, nothing can be kept - {reason}; the database is written without it",
 )
 SPOOL_FAILED_UNEXPECTEDLY = line(
-    "❌ 本机暂存出现意外错误（请报告此问题），稍后重试",
-    "❌ Unexpected error of the spool (please report it), trying again",
+    "❌ 本机暂存出现意外错误，稍后重试 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected spool error, trying again — report the traceback below in the repository's issues",
 )
 SPOOL_SLOW = line(
     "❌ 本机磁盘没有响应 - {reason}；等待期间不写数据库，消息由Broker保留",
-    "❌ This host's disk does not answer - {reason}; nothing is written until it does, the broker keeps the messages",
+    "❌ This host's disk does not answer - {reason}; nothing is written until it does, the broker keeps all",
 )
 SPOOL_LOST = line(
-    "❌ 本机暂存 {path} 中 {devices} 台设备的状态已不在磁盘上（文件损坏、被移走或磁盘被卸载）；"
-    "文件重新出现时会写入数据库",
-    "❌ The states of {devices} devices in {path} are gone (damaged, moved away, or the disk unmounted); should it"
-    " come back, the database gets them",
+    "❌ 本机暂存 {path} 中 {devices} 台设备的状态已不在磁盘上（损坏、被移走或磁盘被卸载）；文件重新出现时会写入数据库",
+    "❌ The states of {devices} devices in {path} are gone (damaged, moved, unmounted); they count if it comes back",
 )
 SPOOL_OFF = line(
-    "⚠️ SPOOL_FILE为空: 数据库不可用时消息不确认，先占用接收窗口（{window} 条），再由Broker排队"
-    "（max_queued_messages，默认1000条），更多的会被Broker丢弃",
-    "⚠️ SPOOL_FILE is empty: while the database is away nothing is acknowledged; {window} messages wait here, then"
-    " max_queued_messages (1000 by default) in the broker, and what is more the broker drops",
+    "⚠️ SPOOL_FILE为空: 数据库不可用时，超出窗口（{window} 条）和Broker队列（默认1000条）的消息会丢失",
+    "⚠️ SPOOL_FILE is empty: with the database away, more than {window} messages and the broker's queue is lost",
 )
 STOPPED_WITH_SPOOL = line(
-    "💾 MQTT服务已停止，{deliveries} 条消息保存在 {path}，下次启动时写入数据库",
-    "💾 MQTT service stopped; {deliveries} messages are in {path}, the database gets them at the next start",
+    "⚠️ MQTT服务已停止，{deliveries} 条消息保存在 {path}，下次启动时写入数据库",
+    "⚠️ MQTT service stopped; {deliveries} messages are in {path}, the database gets them at the next start",
 )
