@@ -35,8 +35,9 @@ from .simulate.publisher import Publisher, PublisherOptions
 from .spool import command as spool
 from .table.device_row import Found
 from .table.mysql import DeviceTable
-from .telemetry import log_lines
+from .telemetry import log_lines, reasons
 from .telemetry.logs import in_chinese, in_english
+from .telemetry.network import failure_reason
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ def run_simulation(parsed: argparse.Namespace) -> NoReturn:
         endpoint = broker_endpoint(settings, reactor)
         sys.exit(await run(parsed, settings, endpoint=endpoint, reactor=reactor, output=sys.stdout, progress=progress))
 
-    _react(simulating)
+    _react(simulating, settings.log_language)
 
 
 def run_spool(parsed: argparse.Namespace) -> NoReturn:
@@ -233,15 +234,15 @@ def run_forget_session(parsed: argparse.Namespace) -> NoReturn:
         tell(log_lines.SESSION_FORGOTTEN, client_id=settings.mqtt_client_id)
         sys.exit(0)
 
-    _react(forgetting)
+    _react(forgetting, settings.log_language)
 
 
-def _react(work: Callable[[Any], Coroutine[Any, Any, NoReturn]]) -> NoReturn:
+def _react(work: Callable[[Any], Coroutine[Any, Any, NoReturn]], language: str) -> NoReturn:
     """Run what ends the process."""
     try:
         react(work, _reactor=global_reactor())
     except ConfigError as error:
-        exit_for(error)
+        exit_for(error, language)
     raise AssertionError("it has ended by now")
 
 
@@ -282,10 +283,11 @@ async def _connect_and_leave(settings: Settings, mqtt5: bool, endpoint: IStreamC
     except MqttError:
         raise
     except NotInTime:
-        connection.abort("no answer")
-        raise MqttError(f"no answer within {TIMEOUT:.0f} s") from None
+        reason = reasons.NO_ANSWER_IN_TIME.fill(seconds=round(TIMEOUT))
+        connection.abort(reason)
+        raise MqttError(reason) from None
     except Exception as error:
-        raise MqttError(str(error) or repr(error)) from error
+        raise MqttError(failure_reason(error)) from error
 
 
 RUN: Mapping[str, Callable[[argparse.Namespace], NoReturn]] = {

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from twisted.logger import Logger
 
+from . import __version__
 from .settings.earlier_service import looks_url_encoded
 from .settings.exposure import exposed_files
 from .settings.settings import ConfigError, Settings, Texts, judge, read_texts
@@ -50,11 +51,12 @@ def open_standard_streams() -> None:
 
 def read_settings(env_file: str | None) -> tuple[Settings, Texts]:
     """The settings of this process, and what they were read from; with mistakes, print every one and exit with 78."""
+    environ, texts = environment(), None
     try:
-        texts = read_texts(environment(), env_file)
+        texts = read_texts(environ, env_file)
         return judge(texts), texts
     except ConfigError as error:
-        exit_for(error)
+        exit_for(error, environ.get("LOG_LANGUAGE", "") if texts is None else texts.by_name.get("LOG_LANGUAGE", ""))
 
 
 def environment() -> dict[str, str]:
@@ -90,10 +92,13 @@ def _utf8(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def exit_for(error: ConfigError) -> NoReturn:
-    """Print every mistake, and exit without a traceback."""
-    lines = ["❌ 配置有误，服务未启动 / the settings have mistakes, nothing was started:"]
-    say("\n".join([*lines, *(f"  - {mistake}" for mistake in error.mistakes)]))
+def exit_for(error: ConfigError, language: str = "zh") -> NoReturn:
+    """Print every mistake, and exit without a traceback.
+
+    :param language: that of the log; any that is none means Chinese.
+    """
+    lines = [reasons.HEADING, *(reasons.LIST_ITEM.fill(text=mistake) for mistake in error.mistakes)]
+    say("\n".join(line[:] if language.strip() == "en" else line.chinese for line in lines))
     sys.exit(EXIT_CONFIG)
 
 
@@ -130,13 +135,29 @@ def open_log(settings: Settings, twistd: MutableMapping[str, Any]) -> Log:
     named = "" if named in (None, "-") else named
     try:
         streams = open_streams(
-            settings.log_file or named or (DAEMON_LOG_FILE if is_daemon else ""), on_terminal=not is_daemon
+            settings.log_file or named or (DAEMON_LOG_FILE if is_daemon else ""),
+            on_terminal=not is_daemon,
+            rotates=settings.log_rotate == "size",
         )
     except OSError as error:
         option = "--logfile" if named and not settings.log_file else "LOG_FILE"
         what = reasons.CANNOT_BE_WRITTEN.fill(reason=os_reason(error))
         raise ConfigError([reasons.MISTAKE_AT.fill(where=option, what=what)]) from None
     return Log(streams, level=settings.log_level, log_format=settings.log_format, language=settings.log_language)
+
+
+def tell_start(settings: Settings) -> None:
+    """Say first of all what runs, and with what: whoever reads a log that somebody sent needs that."""
+    timeout, spool = settings.heartbeat_timeout, settings.spool_file
+    Logger().info(
+        log_lines.STARTING,
+        version=__version__,
+        broker=f"{settings.mqtt_broker}:{settings.mqtt_port}",
+        prefix=settings.mqtt_topic_prefix,
+        database=f"{settings.db_host}:{settings.db_port}/{settings.db_name}.{settings.db_table}",
+        offline=reasons.OFFLINE_AFTER.fill(seconds=timeout) if timeout else reasons.NOBODY_OFFLINE,
+        spool=reasons.SPOOL_AT.fill(path=Path(spool).absolute()) if spool else reasons.NO_SPOOL,
+    )
 
 
 def warn_of_settings(settings: Settings, texts: Texts) -> None:

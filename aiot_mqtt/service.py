@@ -116,12 +116,13 @@ class AiotMqttService(MultiService):
         self._stop_began = stop_began
         self._log_observer = log_observer
         self._is_trial = is_trial
+        self._started_at = reactor.seconds()
         log_each = settings.log_level == "DEBUG"
         zone, resolution = settings.db_timezone, settings.last_seen_resolution
 
         # What is handed on, and what is known of it.
         self.counters = counters = Counters()
-        refusals = Refusals(counters, reactor)
+        self._refusals = refusals = Refusals(counters, reactor)
         rules = ReportRules(settings.mqtt_topic_prefix, settings.device_status_values)
         pending = PendingUpdates()
         committed_times = CommittedTimes(resolution, pending) if resolution else None
@@ -240,6 +241,7 @@ class AiotMqttService(MultiService):
 
     def startService(self) -> None:
         """Start table, writer and subscriber; each waits for what it needs."""
+        self._started_at = self._reactor.seconds()
         self._warn_of_passwords_in_clear()
         self._kept_session.begin()
         if self._is_trial:
@@ -281,7 +283,8 @@ class AiotMqttService(MultiService):
             await within(self._spooler.close(), 0.1, self._reactor)
         if self._spool_thread is not None:
             self._spool_thread.stop()
-        log_figures(self.counters, self.writer)
+        log_figures(self.counters, self.writer, {}, self._reactor.seconds() - self._started_at)
+        self._refusals.close()
         spooled = self.writer.spooled
         if left_over := self.writer.deliveries - spooled:
             self._log.warn(log_lines.STOPPED_WITH_MESSAGES_LEFT, deliveries=left_over)

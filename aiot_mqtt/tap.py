@@ -22,6 +22,7 @@ from .process import (
     open_log,
     open_standard_streams,
     read_settings,
+    tell_start,
     warn_of_settings,
 )
 from .service import AiotMqttService
@@ -70,9 +71,10 @@ def makeService(options: Options) -> AiotMqttService:
             is_trial=options["try"],
         )
     except ConfigError as error:
-        exit_for(error)
+        exit_for(error, settings.log_language)
     process.attach(reactor)
     faulthandler.enable()  # systemd's watchdog ends a hang by SIGABRT: where each thread was is then in the journal
+    tell_start(settings)
     warn_of_settings(settings, options["texts"])
     # What is there by now stays for good. To look at it again and again costs the collector 4 % of all messages/s.
     gc.collect()

@@ -89,7 +89,7 @@ class ServiceProcess:
             return
         self.lines.append(line)
         if FIGURES in line:
-            pairs = (word.partition("=") for word in line.partition(FIGURES)[2].split())
+            pairs = (word.partition("=") for word in line.partition(FIGURES)[2].rpartition(" | ")[2].split())
             self.figures = {name: int(value) for name, _, value in pairs}
         due = [(text, waiting) for text, waiting in self._waiting if text in line]
         for text, waiting in due:

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
+from ..telemetry.durations import duration
 
 # A restart takes less, and is not worth a word.
 LONG = 10.0  # s
@@ -108,7 +109,7 @@ class KeptSession:
         if age is None:
             self._log.warn(log_lines.SESSION_OF_UNKNOWN_AGE, waiting=waiting)
         elif age >= LONG or (age >= SHORT and waiting >= FULL_QUEUE):
-            self._log.warn(log_lines.SESSION_LEFT_ALONE, seconds=round(age), waiting=waiting)
+            self._log.warn(log_lines.SESSION_LEFT_ALONE, lasts=duration(age), seconds=round(age), waiting=waiting)
 
     def disconnected(self) -> None:
         """The connection has ended; the broker keeps the session from now on."""

@@ -117,6 +117,11 @@ class HeardDevices:
 
     # Asked by the monitor and its sweep.
 
+    @property
+    def count(self) -> int:
+        """Devices that were heard lately."""
+        return len(self._last_heard)
+
     def is_renamed(self) -> bool:
         """Whether the table has said something else about spellings since this was last asked.
 

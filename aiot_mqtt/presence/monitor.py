@@ -16,10 +16,14 @@ from twisted.logger import Logger
 from ..devices.update import table_time
 from ..table.contract import PresenceStore, Silence, SilentDevice, StoreError
 from ..telemetry import log_lines
+from ..telemetry.bilingual import Bilingual
 from ..telemetry.counters import Counters
+from ..telemetry.durations import duration
+from ..telemetry.reasons import presence as reasons
 from ..telemetry.survive import start
 from ..writing.writer import Writer
 from .heard_devices import HeardDevices, Known
+from .judging import Judging
 from .listened_time import ListenedTime
 from .sweep import Sweep, SweepEnded, Sweeper
 
@@ -93,6 +97,8 @@ class PresenceMonitor(Service):
         self._log_devices = log_devices
         self._listened = ListenedTime(self._max_silence)
         self._was_listening = False
+        self._judging = Judging(self._log, counters)
+        self._unheard = 0  # of those that the sweep has set offline
         self._sweeping: Deferred[None] | None = None
         self._last_failure = ""
         self._told_at: dict[str, float] = {}
@@ -134,13 +140,18 @@ class PresenceMonitor(Service):
 
     def is_listening(self) -> bool:
         """Whether a device that reports now would be heard, and seen in the table, at once."""
+        return self._hindrance() is None
+
+    def _hindrance(self) -> Bilingual | None:
+        """What is in the way of hearing a device at once; None: nothing."""
         writer = self._writer
-        return (
-            self._subscription.is_listening
-            and writer.unacknowledged <= max(IN_FLIGHT, self._subscription.window / 2)
-            and writer.oldest_age < MAX_AGE
-            and writer.is_accepted
-        )
+        if not self._subscription.is_listening:
+            return reasons.NOT_LISTENING
+        if writer.unacknowledged > max(IN_FLIGHT, self._subscription.window / 2):
+            return reasons.TOO_MANY_WAIT.fill(count=writer.unacknowledged)
+        if writer.oldest_age >= MAX_AGE:
+            return reasons.OLDEST_WAITS.fill(lasts=duration(writer.oldest_age))
+        return None if writer.is_accepted else reasons.TABLE_BEHIND
 
     def session_lost(self) -> None:
         """What was published while we were away is lost: silence before and after that cannot be added up."""
@@ -159,7 +170,9 @@ class PresenceMonitor(Service):
             self._listened.forget()
         if self._listened.is_stepped(now, wall):
             self._sweeper.forget()  # the times in it are from before the step
-        listening = self.is_listening()
+        hindrance = self._hindrance()
+        listening = hindrance is None
+        self._judging.observed(now, hindrance)
         self._listened.observe(now, wall, listening)
         if self._was_listening and not listening:
             self._heard.regularity.interrupted()
@@ -174,6 +187,7 @@ class PresenceMonitor(Service):
 
     async def _set_silent_offline(self) -> None:
         self._observe()
+        self._judging.tell_returns()
         listened = self._listened
         cutoff, heard_cutoff = listened.cutoff(self._max_silence), listened.cutoff(self._timeout)
         if cutoff is None or heard_cutoff is None or not self.is_listening():
@@ -207,6 +221,7 @@ class PresenceMonitor(Service):
         return table_time(seconds, self._table_zone)
 
     def _set_offline(self, rows: Sequence[SilentDevice]) -> None:
+        self._unheard += sum(self._heard.last_heard(row.uuid) is None for row in rows)
         self._heard.set_offline([row.uuid for row in rows])
         self._counters.went_silent += len(rows)
         if self._log_devices:
@@ -218,7 +233,8 @@ class PresenceMonitor(Service):
         self._counters.sweep_failures += sweep.refused
         if sweep.count:
             names = ", ".join(sweep.names) + ("…" if sweep.count > len(sweep.names) else "")
-            self._log.info(log_lines.DEVICES_OFFLINE, count=sweep.count, devices=names, cutoff=sweep.silence.cutoff)
+            known, self._unheard = self._heard.count + self._unheard, 0
+            self._judging.tell_offline(sweep.count, known, names, sweep.silence.cutoff)
         if (row := sweep.first_odd) is not None:
             self._log.warn(log_lines.ODD_LAST_SEEN, count=sweep.odd, device=row.uuid, last_seen=row.last_seen or "NULL")
         if (row := sweep.first_altered) is not None and self._is_time_for(log_lines.LAST_SEEN_ALTERED):

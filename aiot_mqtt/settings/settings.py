@@ -118,6 +118,7 @@ class Settings:
     log_format: str = _setting(parsers.one_of("text", "json"), "text")
     log_language: str = _setting(parsers.one_of("zh", "en"), "zh")
     log_file: str = _setting(parsers.any_text, "", may_be_empty=True)
+    log_rotate: str = _setting(parsers.one_of("size", "external"), "size")
 
 
 def setting_defaults() -> dict[str, str]:

@@ -103,7 +103,8 @@ def failure_reason(error: BaseException | None) -> str:
         (twisted_error.TimeoutError, errno_reason(errno.ETIMEDOUT)),
     ):
         if isinstance(error, kind):
-            return reason
+            words = printable(" ".join(map(str, error.args)), MAX_WORDS)
+            return reasons.BROKEN_BY.fill(words=words) if reason is reasons.BROKEN and words else reason
     if isinstance(error, OSError):
         return os_reason(error)
     return printable(text or repr(error), MAX_WORDS)

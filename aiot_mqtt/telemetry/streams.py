@@ -61,12 +61,12 @@ class LogFile:
         self,
         path: Path,
         *,
-        max_bytes: int = LOG_FILE_BYTES,
+        max_bytes: int | None = LOG_FILE_BYTES,
         max_kept: int = LOG_FILES_KEPT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
-        :param max_bytes: a file of this size is rotated.
+        :param max_bytes: a file of this size is rotated; None: somebody else does that.
         :param max_kept: how many rotated ones there may be.
         :raises OSError: it cannot be opened.
         """
@@ -100,7 +100,7 @@ class LogFile:
 
     def _is_due(self) -> bool:
         status = os.fstat(self._descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size < self._max_bytes:
+        if self._max_bytes is None or not stat.S_ISREG(status.st_mode) or status.st_size < self._max_bytes:
             return False
         return self._clock() >= self._rotation_due
 
@@ -139,11 +139,12 @@ def _write_all(descriptor: int, data: bytes) -> None:
             waiting.poll()
 
 
-def open_streams(log_file: str, *, on_terminal: bool) -> list[Stream]:
+def open_streams(log_file: str, *, on_terminal: bool, rotates: bool = True) -> list[Stream]:
     """Where lines go; nothing twice, should both be the same.
 
     :param log_file: a path, or empty. ``/dev/stdout`` and ``/dev/stderr`` are what is open, whatever kind it is.
     :param on_terminal: whether standard output is ours, which it is not in a daemon.
+    :param rotates: whether a file that has grown is rotated; else somebody else does that, and says ``reopen``.
     :raises OSError: the file cannot be opened.
     """
     streams: list[Stream] = []
@@ -156,7 +157,7 @@ def open_streams(log_file: str, *, on_terminal: bool) -> list[Stream]:
         if inherited and not path.is_file():
             streams.append(Descriptor(os.dup(inherited[0])))
         else:
-            streams.append(LogFile(path))
+            streams.append(LogFile(path, max_bytes=LOG_FILE_BYTES if rotates else None))
         if output is not None and _is_open_as(path, output):
             output = None
     if output is not None:

@@ -376,7 +376,7 @@ class FileSettingTests(ConfigTestCase):
             for name in ("CERT", "KEY"):
                 self.assertEqual(
                     self.mistakes({f"{prefix}_TLS": "1", f"{prefix}_{name}_FILE": path}),
-                    [f"{prefix}_CERT_FILE and {prefix}_KEY_FILE: a client certificate needs both"],
+                    [f"{prefix}_CERT_FILE, {prefix}_KEY_FILE: a client certificate needs both"],
                 )
 
     def test_a_fingerprint_and_a_ca_are_one_too_many(self) -> None:

@@ -236,7 +236,7 @@ class ConnackTests(ConnectionTestCase):
         error = self.failureResultOf(connection.accepted, Unanswered)
         self.assertEqual(
             error.getErrorMessage(),
-            "the broker closed the connection instead of answering CONNECT (Connection was closed cleanly.)",
+            "the broker closed the connection instead of answering CONNECT (the broker closed the connection)",
         )
 
     def test_a_connection_reset_instead_of_connack_is_told_apart_too(self) -> None:

@@ -17,8 +17,8 @@ PACKAGE: Path = HOUSE["PACKAGE"]
 # A room, the rooms it imports, all of which stand above it, and the packages beside the standard library.
 ROOMS = (
     ("telemetry", "", "twisted zope"),
-    ("devices", "", "orjson"),
-    ("settings", "devices", "dotenv"),
+    ("devices", "telemetry", "orjson"),
+    ("settings", "devices telemetry", "dotenv"),
     ("tls", "settings telemetry", "OpenSSL cryptography"),
     ("mqtt", "settings telemetry tls", "OpenSSL paho twisted zope"),
     ("table", "devices settings telemetry tls", "OpenSSL cryptography pymysql twisted"),
@@ -28,7 +28,7 @@ ROOMS = (
     ("presence", "devices table telemetry writing", "twisted"),
     ("health", "devices mqtt presence settings spool table telemetry writing", "paho prometheus_client twisted zope"),
     ("check", "devices health mqtt settings spool table telemetry tls", "cryptography pymysql twisted"),
-    ("simulate", "devices mqtt settings", "paho twisted zope"),
+    ("simulate", "devices mqtt settings telemetry", "paho twisted zope"),
 )
 SIMULATION = "simulate"  # which the service never needs
 ASSEMBLY = {"__init__", "__main__", "commands", "process", "service", "tap"}  # may know all rooms

@@ -272,7 +272,7 @@ class BoundTests(IngestTestCase):
         self.make(pending_bound=0)
         for _ in range(10):
             self.publish(packet_id=0)
-        self.assertEqual([event["log_level"] for event in self.events], [LogLevel.warn])
+        self.assertEqual([event["log_level"] for event in self.events], [LogLevel.error])
         self.assertEqual(self.lines(), [log_lines.MESSAGES_DROPPED])
 
 
@@ -406,7 +406,10 @@ class FaultTests(IngestTestCase):
         self.assert_harmless(self.publish)
         self.assertEqual(self.counters.refused, {"internal_error": 1})
         [event] = self.events
-        self.assertEqual(formatEvent(event), "❌ 处理消息时出现意外错误（请报告此问题）: devices/d1/data")
+        self.assertEqual(
+            formatEvent(event),
+            "❌ 处理消息时出现意外错误: devices/d1/data — 请附上下面的traceback，在项目仓库的Issues中报告",
+        )
         self.assertEqual(event["log_failure"].type, IndexError)
         self.flushLoggedErrors(IndexError)
 

@@ -35,22 +35,39 @@ class OutageTests(SynchronousTestCase):
             self.clock.advance(1)
             self.assertEqual(self.failed(), [])
 
-    def test_it_is_one_line_a_minute_while_it_lasts(self) -> None:
+    def test_reminders_thin_out_while_it_lasts(self) -> None:
         self.failed()
         said = []
-        for _ in range(180):
+        for _ in range(1800):
             self.clock.advance(1)
             said += self.failed()
-        self.assertEqual(
-            said, [("error", f"still down after {seconds} s: refused (here)") for seconds in (60, 120, 180)]
-        )
+        reminders = (60, 120, 300, 600, 1200, 1800)
+        self.assertEqual(said, [("error", f"still down after {seconds} s: refused (here)") for seconds in reminders])
 
-    def test_attempts_that_are_rarer_than_a_minute_are_told_each(self) -> None:
+    def test_reminders_and_the_end_say_in_words_how_long_it_lasts(self) -> None:
+        self.outage = Outage(Logger(), self.clock, "still down after {lasts}", "back after {lasts}")
+        self.failed()
+        self.clock.advance(7500)
+        self.assertEqual(self.failed(), [("error", "still down after 2 h 5 min")])
+        with capturedLogs() as events:
+            self.outage.ended()
+        self.assertEqual(events[0]["lasts"].chinese, "2 小时 5 分")
+
+    def test_a_line_may_have_a_reminder_of_its_own(self) -> None:
+        with capturedLogs() as events:
+            for seconds in (0, 60):
+                self.clock.advance(seconds)
+                self.outage.failed("denied: {reason}", "x", still_down="still denied", seconds=5)
+        self.assertEqual([formatEvent(event) for event in events], ["denied: x", "still denied"])
+
+    def test_attempts_that_are_rarer_than_reminders_are_told_each(self) -> None:
         self.failed()
         self.clock.advance(100)
         self.assertEqual(self.failed(), [("error", "still down after 100 s: refused (here)")])
-        self.clock.advance(59)
+        self.clock.advance(19)
         self.assertEqual(self.failed(), [])
+        self.clock.advance(81)
+        self.assertEqual(self.failed(), [("error", "still down after 200 s: refused (here)")])
 
     def test_another_line_is_told_at_once_and_another_reason_with_the_reminder(self) -> None:
         self.failed("refused")

@@ -347,8 +347,8 @@ class PresenceTests(PresenceTestCase):
         self.hear(*(f"d{number}" for number in range(2500)))
         self.run_for(130)
         self.assertEqual(self.counters.went_silent, 2500)
-        (event,) = [event for event in self.events if event["log_format"] == log_lines.DEVICES_OFFLINE]
-        self.assertEqual((event["log_level"], event["count"]), (LogLevel.info, 2500))
+        (event,) = [event for event in self.events if event["log_format"] == log_lines.MANY_DEVICES_OFFLINE]
+        self.assertEqual((event["log_level"], event["count"], event["percent"]), (LogLevel.warn, 2500, 100))
         self.assertEqual(event["devices"], "d0, d1, d10, d100, d1000…")
         self.assertEqual(self.said(log_lines.DEVICE_OFFLINE), 2500)
 

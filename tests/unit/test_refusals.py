@@ -10,7 +10,9 @@ from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.bilingual import Bilingual
 from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.telemetry.logs import in_chinese
 from aiot_mqtt.telemetry.printable import SHOWN, shorten
 from aiot_mqtt.telemetry.refusals import LINE_INTERVAL, MAX_LINES, Refusals
 
@@ -26,11 +28,17 @@ class RefusalsTests(SynchronousTestCase):
         self.addCleanup(capture.__exit__, None, None, None)
 
     def lines(self) -> list[str]:
-        """What was logged since the last call; always at WARNING."""
-        lines = [formatEvent(event) for event in self.events]
-        self.assertEqual({event["log_level"].name for event in self.events} - {"warn"}, set())
+        """What was logged since the last call, in Chinese, without what closes an interval."""
+        events = [event for event in self.events if event["log_format"] != log_lines.LINES_NOT_LOGGED]
         self.events.clear()
-        return lines
+        return [formatEvent(in_chinese(event)) for event in events]
+
+    def closing_lines(self) -> list[str]:
+        """What was logged since the last call, which must be nothing else than what closes intervals."""
+        events = [*self.events]
+        self.events.clear()
+        self.assertLessEqual({event["log_format"] for event in events}, {log_lines.LINES_NOT_LOGGED})
+        return [formatEvent(in_chinese(event)) for event in events]
 
     def test_an_unknown_device_is_counted_and_told(self) -> None:
         self.refusals.unknown_device("d1")
@@ -64,7 +72,7 @@ class RefusalsTests(SynchronousTestCase):
 
     def test_a_row_that_the_table_refuses_is_told_as_such(self) -> None:
         self.refusals.refused_by_table("d1", None, "no", 3)
-        self.assertEqual(self.lines(), ["❌ 数据库拒绝设备 d1 的更新: no"])
+        self.assertEqual(self.lines(), ["⚠️ 数据库拒绝设备 d1 的更新: no"])
         self.assertEqual(self.counters.refused, {"refused_by_database": 3})
 
     def test_a_dropped_message_is_counted_each_time_and_told_once(self) -> None:
@@ -115,7 +123,7 @@ class RefusalsTests(SynchronousTestCase):
         lines = self.lines()
         self.assertEqual(len(lines), MAX_LINES + 1)
         self.assertEqual(lines[MAX_LINES - 1], f"⚠️ 设备不存在: d{MAX_LINES - 1}")
-        self.assertEqual(lines[MAX_LINES], "⚠️ 此类警告过多，600 秒内只计数、不再逐条记录: unknown_device")
+        self.assertEqual(lines[MAX_LINES], "⚠️ 此类消息过多，600 秒内只计数、不再逐条记录: 设备不存在")
         self.assertEqual(self.counters.refused["unknown_device"], MAX_LINES + 500)
 
     def test_one_sort_does_not_silence_another_and_each_is_named(self) -> None:
@@ -129,12 +137,68 @@ class RefusalsTests(SynchronousTestCase):
                 lambda subject: self.refusals.refused_by_table(subject, "device_status", "x", 0)
             ),
         }
+        names = {
+            "unknown_device": "设备不存在",
+            "bad_json": "不是JSON",
+            "too_large": "过大",
+            "ignored_status": "状态未写入",
+            "refused_by_database": "数据库拒绝",
+            "refused_by_database: device_status": "数据库拒绝: device_status",
+        }
         for sort, refuse in sorts.items():
             for number in range(MAX_LINES + 2):
                 refuse(f"d{number}")
             lines = self.lines()
             self.assertEqual(len(lines), MAX_LINES + 1, sort)
-            self.assertEqual(lines[-1].rpartition("记录: ")[2], sort)
+            self.assertEqual(lines[-1].rpartition("记录: ")[2], names[sort])
+
+    def test_how_many_were_not_logged_is_told_once_an_interval_whether_more_come_or_not(self) -> None:
+        for number in range(MAX_LINES + 500):
+            self.refusals.unknown_device(f"d{number}")
+        self.refusals.refuse("bad_json", "t", "x", b"")
+        self.refusals.refuse("bad_json", "t", "x", b"")
+        self.lines()
+        self.clock.advance(LINE_INTERVAL - 1)
+        self.assertEqual(self.closing_lines(), [])
+        self.clock.advance(1)
+        line = "最近 10 分另有 501 条此类消息未逐条记录: 设备不存在 500、不是JSON 1"
+        self.assertEqual(self.closing_lines(), [line])
+        self.clock.advance(10 * LINE_INTERVAL)
+        self.assertEqual((self.closing_lines(), self.clock.getDelayedCalls()), ([], []))
+
+    def test_a_message_that_comes_in_the_moment_of_the_end_begins_the_next_interval(self) -> None:
+        self.refusals.unknown_device("d1")
+        self.refusals.unknown_device("d1")
+        self.clock.rightNow += LINE_INTERVAL
+        self.refusals.unknown_device("d1")
+        self.assertEqual(
+            [event["log_format"] for event in self.events],
+            [log_lines.UNKNOWN_DEVICE, log_lines.LINES_NOT_LOGGED, log_lines.UNKNOWN_DEVICE],
+        )
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_was_not_logged_is_told_at_the_end_of_the_service(self) -> None:
+        self.refusals.unknown_device("d1")
+        self.refusals.close()
+        self.lines()
+        self.refusals.unknown_device("d1")
+        self.refusals.unknown_device("d1")
+        self.lines()
+        self.clock.advance(30)
+        self.refusals.close()
+        self.assertEqual(self.closing_lines(), ["最近 30 秒另有 1 条此类消息未逐条记录: 设备不存在 1"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_only_what_is_lost_is_an_error(self) -> None:
+        self.refusals.drop()
+        self.refusals.refused_by_table("d1", None, "no", 1)
+        self.assertEqual([event["log_level"].name for event in self.events], ["error", "warn"])
+
+    def test_a_reason_stays_in_both_languages_however_long_it_is(self) -> None:
+        self.refusals.refused_by_table("d1", None, Bilingual("n\no", "不\n行" + "啊" * 200), 1)
+        (line,) = self.lines()
+        self.assertTrue(line.startswith(r"⚠️ 数据库拒绝设备 d1 的更新: 不\n行啊"), line)
 
     def test_they_are_told_again_once_the_interval_is_over(self) -> None:
         for number in range(MAX_LINES + 500):

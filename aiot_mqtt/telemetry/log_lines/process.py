@@ -5,8 +5,8 @@ from __future__ import annotations
 from .languages import line
 
 STARTING = line(
-    "▶️ aiot-mqtt {version} 启动: Broker {broker} 主题 {topics}，数据库 {database}，{offline}，{spool}",
-    "▶️ aiot-mqtt {version} starts: broker {broker}, topics {topics}, database {database}, {offline}, {spool}",
+    "▶️ aiot-mqtt {version} 启动: Broker {broker} 前缀 {prefix}，数据库 {database}，{offline}，{spool}",
+    "▶️ aiot-mqtt {version} starts: broker {broker} prefix {prefix}, database {database}, {offline}, {spool}",
 )
 FILE_EXPOSED = line(
     "⚠️ 权限对其他用户开放 {name}: {path}（{mode}） — 请执行 chmod o-rwx",

@@ -10,6 +10,7 @@ NO_ANSWER_IN_TIME = Bilingual("no answer within {seconds} s", "{seconds} 秒内�
 NO_ADDRESS = Bilingual("no address is known for the name {host}", "找不到主机 {host} 的地址")
 CLOSED = Bilingual("the broker closed the connection", "Broker关闭了连接")
 BROKEN = Bilingual("the connection broke", "连接中断")
+BROKEN_BY = Bilingual("the connection broke: {words}", "连接中断: {words}")
 CLOSED_AT_CONNECT = Bilingual(
     "the broker closed the connection instead of answering CONNECT ({words})",
     "Broker没有应答CONNECT就断开了连接（{words}）",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..bilingual import Bilingual
 
-NOT_SUBSCRIBED = Bilingual(
-    "not subscribed at the broker, or it does not answer", "没有订阅上Broker的全部主题，或Broker没有应答"
+NOT_LISTENING = Bilingual(
+    "not subscribed, or the broker does not answer or holds messages back",
+    "没有订阅上，或Broker没有应答、有消息未送出",
 )
-HOLDING_BACK = Bilingual("the broker holds messages back, the window is full", "接收窗口已满，Broker还有消息没有送出")
 TOO_MANY_WAIT = Bilingual("{count} messages are unacknowledged", "有 {count} 条消息未确认")
 OLDEST_WAITS = Bilingual("the oldest message waits for {lasts}", "最老的消息已等待 {lasts}")
 TABLE_BEHIND = Bilingual(

@@ -59,7 +59,7 @@ JSON_WORDS = {
 }
 JSON_KINDS = {
     "bool": Bilingual("bool", "布尔值"),
-    "NoneType": Bilingual("NoneType", "null"),
+    "NoneType": Bilingual("NoneType", "空值null"),
     "list": Bilingual("list", "数组"),
     "dict": Bilingual("dict", "对象"),
 }
@@ -80,10 +80,10 @@ REFUSED_FOR = {
     "dropped": Bilingual("dropped", "丢弃"),
 }
 """What the sorts that refusals are counted by are called."""
+COUNT_OF = Bilingual("{count} ({names})", "{count}（{names}）")
 COUNTED = Bilingual("{name} {count}", "{name} {count}")
 
 STATISTICS = Bilingual(
-    "in {lasts} received {received} ({rate}/s), stored {stored}, refused {refused}, pending {pending}, the oldest"
-    " {oldest} s",
-    "{lasts}收到 {received}（{rate}/秒），写入 {stored}，拒绝 {refused}，等待 {pending}，最老 {oldest} 秒",
+    "{lasts}: received {received} ({rate}/s), stored {stored}, refused {refused}, {pending} wait, oldest {oldest} s",
+    "{lasts}内收到 {received}（{rate}/秒），写入 {stored}，拒绝 {refused}，等待 {pending}，最老 {oldest} 秒",
 )

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from ..bilingual import Bilingual
 
+HEADING = Bilingual(
+    "❌ the settings have mistakes, nothing was started:",
+    "❌ 配置有误，服务未启动 / the settings have mistakes, nothing was started (LOG_LANGUAGE=en: in English):",
+)
+LIST_ITEM = Bilingual("  - {text}", "  - {text}")
 MISTAKE_AT = Bilingual("{where}: {what}", "{where}: {what}")
 
 # What a text should have been.
@@ -93,9 +98,6 @@ TOKEN = Bilingual(
 RESOLUTION = Bilingual(
     "must be less than HEARTBEAT_TIMEOUT, {timeout}; it is {resolution}",
     "必须小于HEARTBEAT_TIMEOUT（{timeout}）；现在是 {resolution}",
-)
-EXTERNAL_WITHOUT_FILE = Bilingual(
-    "external, but LOG_FILE is empty: there is no file to be rotated", "设为external，但LOG_FILE为空: 没有可轮转的文件"
 )
 NO_PEM = Bilingual("{path} cannot be used as PEM: {words}", "{path} 不能作为PEM使用: {words}")
 NO_RSA_KEY = Bilingual("{path} holds no RSA key", "{path} 中没有RSA公钥")
