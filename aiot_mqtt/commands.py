@@ -117,7 +117,7 @@ def _ask_table(
         table = device_table(replace(settings, db_pool_size=1, db_max_overflow=0), reactor)
         tell(*await alone.ask_table(table, ask, reactor))
 
-    _react(asking)
+    _react(asking, settings.log_language)
 
 
 def run_why(parsed: argparse.Namespace) -> NoReturn:
@@ -189,7 +189,7 @@ def run_check(parsed: argparse.Namespace) -> NoReturn:
         try:
             sys.stdout.write(check.grant(usable) + "\n")
         except ConfigError as error:
-            exit_for(error)
+            exit_for(error, settings.log_language)
         sys.exit(0)
     is_watched = sys.stderr.isatty() and not parsed.as_json
     if is_watched:
@@ -264,16 +264,9 @@ async def forget_session(settings: Settings, endpoint: IStreamClientEndpoint, re
 
 async def _connect_and_leave(settings: Settings, mqtt5: bool, endpoint: IStreamClientEndpoint, reactor: Any) -> None:
     # It asks for a clean session, and for none to be kept.
-    connection = Publisher(
-        PublisherOptions(
-            settings.mqtt_client_id,
-            mqtt5=mqtt5,
-            username=settings.mqtt_username,
-            password=settings.mqtt_password.reveal(),
-        ),
-        reactor,
-        lambda: None,
-    )
+    name, password = settings.mqtt_username, settings.mqtt_password.reveal()
+    options = PublisherOptions(settings.mqtt_client_id, mqtt5=mqtt5, username=name, password=password)
+    connection = Publisher(options, reactor, lambda: None)
     factory: Any = Factory.forProtocol(lambda: connection)
     factory.noisy = False
     try:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pymysql
 
-from ..health.state import duration
 from ..settings.settings import Settings
 from ..table.contract import StoreError, StoreMisconfigured
 from ..table.errors import error_number, error_words
 from ..table.matching import same_characters
 from ..table.shape import character_as_sql, read_shape
 from ..table.statements import TableShape
+from ..telemetry.durations import duration
 from .database import Database, try_probe
 from .findings import Findings
 from .rights import DENIED, find_lacks, probe_rights

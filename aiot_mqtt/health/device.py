@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 
 from ..telemetry.bilingual import Bilingual
+from ..telemetry.durations import duration
 from ..telemetry.outage import Trouble
 from ..telemetry.remembered import Knocks, Refusal
-from .state import duration
 
 
 @dataclass(frozen=True, slots=True)

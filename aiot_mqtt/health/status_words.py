@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from ..telemetry.bilingual import Bilingual
-from .state import State, duration
+from ..telemetry.durations import duration
+from .state import State
 
 WORDS = {state.value: {"en": str(state.word), "zh": state.word.chinese} for state in State}
 ICONS = {State.OK.value: "✅", State.PROTECTED.value: "🛡", State.LOOK.value: "⚠️", State.FAULT.value: "❌"}

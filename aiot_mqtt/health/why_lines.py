@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..telemetry.bilingual import Bilingual
+from ..telemetry.durations import duration
 from ..telemetry.printable import shorten
 from .device import DeviceFacts, Row, age, moment
-from .state import duration
 from .why import answer
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..telemetry.bilingual import Bilingual
+from ..telemetry.durations import duration
 from ..telemetry.remembered import Refusal
 from .device import DeviceFacts, Waiting, age, moment
-from .state import duration
 
 
 def fine(facts: DeviceFacts, seen_at: float) -> Bilingual:

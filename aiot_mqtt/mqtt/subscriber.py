@@ -90,8 +90,7 @@ class Subscriber(Service):
         self.state = State.STOPPED
         self._connection: MqttConnection | None = None
         self._work: Deferred[None] | None = None
-        self._complete_subscriptions = 0
-        self._is_doubted = self._is_311_told = False
+        self._complete_subscriptions, self._is_doubted, self._is_311_told = 0, False, False
 
     def deliver_to(self, receiver: Receiver, *, may_begin: Callable[[], Awaitable[None]] | None = None) -> None:
         """Hand PUBLISH packets to this one; to be said before the service starts.
@@ -206,8 +205,8 @@ class Subscriber(Service):
         self.outage.failed(log_lines.MQTT_LOST, reason, **self._where)
         delay = self._delay.after_session(self._clock.seconds() - accepted_at)
         if self._delay.are_sessions_short:
-            is_at_subscribe = self.state is State.SUBSCRIBING
-            self._delay.tell(self._options.client_id, is_at_subscribe, connection.disconnect_code, delay)
+            code, is_subscribing = connection.disconnect_code, self.state is State.SUBSCRIBING
+            self._delay.tell(self._options.client_id, is_subscribing, code, delay)
         return delay
 
     async def _connect(self) -> tuple[MqttConnection, Connack]:
@@ -254,8 +253,7 @@ class Subscriber(Service):
     async def _serve(self, connection: MqttConnection) -> str:
         """Subscribe, and wait for the connection's end; returns its reason."""
         self._foreign_topics.connection_started()
-        self._is_doubted = False
-        self.state = State.SUBSCRIBING
+        self._is_doubted, self.state = False, State.SUBSCRIBING
         doubt = self._choice.doubt_after
         doubting = None if doubt is None else self._clock.callLater(doubt, self._doubt, connection)
         subscribing = start(self._subscribe(connection), self._log, log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY)

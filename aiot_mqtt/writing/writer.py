@@ -253,8 +253,7 @@ class Writer(Service):
                 return
 
     async def _look_at_table(self) -> None:
-        was_seen = self._table.was_seen
-        self._is_there = False
+        was_seen, self._is_there = self._table.was_seen, False
         await self._table.look()
         self._is_there = was_seen
         if not was_seen:

@@ -84,48 +84,40 @@ SESSION_OF_UNKNOWN_AGE = line(
     "⚠️ The broker kept a session of unknown age, {waiting} messages have come: some may be lost or outdated",
 )
 SESSION_LOST_WHILE_AWAY = line(
-    "❌ Broker没有保留本服务的会话: 上次停止后到现在发布的消息已经丢失"
-    "（超过了MQTT_SESSION_EXPIRY，或Broker重启且未开启persistence）",
-    "❌ The broker has not kept this service's session: what was published since its last stop is lost (for longer away"
-    " than MQTT_SESSION_EXPIRY, or the broker restarted without persistence)",
+    "❌ Broker没有保留本服务的会话: 上次停止后发布的消息已丢失 — 检查MQTT_SESSION_EXPIRY与Broker的persistence",
+    "❌ The broker kept no session: what was published since the last stop is lost — see its persistence",
 )
 SESSION_OF_OTHER_NAME = line(
     "⚠️ MQTT_CLIENT_ID或Broker已更改: 之前的会话是 {earlier}，为它保留的消息不会送到这里",
-    "⚠️ MQTT_CLIENT_ID or the broker was changed: the session was {earlier} before, and what is kept for that one does"
-    " not come here",
+    "⚠️ Another client id or broker than before: what is kept for the session of {earlier} does not come here",
 )
 SESSION_FIRST = line(
     "在Broker建立了新会话: 从现在起，离线期间的消息由Broker保留",
     "A session was begun at the broker: from now on it keeps what is published while this service is away",
 )
 BROKER_HAS_DROPPED = line(
-    "⚠️ Broker自启动以来已丢弃 {count} 条消息（所有客户端合计）: 可调大max_queued_messages",
-    "⚠️ The broker has dropped {count} messages since it was started (of all its clients): consider a larger"
-    " max_queued_messages",
+    "⚠️ Broker自启动以来已丢弃 {count} 条消息（所有客户端合计） — 可调大max_queued_messages",
+    "⚠️ The broker has dropped {count} messages since it started (all clients') — raise max_queued_messages",
 )
 BROKER_DROPPED_MEANWHILE = line(
-    "⚠️ 自 {since} 本服务上次查看以来，Broker丢弃了 {count} 条消息（所有客户端合计）: "
-    "请调大max_queued_messages（默认1000）",
-    "⚠️ Since {since}, when this service last looked, the broker has dropped {count} messages (of all its clients):"
-    " raise max_queued_messages (1000 by default)",
+    "⚠️ 自 {since} 本服务上次查看以来，Broker丢弃了 {count} 条消息（所有客户端合计） — 请调大max_queued_messages",
+    "⚠️ Since the last look, {since}, the broker dropped {count} messages — raise max_queued_messages",
 )
 BROKER_DROPS = line(
-    "⚠️ Broker正在丢弃消息: 又丢弃了 {count} 条，启动以来共 {total} 条（所有客户端合计）；"
-    "请调大max_queued_messages（默认1000）",
-    "⚠️ The broker drops messages: {count} more, {total} since it was started (of all its clients); raise"
-    " max_queued_messages (1000 by default)",
+    "⚠️ Broker正在丢弃消息: 又丢弃了 {count} 条，启动以来共 {total} 条（所有客户端合计） — 请调大max_queued_messages",
+    "⚠️ The broker drops messages: {count} more, {total} since it started — raise max_queued_messages",
 )
 BROKER_DROPS_UNREADABLE = line(
-    "读不到 {topic}: 看不出Broker是否丢弃消息（可在ACL中加 topic read $SYS/broker/#）",
-    "{topic} cannot be read: whether the broker drops messages is not seen (its ACL may want topic read $SYS/broker/#)",
+    "读不到 {topic}: 看不出Broker是否丢弃消息 — 可在ACL中加 topic read $SYS/broker/#",
+    "{topic} cannot be read: drops are not seen — the ACL may want topic read $SYS/broker/#",
 )
 BROKER_DROPS_GIVEN_UP = line(
     "不再读取 {topic}: 另开连接后，Broker断开了本服务的连接",
     "{topic} is not asked for any more: with a second connection there, the broker ended the service's own",
 )
 BROKER_DROPS_FAILED_UNEXPECTEDLY = line(
-    "❌ 读取Broker丢弃数时出现意外错误（请报告此问题）",
-    "❌ Unexpected error while asking the broker what it drops (please report it)",
+    "❌ 读取Broker丢弃数时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error asking what was dropped — report the traceback below in the repository's issues",
 )
 SESSION_FORGOTTEN = line(
     "✅ {host}:{port} 已清除 {client_id} 的会话，其中等待的消息不会再送来",

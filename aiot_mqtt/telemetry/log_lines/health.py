@@ -28,25 +28,26 @@ ALERT_WORKS_AGAIN = line(
     "✅ ALERT_COMMAND已恢复，此前失败了 {seconds} 秒", "✅ ALERT_COMMAND works again, after {seconds} s"
 )
 ALERT_FAILED_UNEXPECTEDLY = line(
-    "❌ 发送告警时出现意外错误（请报告此问题）", "❌ Unexpected error while giving an alert (please report it)"
+    "❌ 发送告警时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error at an alert — report the traceback below in the repository's issues",
 )
 PROGRESS_FAILED_UNEXPECTEDLY = line(
-    "❌ 检查运行进度时出现意外错误（请报告此问题）",
-    "❌ Unexpected error while looking for progress (please report it)",
+    "❌ 检查运行进度时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error looking for progress — report the traceback below in the repository's issues",
 )
 HTTP_FAILED_UNEXPECTEDLY = line(
     "❌ 监听HTTP时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
     "❌ Unexpected error while listening for HTTP — report the traceback below in the repository's issues",
 )
 WHY_FAILED_UNEXPECTEDLY = line(
-    "❌ 查询设备状态时出现意外错误（请报告此问题）",
-    "❌ Unexpected error while a device was asked about (please report it)",
+    "❌ 查询设备状态时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error asking about a device — report the traceback below in the repository's issues",
 )
 WATCHDOG_HUNGRY = line(
-    "❌ {name}已 {seconds} 秒没有进展: 不再喂systemd的看门狗，它将重启本服务；未确认的消息仍由Broker保留",
-    "❌ {name} has made no progress for {seconds} s: systemd's watchdog gets no sign any more and will restart this"
-    " service; what is unacknowledged stays in the broker",
+    "❌ {name}已 {seconds} 秒没有进展: systemd将重启本服务，未确认的消息仍由Broker保留",
+    "❌ {name}: no progress for {seconds} s, systemd will restart the service; nothing is lost by that",
 )
 SYSTEMD_FAILED_UNEXPECTEDLY = line(
-    "❌ 通知systemd时出现意外错误（请报告此问题）", "❌ Unexpected error while telling systemd (please report it)"
+    "❌ 通知systemd时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error telling systemd — report the traceback below in the repository's issues",
 )

@@ -93,7 +93,8 @@ PASSWORD_ALONE = Bilingual(
     "已设置，但MQTT_USERNAME为空，而MQTT 3.1.1不允许没有用户名的密码",
 )
 TOKEN = Bilingual(
-    "may have letters, digits and -._~+/ only, because it is sent in a header", "只能有字母、数字和 -._~+/，因为它在HTTP头中发送"
+    "may have letters, digits and -._~+/ only, because it is sent in a header",
+    "只能有字母、数字和 -._~+/，因为它在HTTP头中发送",
 )
 RESOLUTION = Bilingual(
     "must be less than HEARTBEAT_TIMEOUT, {timeout}; it is {resolution}",
