@@ -246,7 +246,7 @@ class Subscriber(Service):
         tell_grants(self._log, connack, self._options, self.topics[0])
         self.tally.began(mqtt5=self._choice.mqtt5, is_session_lost=is_lost or was_lost)
         if is_lost:
-            self._log.warn(log_lines.SESSION_NEW)
+            self._log.error(log_lines.SESSION_NEW)
             for listener in self._listeners:
                 listener.session_lost()
 

@@ -156,3 +156,18 @@ class ReasonTests(SynchronousTestCase):
         for path in (ROOT / "aiot_mqtt/telemetry/reasons").glob("*.py"):
             names += re.findall(r"^([A-Z][A-Z0-9_]+)(?:: [^=]+)? = ", path.read_text("utf-8"), re.MULTILINE)
         self.assertEqual(sorted(names), sorted(set(names)))
+
+
+class DocumentTests(SynchronousTestCase):
+    def test_each_line_has_its_meaning_under_its_name_in_both_languages(self) -> None:
+        for document, texts in (
+            ("log-messages.zh-CN.md", LINES),
+            ("log-messages.md", {name: log_lines.ENGLISH[line] for name, line in LINES.items()}),
+        ):
+            written = (ROOT / "docs" / document).read_text("utf-8")
+            found = re.findall(r"^### (\w+)\n\n```\n(.*)\n```\n\n(.+)$", written, re.MULTILINE)
+            self.assertEqual([name for name, _, _ in found], re.findall(r"^### (.+)$", written, re.MULTILINE))
+            self.assertEqual(len(found), len(LINES), document)
+            self.assertEqual({name: line for name, line, _ in found}, texts, document)
+            for name, line, meaning in found:
+                self.assertNotIn(meaning, line, name)

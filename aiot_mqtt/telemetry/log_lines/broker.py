@@ -72,8 +72,8 @@ SUBSCRIBER_FAILED_UNEXPECTEDLY = line(
     "❌ Unexpected error in the MQTT connection — report the traceback below in the repository's issues",
 )
 SESSION_NEW = line(
-    "⚠️ Broker没有保留会话: 断开期间发布的消息已经丢失",
-    "⚠️ The broker had no session for us: what was published while we were away is lost",
+    "❌ Broker没有保留会话: 断开期间发布的消息已经丢失",
+    "❌ The broker had no session for us: what was published while we were away is lost",
 )
 SESSION_LEFT_ALONE = line(
     "⚠️ Broker为本服务保留了 {lasts} 的会话，已送来 {waiting} 条消息: 可能有丢失，旧上报可能盖住较新的",
