@@ -88,13 +88,13 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
             self.client_flag |= CLIENT.SSL
 
     @contextlib.contextmanager
-    def opening(self, timeout: float = OPENING_TIMEOUT) -> Iterator[None]:
+    def opening(self, timeout: float | None = None) -> Iterator[None]:
         """What is done meanwhile belongs to the opening: it must be done in time, and a strange answer is an outage.
 
-        :param timeout: seconds.
+        :param timeout: seconds; None: ``OPENING_TIMEOUT``.
         :raises StoreError: we do not go on with this peer, or it is not understood.
         """
-        with self._deadline.within(timeout), self._in_words():
+        with self._deadline.within(OPENING_TIMEOUT if timeout is None else timeout), self._in_words():
             yield
 
     def connect(self) -> None:

@@ -186,7 +186,7 @@ class LogFileTests(ProcessTestCase):
             process = self.start(argv, settings, stderr=subprocess.PIPE)
             _, said = process.communicate(timeout=LINE_TIMEOUT)
             self.assertEqual(process.returncode, 78)
-            self.assertIn(f"- {name}: it cannot be written: No such file or directory", said.decode())
+            self.assertIn(f"- {name}: 写不进去: 没有那个文件或目录", said.decode())
 
 
 class SignalTests(ProcessTestCase):
