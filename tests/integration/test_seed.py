@@ -243,7 +243,7 @@ class CommandTests(SynchronousTestCase):
         program = self.run_program(FOREGROUND, settings)
         self.assertEqual(program.wait(), 78)
         text = "\n".join(program.lines)
-        for word in (".env:1: MQTT_SERVICE_BROKER", "MQTT_BROKER?", ".env:2", "MQTT_PORT", "DB_TIMEZONE"):
+        for word in (".env:1: MQTT_SERVICE_BROKER", "MQTT_BROKER？", ".env:2", "MQTT_PORT", "DB_TIMEZONE"):
             self.assertIn(word, text)
         for word in ("Traceback", "secret-word", "a b #c"):
             self.assertNotIn(word, text)

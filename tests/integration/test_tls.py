@@ -420,13 +420,14 @@ class ServiceTests(ServiceMixin, TlsTestCase):
             english,
             "❌ MQTT connection failed: the certificate of the broker is refused: it is not for this host. It names no"
             " host at all (no subjectAltName); wanted: DNS:localhost (MQTT_BROKER). What to do: have one made with"
-            " subjectAltName=DNS:localhost, or set MQTT_BROKER to a name that it has",
+            " subjectAltName=DNS:localhost, or set MQTT_BROKER to a name that it has"
+            f" - localhost:{server.port} — see aiot-mqtt check",
         )
         self.assertEqual(
             chinese,
             "❌ MQTT连接失败: 拒绝Broker的证书: 不是本主机的证书。证书中的名称: 无（没有subjectAltName）；"
             "需要: DNS:localhost（MQTT_BROKER）。请重新签发，subjectAltName=DNS:localhost，"
-            "或把 MQTT_BROKER 改为证书中的名称",
+            f"或把 MQTT_BROKER 改为证书中的名称 - localhost:{server.port} — 可运行 aiot-mqtt check",
         )
         self.assertEqual(server.under_tls, b"")
 

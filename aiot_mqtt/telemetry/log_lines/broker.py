@@ -76,12 +76,12 @@ SESSION_NEW = line(
     "❌ The broker had no session for us: what was published while we were away is lost",
 )
 SESSION_LEFT_ALONE = line(
-    "⚠️ Broker为本服务保留了 {lasts} 的会话，已送来 {waiting} 条消息: 可能有丢失，旧上报可能盖住较新的",
-    "⚠️ The broker kept the session for {lasts}, {waiting} messages have come: some may be lost or outdated",
+    "⚠️ Broker为本服务保留了 {lasts} 的会话，已送来 {waiting} 条: 可能有丢失，旧上报可能盖住较新的 — aiot-mqtt forget-session",
+    "⚠️ The session was kept for {lasts}: of {waiting} messages some may be lost or old — aiot-mqtt forget-session",
 )
 SESSION_OF_UNKNOWN_AGE = line(
-    "⚠️ Broker保留着会话，已送来 {waiting} 条消息，不知保留了多久: 可能有丢失，旧上报可能盖住较新的",
-    "⚠️ The broker kept a session of unknown age, {waiting} messages have come: some may be lost or outdated",
+    "⚠️ Broker保留着会话，已送来 {waiting} 条消息，不知保留了多久: 旧上报可能盖住较新的 — aiot-mqtt forget-session",
+    "⚠️ A session of unknown age: of {waiting} messages some may be lost or old — aiot-mqtt forget-session",
 )
 SESSION_LOST_WHILE_AWAY = line(
     "❌ Broker没有保留本服务的会话: 上次停止后发布的消息已丢失 — 检查MQTT_SESSION_EXPIRY与Broker的persistence",
