@@ -6,7 +6,6 @@ Debian's strace does it to a child, without privileges: ``inject=CALL:error=ERRO
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from aiot_mqtt.spool.names import JOURNAL_SUFFIX, SUFFIXES
 from rig import servers
+from rig.strace import strace_argv
 
 from .disk_driver import EVENTS, SPOOL
 
@@ -47,19 +47,6 @@ class DiskFault:
 
     def __str__(self) -> str:
         return f"{self.story}:{self.way} {self.call}:{self.error}:{self.first}..{self.last}"
-
-
-def strace_argv() -> list[str]:
-    """The command, with the libraries that it was made for.
-
-    :raises ServersMissing: it was not fetched.
-    """
-    usr = servers.TREES / "tools" / "usr"
-    libraries = usr / "lib" / f"{platform.machine()}-linux-gnu"
-    loader = next(libraries.glob("ld-linux*.so.*"), None)
-    if loader is None:
-        raise servers.ServersMissing(f"{usr} is missing: run scripts/fetch-servers")
-    return [str(loader), "--library-path", str(libraries), str(usr / "bin" / "strace")]
 
 
 def spool_paths(spool: Path) -> list[str]:

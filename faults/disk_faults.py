@@ -13,8 +13,9 @@ from twisted.internet.threads import deferToThread
 from aiot_mqtt.spool.spool import Spool
 from rig.servers import DATABASE
 from rig.spool_files import OWNER, update_of
+from rig.strace import strace_argv
 
-from .disk_calls import ERRORS, play_all, spool_paths, strace_argv
+from .disk_calls import ERRORS, play_all, spool_paths
 from .process import STARTED, ServiceProcess
 from .rounds import Outcome
 from .world import SPOOLING, VICTIMS, Scene, World

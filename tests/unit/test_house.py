@@ -45,6 +45,7 @@ BESIDE: dict[str, set[str]] = {
     "faults": {"rig"},
     "bench": {"rig"},
     "demo": {"rig"},
+    "booted": {"rig"},
     "scripts": set(),
 }
 
