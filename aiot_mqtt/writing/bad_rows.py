@@ -124,11 +124,13 @@ async def _write_without_refused_value(update: DeviceUpdate, refusal: StoreRefus
             return
     else:
         first += 1
-    for _ in range(1 if refusal.is_certain else MAX_DOUBTS):
+    doubts = 0
+    while first and doubts < (1 if refusal.is_certain else MAX_DOUBTS):
         again, refusal, written_again = await _write_fullest(parts[:first], refusal, settlement)
-        if written_again is not None:
+        if written_again is None:
+            doubts += 1
+        else:
             first, written = again, written_again
-            break
     taken, column = parts[first]
     if column is None:
         await settlement.settle([update], written, None)

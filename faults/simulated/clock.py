@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from random import Random
 from typing import Any
 
@@ -19,6 +20,8 @@ class SimulatedClock(Clock):
         self._random = random
         self.pauses = 0.0
         """How likely it is, before a call, that for a while nothing ran at all: a busy machine, SIGSTOP."""
+        self.paused_at = -inf
+        """When that was the last time."""
 
     def _sortCalls(self) -> None:
         """Nothing here needs an order."""
@@ -34,6 +37,7 @@ class SimulatedClock(Clock):
             self.rightNow = earliest
             if self.pauses and self._random.random() < self.pauses:
                 self.rightNow += self._random.choice([0.01, 0.3, 3.0, 20.0])
+                self.paused_at = self.rightNow
         now = self.rightNow
         due = [place for place, time in enumerate(times) if time <= now]
         call = calls.pop(due[int(self._random.random() * len(due))] if len(due) > 1 else due[0])

@@ -136,10 +136,10 @@ class Process:
         self.service.stopService().addBoth(self._stopped)
 
     def _stop_began(self, seconds: float) -> None:
-        self.clock.callLater(seconds + 0.01, self._too_late)
+        self.clock.callLater(seconds + 0.01, self._too_late, self.clock.seconds())
 
-    def _too_late(self) -> None:
-        if self.world.clock.pauses:
+    def _too_late(self, began: float) -> None:
+        if self.world.clock.paused_at >= began:
             self.world.effects["end forced"] += 1
             self.die()
             return
