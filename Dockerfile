@@ -14,6 +14,9 @@ RUN /opt/mqtt-service/venv/bin/pip install --no-cache-dir --no-index --no-deps -
     && /opt/mqtt-service/venv/bin/pip uninstall --yes setuptools pip
 
 FROM python:3.13-slim
+LABEL org.opencontainers.image.title="aiot-mqtt" \
+    org.opencontainers.image.description="Keeps the table device_main true to what IoT devices report over MQTT" \
+    org.opencontainers.image.licenses="MIT"
 COPY --from=build /opt/mqtt-service /opt/mqtt-service
 # twistd writes down once which plugins there are; later it runs as a user who may not.
 RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin aiot-mqtt \
@@ -26,5 +29,7 @@ USER 10001
 ENV SPOOL_FILE=/var/lib/mqtt-service/mqtt_service.spool
 VOLUME /var/lib/mqtt-service
 STOPSIGNAL SIGTERM
+# Only shown: whether the service makes progress, never whether broker and database are there. Nothing restarts by it.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 CMD ["/opt/mqtt-service/venv/bin/aiot-mqtt", "health"]
 # No pid file: one that outlives a power cut would stop the next start.
 CMD ["/opt/mqtt-service/venv/bin/twistd", "--nodaemon", "--pidfile=", "aiot-mqtt"]

@@ -21,7 +21,7 @@ from rig.load import Load, encode
 from rig.servers import free_port
 from rig.strace import strace_argv
 
-from .machine import FOLDER, ROOT, Failed, Machine, make_root, until, why_not
+from .machine import FOLDER, ROOT, Failed, Machine, download_wheels, let, make_root, until, why_not
 
 UNIT = "mqtt-service"
 DEVICES = 300
@@ -75,13 +75,7 @@ class Trial:
         )
         wheels = machine.root / "srv/wheels"
         version = machine.run("python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "download", "-q", "--require-hashes", "-r", ROOT / "requirements.lock"),
-                *("-d", wheels, "--only-binary", ":all:", "--python-version", version),
-            ],
-            check=True,
-        )
+        download_wheels(wheels, version)
         (machine.root / "etc/pip.conf").write_text("[global]\nno-index = true\nfind-links = /srv/wheels\n")
         for number, command in enumerate(readme_commands()):
             if command == "sudo nano .env":
@@ -181,6 +175,11 @@ class Trial:
 
     def journal(self, since: float) -> str:
         return self.machine.run("journalctl", "-u", UNIT, "--since", f"@{int(since)}", "-o", "cat", "--no-pager")
+
+    def told(self) -> str:
+        """What the operator would look at."""
+        journal = self.machine.run("journalctl", "-u", UNIT, "-n", "40", "-o", "cat", "--no-pager")
+        return journal + self.machine.run("systemctl", "status", "--no-pager", UNIT, ends_with=None)
 
     def expect_in_journal(self, text: str, since: float) -> None:
         until(lambda: text in self.journal(since), f"the journal says {text}")
@@ -343,7 +342,7 @@ def main(arguments: Any = None) -> int:
         trial = Trial(machine)
         trial.set_up_servers()
         for event in EVENTS:
-            code = code or _let(event, trial)
+            code = let(event, trial, trial.told)
             if code:
                 break
     finally:
@@ -352,23 +351,6 @@ def main(arguments: Any = None) -> int:
         else:
             machine.close()
     return code
-
-
-def _let(event: Callable[[Trial], None], trial: Trial) -> int:
-    what = str(event.__doc__)
-    began = time.monotonic()
-    try:
-        event(trial)
-    except (Failed, OSError, subprocess.SubprocessError) as error:
-        print(f"FAILED {what}\n{error}", flush=True)
-        try:
-            print(trial.machine.run("journalctl", "-u", UNIT, "-n", "40", "-o", "cat", "--no-pager"))
-            print(trial.machine.run("systemctl", "status", "--no-pager", UNIT, ends_with=None))
-        except (Failed, OSError, subprocess.SubprocessError) as there:
-            print(there)
-        return 1
-    print(f"ok     {what}  {time.monotonic() - began:.0f} s", flush=True)
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,18 +6,24 @@ everything in it listens on ports that were free.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".servers" / "booted"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "git", "ca-certificates", "procps", "sudo")
 SERVERS = ("mosquitto", "mariadb-server")
+PYTHON = ("ca-certificates", "python3", "python3-venv", "python3-pip")
 TOOLS = ("debootstrap", "systemd-nspawn", "nsenter")
 BOOT_TIMEOUT = 120.0  # s
 COMMAND_TIMEOUT = 300.0  # s
@@ -41,31 +47,56 @@ def why_not() -> str | None:
 
 def make_root(log: Path) -> Path:
     """The root that runs are copied from, made if it is not there: some two minutes."""
-    root, complete = FOLDER / "root", FOLDER / ".complete"
-    wanted = " ".join((*PACKAGES, *SERVERS))
-    if complete.exists() and complete.read_text() == wanted:
-        return root
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
-    mirror, suite = _mirror()
-    no_start = root / "usr/sbin/policy-rc.d"  # before it is booted
-    environ = {**CLEAN, "DEBIAN_FRONTEND": "noninteractive", **_proxies()}
-    install = ["apt-get", "-qy", "--no-install-recommends", "install", *SERVERS]
-    with log.open("ab") as output:
-
-        def run(*command: str) -> None:
-            subprocess.run(command, check=True, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environ)
-
-        run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, str(root), mirror)
-        _take_along(root)
+    root = FOLDER / "root"
+    if not _is_made(root, (*PACKAGES, *SERVERS)):
+        bootstrap(root, PACKAGES, log)
+        no_start = root / "usr/sbin/policy-rc.d"  # before it is booted
         no_start.write_text("#!/bin/sh\nexit 101\n")
         no_start.chmod(0o755)
-        run("chroot", str(root), "apt-get", "-q", "update")
-        run("chroot", str(root), *install)
+        _run(log, "chroot", str(root), "apt-get", "-q", "update")
+        _run(log, "chroot", str(root), "apt-get", "-qy", "--no-install-recommends", "install", *SERVERS)
         no_start.unlink()
-    shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
-    complete.write_text(wanted)
+        shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
+        _note_made(root, (*PACKAGES, *SERVERS))
     return root
+
+
+def make_python_root(log: Path) -> Path:
+    """What stands in for the image that the Dockerfile begins with: the same Debian and Python."""
+    root = FOLDER / "python"
+    if not _is_made(root, PYTHON):
+        bootstrap(root, PYTHON, log, suite="trixie")
+        (root / "usr/bin/python").symlink_to("python3")
+        for managed in root.glob("usr/lib/python3.*/EXTERNALLY-MANAGED"):
+            managed.unlink()
+        shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
+        _note_made(root, PYTHON)
+    return root
+
+
+def bootstrap(root: Path, packages: Sequence[str], log: Path, suite: str = "") -> None:
+    """A Debian from the mirror that this machine's apt uses, trusting whom this machine trusts."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    mirror, own_suite = _mirror()
+    include = f"--include={','.join(packages)}"
+    _run(log, "debootstrap", "--variant=minbase", include, suite or own_suite, str(root), mirror)
+    _take_along(root, with_sources=not suite)
+
+
+def _is_made(root: Path, packages: Sequence[str]) -> bool:
+    complete = root.with_suffix(".complete")
+    return complete.exists() and complete.read_text() == " ".join(packages)
+
+
+def _note_made(root: Path, packages: Sequence[str]) -> None:
+    root.with_suffix(".complete").write_text(" ".join(packages))
+
+
+def _run(log: Path, *command: str) -> None:
+    environ = {**CLEAN, "DEBIAN_FRONTEND": "noninteractive", **_proxies()}
+    with log.open("ab") as output:
+        subprocess.run(command, check=True, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environ)
 
 
 def _mirror() -> tuple[str, str]:
@@ -89,9 +120,10 @@ def _proxies() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
 
 
-def _take_along(root: Path) -> None:
+def _take_along(root: Path, *, with_sources: bool) -> None:
     """What this machine's apt goes by, and whom it trusts."""
-    for name in ("sources.list", "sources.list.d", "apt.conf.d", "auth.conf.d", "preferences.d"):
+    sources = ("sources.list", "sources.list.d") if with_sources else ()
+    for name in (*sources, "apt.conf.d", "auth.conf.d", "preferences.d"):
         here, there = Path("/etc/apt") / name, root / "etc/apt" / name
         if here.is_dir():
             shutil.copytree(here, there, dirs_exist_ok=True)
@@ -218,3 +250,32 @@ def until(is_so: object, what: str, timeout: float = 60.0) -> None:
         if time.monotonic() > deadline:
             raise Failed(f"not within {timeout:.0f} s: {what}")
         time.sleep(0.2)
+
+
+def download_wheels(folder: Path, version: str) -> None:
+    """What the lock file names, for that version of Python, so that installing needs no network."""
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "download", "-q", "--require-hashes", "-r", str(ROOT / "requirements.lock")),
+            *("-d", str(folder), "--only-binary", ":all:", "--python-version", version),
+        ],
+        check=True,
+    )
+
+
+def let(event: Callable[[T], None], trial: T, told: Callable[[], str]) -> int:
+    """Let something happen, and say what became of it; returns 1 where it went wrong, else 0.
+
+    :param event: its docstring says what happens, and what is expected.
+    :param told: what the service has said, for when it went wrong.
+    """
+    began = time.monotonic()
+    try:
+        event(trial)
+    except (Failed, OSError, subprocess.SubprocessError) as error:
+        print(f"FAILED {event.__doc__}\n{error}", flush=True)
+        with contextlib.suppress(Failed, OSError, subprocess.SubprocessError):
+            print(told(), flush=True)
+        return 1
+    print(f"ok     {event.__doc__}  {time.monotonic() - began:.0f} s", flush=True)
+    return 0

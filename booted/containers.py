@@ -1,0 +1,220 @@
+"""``scripts/try-containers``: build the image with a real engine, and run it as the compose file does.
+
+What the Dockerfile begins with is stood in for by the same Debian with the same Python, because no registry is needed
+then. Broker and database run on this machine; the container shares its network. Needs root, podman, buildah and runc.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rig.load import publish
+from rig.programs import STARTED
+from rig.servers import MariaDB, Mosquitto, free_port
+
+from .machine import FOLDER, ROOT, Failed, download_wheels, let, make_python_root, until
+
+BASE = "docker.io/library/python:3.13-slim"
+TOOLS = ("debootstrap", "podman", "buildah", "runc")
+NAME = "aiot-mqtt-tried"
+# As x-hardened in docker-compose.yml; the limits because an engine may not raise those of this machine.
+HARDENED = (
+    *("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--ulimit=core=0"),
+    *("--ulimit=nofile=1024:1024", "--ulimit=nproc=10000:10000"),
+)
+
+
+def why_not() -> str | None:
+    """Why it cannot be tried here; None: it can."""
+    if os.geteuid() != 0:
+        return "this needs root"
+    if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
+        return f"{', '.join(missing)}: not installed (apt-get install debootstrap podman buildah runc)"
+    return None
+
+
+class Engine:
+    """Podman with a store of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._store = ("--root", str(folder / "store"), "--runroot", str(folder / "run"), "--runtime", "runc")
+
+    def podman(self, *arguments: str, ends_with: int | None = 0) -> str:
+        return _output(["podman", *self._store, "--cgroup-manager=cgroupfs", *arguments], ends_with)
+
+    def import_base(self, root: Path) -> None:
+        with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as tar:
+            command = ["podman", *self._store, "import", "-q", "--change", "ENV=PATH=/usr/bin:/usr/sbin", "-", BASE]
+            subprocess.run(command, stdin=tar.stdout, check=True, stdout=subprocess.DEVNULL)
+
+    def build(self, source: Path, wheels: Path) -> None:
+        """The Dockerfile as it stands, with what pip needs where its configuration says."""
+        configuration = wheels / "pip.conf"
+        configuration.write_text(f"[global]\nno-index = true\nfind-links = {wheels}\n")
+        mounts = (f"--volume={wheels}:{wheels}:ro", f"--volume={configuration}:/etc/pip.conf:ro")
+        store = self._store[:4]
+        _output(
+            [
+                *("buildah", *store, "bud", "--runtime", "runc", "--format", "docker", "--pull-never"),
+                *("--network", "host", *mounts, "-t", "mqtt-service", str(source)),
+            ]
+        )
+
+    def close(self) -> None:
+        self.podman("rm", "--all", "--force", "--time=1", ends_with=None)
+        self.podman("system", "reset", "--force", ends_with=None)
+
+
+def _output(command: Sequence[str], ends_with: int | None = 0) -> str:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if ends_with is not None and done.returncode != ends_with:
+        raise Failed(f"{' '.join(command)[:300]}: exit code {done.returncode}\n{done.stdout[-3000:]}")
+    return done.stdout
+
+
+class Trial:
+    """The image, with a broker and a database beside it."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine = engine
+        self.folder = folder
+        self.broker = Mosquitto(persistence=True, settings=["max_queued_messages 100000"])
+        self.database = MariaDB()
+        self.number = 0
+        self.http = free_port()
+
+    def run(self) -> None:
+        settings = {
+            "MQTT_BROKER": self.broker.host,
+            "MQTT_PORT": str(self.broker.port),
+            "DB_HOST": self.database.host,
+            "DB_PORT": str(self.database.port),
+            "DB_USER": self.database.service_user,
+            "DB_PASSWORD": self.database.service_password,
+            "HTTP_LISTEN": f"tcp:{self.http}:interface=127.0.0.1",
+        }
+        environment = [f"--env={name}={value}" for name, value in settings.items()]
+        volume = f"--volume={NAME}:/var/lib/mqtt-service"
+        self.engine.podman(
+            "run", "--detach", f"--name={NAME}", "--network=host", *HARDENED, *environment, volume, "mqtt-service"
+        )
+
+    def report(self, devices: int = 50) -> None:
+        self.number += 1
+        payload = json.dumps({"n": self.number})
+        publish(self.broker.port, [(f"devices/device-{device}/data", payload) for device in range(devices)])
+
+    def expect_stored(self, devices: int = 50) -> None:
+        wanted = {f"device-{device}": {"n": self.number} for device in range(devices)}
+
+        def is_stored() -> bool:
+            rows = self.database.query("SELECT uuid, last_report_data FROM device_main")
+            return all(json.loads(dict(rows)[uuid] or "{}") == report for uuid, report in wanted.items())
+
+        until(is_stored, "every row holds what was published last")
+
+    def health(self) -> int:
+        """The exit code of the HEALTHCHECK."""
+        command = ["podman", *self.engine._store, "--cgroup-manager=cgroupfs", "healthcheck", "run", NAME]
+        return subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+
+    def logs(self) -> str:
+        return self.engine.podman("logs", NAME)
+
+
+# What happens to containers.
+
+
+def hardened(trial: Trial) -> None:
+    """Run it read-only, without capabilities and privileges: it stores, and its HEALTHCHECK says that it lives"""
+    trial.run()
+    until(lambda: STARTED in trial.logs(), "it has subscribed")
+    trial.report()
+    trial.expect_stored()
+    until(lambda: trial.health() == 0, "the HEALTHCHECK is passed")
+    if (user := trial.engine.podman("exec", NAME, "id", "-u").strip()) == "0":
+        raise Failed(f"it runs as user {user}")
+
+
+def frozen(trial: Trial) -> None:
+    """SIGSTOP: the HEALTHCHECK fails, and is passed again after SIGCONT"""
+    trial.engine.podman("kill", "--signal=STOP", NAME)
+    if trial.health() == 0:
+        raise Failed("the HEALTHCHECK is passed by a process that stands still")
+    trial.engine.podman("kill", "--signal=CONT", NAME)
+    until(lambda: trial.health() == 0, "the HEALTHCHECK is passed again")
+    trial.report()
+    trial.expect_stored()
+
+
+def killed(trial: Trial) -> None:
+    """The database is away, the container is killed: what was acknowledged is on the volume, and gets to the table"""
+    trial.database.stop()
+    trial.report()
+    until(lambda: "💾" in trial.logs(), "the spool takes over")
+    trial.engine.podman("kill", "--signal=KILL", NAME)
+    trial.engine.podman("start", NAME)
+    trial.database.start()
+    trial.expect_stored()
+
+
+def replaced(trial: Trial) -> None:
+    """Stopped in order, thrown away, and another one run on its volume: nothing is lost, the exit code is 0"""
+    trial.engine.podman("stop", "--time=20", NAME)
+    code = trial.engine.podman("inspect", "--format={{.State.ExitCode}}", NAME).strip()
+    if code != "0":
+        raise Failed(f"exit code {code}")
+    trial.engine.podman("rm", NAME)
+    trial.report()
+    trial.run()
+    trial.expect_stored()
+
+
+EVENTS: tuple[Callable[[Trial], None], ...] = (hardened, frozen, killed, replaced)
+
+
+def main() -> int:
+    """Returns the exit code: 0 where all went as it should, 1 where not, 2 where it cannot be tried here."""
+    if (reason := why_not()) is not None:
+        print(f"containers cannot be tried here: {reason}", file=sys.stderr)
+        return 2
+    folder = Path(tempfile.mkdtemp(prefix="aiot-containers-", dir=FOLDER.parent))
+    log = folder / "log"
+    engine = Engine(folder)
+    trial: Trial | None = None
+    try:
+        began = time.monotonic()
+        print(f"an image by the Dockerfile, on Debian's Python (log: {log})", flush=True)
+        engine.import_base(make_python_root(log))
+        source, wheels = folder / "source", folder / "wheels"
+        subprocess.run(["git", "clone", "-q", "--no-local", ROOT, source], check=True)
+        download_wheels(wheels, "3.13")
+        engine.build(source, wheels)
+        print(f"ok     Built  {time.monotonic() - began:.0f} s", flush=True)
+        trial = Trial(engine, folder)
+        trial.broker.start()
+        trial.database.start()
+        trial.database.create_device_table()
+        trial.database.grant()
+        trial.database.add_devices(f"device-{device}" for device in range(50))
+        return next((1 for event in EVENTS if let(event, trial, trial.logs)), 0)
+    finally:
+        engine.close()
+        if trial is not None:
+            trial.broker.stop()
+            trial.database.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
