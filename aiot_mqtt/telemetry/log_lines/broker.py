@@ -76,7 +76,8 @@ SESSION_NEW = line(
     "❌ The broker had no session for us: what was published while we were away is lost",
 )
 SESSION_LEFT_ALONE = line(
-    "⚠️ Broker为本服务保留了 {lasts} 的会话，已送来 {waiting} 条: 可能有丢失，旧上报可能盖住较新的 — aiot-mqtt forget-session",
+    "⚠️ Broker为本服务保留了 {lasts} 的会话，已送来 {waiting} 条: 可能有丢失，旧上报可能盖住较新的"
+    " — aiot-mqtt forget-session",
     "⚠️ The session was kept for {lasts}: of {waiting} messages some may be lost or old — aiot-mqtt forget-session",
 )
 SESSION_OF_UNKNOWN_AGE = line(
