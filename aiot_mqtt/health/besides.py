@@ -73,6 +73,7 @@ class Besides:
                 trends.reactor_lag,
                 trends.committed_at,
                 trends.stored_at,
+                trends.pending_bytes,
             ),
             space=None if self._space is None else self._space.value(),
             devices=None if self._devices is None else self._devices.value(),

@@ -48,6 +48,7 @@ METRICS = _described(
     ("unacknowledged_peak", GAUGE, "", "The most of the last 10 minutes, looked at each second"),
     ("oldest_unacknowledged_seconds", GAUGE, "", "Age of the oldest unacknowledged message; 0 if there is none"),
     ("last_message_timestamp_seconds", GAUGE, "", "Unix time of the last message; 0 before the first"),
+    ("subscriptions_denied_total", COUNTER, "", "Topics that the broker denied, each time they were asked for"),
     ("sessions_lost_total", COUNTER, "", "The broker had no session for us: what was published meanwhile is lost"),
     ("broker_stats_readable", GAUGE, "", "1 if $SYS can be read at the broker"),
     ("broker_dropped_messages", GAUGE, "", "What the broker says it has dropped, of all its clients: its own count"),
@@ -57,6 +58,7 @@ METRICS = _described(
     ("messages_settled_total", COUNTER, "outcome", "What became of messages"),
     ("messages_refused_total", COUNTER, "reason", "Refused messages by reason"),
     ("messages_pending", GAUGE, "where", "received + recovered = settled + pending, each summed"),
+    ("pending_bytes", GAUGE, "", "Bytes of states that wait in memory, an estimate"),
     ("status_ignored_total", COUNTER, "", "Statuses not put in device_status"),
     ("unknown_uuids", GAUGE, "", "Names that no row has and that sent something in the last 10 minutes, up to 5000"),
     # The database.
@@ -87,6 +89,8 @@ METRICS = _described(
     ("odd_last_seen_total", COUNTER, "", "Devices set offline whose last_seen was missing or in the future"),
     ("sweeps_total", COUNTER, "result", "Sweeps; paused: silence could not be judged"),
     ("sweep_failures_total", COUNTER, "", "Sweeps that failed, and rows that a sweep could not set"),
+    ("sweep_duration_seconds", GAUGE, "", "How long the last sweep took that was done"),
+    ("last_sweep_timestamp_seconds", GAUGE, "", "Unix time at which that one ended; 0 before the first"),
     ("flapping_devices", GAUGE, "", "Devices that report so seldom that they go offline in between"),
     # The service itself.
     ("reactor_lag_seconds", GAUGE, "", "The most by which the reactor was late in the last minute"),

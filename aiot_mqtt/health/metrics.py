@@ -52,6 +52,7 @@ class Past(NamedTuple):
     reactor_lag: float = 0.0
     committed_at: float = 0.0
     stored_at: Mapping[str, float] = {}
+    pending_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def measured(figures: Figures, beside: Beside) -> dict[str, Value]:
     return {
         **_service(figures, beside),
         **_broker(figures, beside),
-        **_messages(figures),
+        **_messages(figures, beside),
         **_database(figures, beside),
         **_spool(figures, beside),
         **_presence(figures, beside),
@@ -145,13 +146,14 @@ def _broker(figures: Figures, beside: Beside) -> dict[str, Value]:
         "unacknowledged_peak": beside.past.unacknowledged_peak,
         "oldest_unacknowledged_seconds": broker.oldest_unacknowledged,
         "last_message_timestamp_seconds": broker.last_message_at,
+        "subscriptions_denied_total": tally.subscriptions_denied,
         "sessions_lost_total": broker.sessions_lost,
         "broker_stats_readable": float(broker.dropped is not None),
         "broker_dropped_messages": broker.dropped or 0,
     }
 
 
-def _messages(figures: Figures) -> dict[str, Value]:
+def _messages(figures: Figures, beside: Beside) -> dict[str, Value]:
     counts = figures.counters
     outcomes = counts.balance(figures.pending + figures.spool.deliveries).outcomes
     return {
@@ -160,6 +162,7 @@ def _messages(figures: Figures) -> dict[str, Value]:
         "messages_settled_total": {outcome: outcomes[outcome] for outcome in OUTCOMES},
         "messages_refused_total": dict.fromkeys(REFUSED_FOR, 0) | dict(counts.refused),
         "messages_pending": {"memory": figures.pending, "spool": figures.spool.deliveries},
+        "pending_bytes": beside.past.pending_bytes,
         "unknown_uuids": figures.unknown_uuids,
         "status_ignored_total": counts.status_ignored,
     }
@@ -201,6 +204,8 @@ def _presence(figures: Figures, beside: Beside) -> dict[str, Value]:
         "odd_last_seen_total": counts.odd_last_seen,
         "sweeps_total": dict.fromkeys(SWEPT, 0) | dict(counts.sweeps),
         "sweep_failures_total": counts.sweep_failures,
+        "sweep_duration_seconds": counts.last_sweep_seconds,
+        "last_sweep_timestamp_seconds": counts.last_sweep_at,
         "flapping_devices": figures.presence.flapping[0],
     }
 

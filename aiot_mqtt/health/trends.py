@@ -70,6 +70,11 @@ class Trends(Service):
         return self._unacknowledged.value(self._clock.seconds())
 
     @property
+    def pending_bytes(self) -> int:
+        """Bytes that wait in memory, an estimate."""
+        return self._writer.backlog.size
+
+    @property
     def reactor_lag(self) -> float:
         """The most seconds of the last minute by which the reactor was late."""
         return self._lag.value(self._clock.seconds())

@@ -32,7 +32,7 @@ from .tally import ConnectionTally
 from .versions import ProtocolChoice
 from .window import WINDOW_OF_311
 
-CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK, SUBACK
+CONNECT_TIMEOUT = 10.0  # s, for each of: name look-up with TCP and TLS, CONNACK
 
 
 class State(Enum):
@@ -277,7 +277,7 @@ class Subscriber(Service):
         backoff = self._delay.backoff
         try:
             await subscribe(
-                connection, self.topics, self._clock, self._log, self.outage, timeout=CONNECT_TIMEOUT, backoff=backoff
+                connection, self.topics, self._clock, self._log, outage=self.outage, tally=self.tally, backoff=backoff
             )
             self.state = State.SUBSCRIBED
             if self._kept_session is not None:

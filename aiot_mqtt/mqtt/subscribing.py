@@ -13,6 +13,9 @@ from ..telemetry.bilingual import listed
 from ..telemetry.outage import Outage
 from .connection import MqttConnection
 from .reason_codes import FAILURE, suback_reason
+from .tally import ConnectionTally
+
+SUBACK_TIMEOUT = 10.0  # s
 
 
 async def subscribe(
@@ -20,22 +23,22 @@ async def subscribe(
     topics: Sequence[str],
     clock: IReactorTime,
     log: Logger,
-    outage: Outage,
     *,
-    timeout: float,
+    outage: Outage,
+    tally: ConnectionTally,
     backoff: Callable[[int], float],
 ) -> None:
     """Ask until the broker has granted every topic.
 
     :param outage: told of denials; who calls this ends it.
-    :param timeout: seconds that it may take to answer.
+    :param tally: counts them.
     :param backoff: seconds to wait after an attempt, from its number.
     :raises MqttError: the connection is gone.
     """
     wanted, attempt = list(topics), 0
     while wanted:
-        silence = reasons.SUBSCRIBE_UNANSWERED.fill(seconds=round(timeout))
-        giving_up = clock.callLater(timeout, connection.abort, silence)
+        silence = reasons.SUBSCRIBE_UNANSWERED.fill(seconds=round(SUBACK_TIMEOUT))
+        giving_up = clock.callLater(SUBACK_TIMEOUT, connection.abort, silence)
         try:
             codes = await connection.subscribe(wanted)
         finally:
@@ -46,6 +49,7 @@ async def subscribe(
         answers = list(zip(wanted, codes + missing, strict=False))
         tell_grants(log, answers)
         denied = [(topic, code) for topic, code in answers if code >= FAILURE]
+        tally.subscriptions_denied += len(denied)
         if denied:
             tell_denials(outage, denied, delay)
             await deferLater(clock, delay)

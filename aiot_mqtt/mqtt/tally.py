@@ -27,6 +27,8 @@ class ConnectionTally:
         self.taken_over = 0
         """Connections that ended as if somebody else had connected under our client id, with or without a word."""
 
+        self.subscriptions_denied = 0
+        """Topics that a SUBACK denied; one that is asked for again and again counts each time."""
         self.sessions_lost = 0
         """How often the broker had no session for us although there had been one."""
 

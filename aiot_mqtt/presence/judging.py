@@ -40,6 +40,12 @@ class Judging:
             self._is_told = True
             self._log.warn(log_lines.NOT_JUDGING, lasts=duration(now - self._stopped_at), reason=hindrance)
 
+    def swept(self, result: str, seconds: float, now: float) -> None:
+        """A sweep has ended. :param result: one of ``SWEPT``. :param now: seconds since the epoch."""
+        self._counters.sweeps[result] += 1
+        if result == "done":
+            self._counters.last_sweep_at, self._counters.last_sweep_seconds = now, seconds
+
     def tell_returns(self) -> None:
         """Tell how many devices that a sweep had set offline were heard again, since this was last called."""
         came_back = self._counters.came_back

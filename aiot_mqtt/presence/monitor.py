@@ -201,7 +201,7 @@ class PresenceMonitor(Service):
 
         silence = Silence(self._table_time(cutoff.wall), self._table_time(self._wall_clock() + FUTURE))
         sweep = Sweep(silence, heard_cutoff.monotonic, holds)
-        result = "failed"
+        result, began = "failed", self._clock.seconds()
         try:
             await self._sweeper.run(sweep)
             self._last_failure = ""
@@ -211,7 +211,7 @@ class PresenceMonitor(Service):
                 result = "paused"
             self._tell_failure(str(error))
         finally:
-            self._counters.sweeps[result] += 1
+            self._judging.swept(result, self._clock.seconds() - began, self._wall_clock())
             self._tell_sweep(sweep)
 
     def _table_now(self) -> str:

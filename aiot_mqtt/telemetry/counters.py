@@ -34,6 +34,8 @@ class Counters:
         "came_back",
         "commit_durations",
         "dropped",
+        "last_sweep_at",
+        "last_sweep_seconds",
         "odd_last_seen",
         "received",
         "recovered",
@@ -75,6 +77,10 @@ class Counters:
         """Sweeps that the table did not answer, and rows that it did not let a sweep set."""
         self.sweeps: Counter[str] = Counter()
         """Sweeps by what came of them (``SWEPT``)."""
+        self.last_sweep_at = 0.0
+        """Seconds since the epoch at which the last sweep ended that was done; 0 before the first."""
+        self.last_sweep_seconds = 0.0
+        """How long that one took."""
         self.came_back = 0
         """Devices heard again after that."""
         self.retries: Counter[str] = Counter()
