@@ -46,6 +46,8 @@ class CheckTestCase(TestCase):
         self.folder = servers.private_folder()
         self.addCleanup(servers.remove_folder, self.folder)
         self.database = shared_database(self.flavour)
+        self.database.revoke()  # other tests may have granted more
+        self.database.grant()
         self.database.add_device("d1")
         self.broker: Mosquitto | None = None
         self.patch(broker_probe, "SYS_PATIENCE", 1.0)
