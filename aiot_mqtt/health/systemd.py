@@ -7,7 +7,6 @@ as ``/healthz`` says it, because a hang is what ``Restart=`` cannot see.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ..telemetry import log_lines
+from ..telemetry.printable import printable
 from .progress import Stalled
 from .state import State, Verdict
 
@@ -52,7 +52,7 @@ def status_line(verdict: Verdict, language: str) -> str:
     """The state in a word, and the sentence, on the one line that systemd shows."""
     word, sentence = verdict.state.word, verdict.sentence
     text = f"{word.chinese}：{sentence.chinese}" if language == "zh" else f"{word}: {sentence}"
-    return " ".join(text.split())[:MAX_STATUS]
+    return printable(" ".join(text.split()), MAX_STATUS)
 
 
 class Systemd(Service):
@@ -83,7 +83,8 @@ class Systemd(Service):
         self._language = language
         self._stop_within = stop_within
         self._socket: socket.socket | None = None
-        self._told: tuple[State | None, float] = (None, 0.0)
+        self._is_ready_told = False
+        self._told: tuple[State | None, str, float] = (None, "", 0.0)
         self._fed_at = clock.seconds()
         self._is_hungry = False
         self._looking = LoopingCall(self._look)
@@ -102,14 +103,13 @@ class Systemd(Service):
         if self._looking.running:
             self._looking.stop()
         # More than TimeoutStopSec= where SHUTDOWN_TIMEOUT is (systemd 236 and later).
-        self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={round((self._stop_within + 5) * 1e6)}")
+        self._tell(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={round((self._stop_within + 5) * 1e6)}")
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def _ready(self) -> None:
         if self.running:
-            self._tell("READY=1")
             self._looking.start(INTERVAL)
 
     def _look(self) -> None:
@@ -119,6 +119,8 @@ class Systemd(Service):
             self._log.failure(log_lines.SYSTEMD_FAILED_UNEXPECTEDLY)
 
     def _look_now(self) -> None:
+        # What is not taken now, because systemd has much to read, is told the next time. Without READY it would end us.
+        self._is_ready_told = self._is_ready_told or self._tell("READY=1")
         if stalled := self._stalled():
             if not self._is_hungry and self._supervisor.watchdog:
                 name, seconds = stalled[0].name, round(stalled[0].seconds)
@@ -131,18 +133,20 @@ class Systemd(Service):
                 self._supervisor.watchdog
                 and now - self._fed_at >= self._supervisor.watchdog / WATCHDOG_SHARE - INTERVAL
             ):
-                self._fed_at = now
-                self._tell("WATCHDOG=1")
+                self._fed_at = now if self._tell("WATCHDOG=1") else self._fed_at
         verdict = self._verdict()
-        state, told_at = self._told
-        if verdict.state is not state or self._clock.seconds() - told_at >= STATUS_INTERVAL:
-            self._told = (verdict.state, self._clock.seconds())
-            self._tell(f"STATUS={status_line(verdict, self._language)}")
+        state, told, told_at = self._told
+        is_time = verdict.state is not state or self._clock.seconds() - told_at >= STATUS_INTERVAL
+        if is_time and (line := status_line(verdict, self._language)) != told and self._tell(f"STATUS={line}"):
+            self._told = (verdict.state, line, self._clock.seconds())
 
-    def _tell(self, *assignments: str) -> None:
-        if self._socket is not None:
-            address = self._supervisor.address
-            with contextlib.suppress(OSError):  # systemd is not there: nobody to tell
-                self._socket.sendto(
-                    "\n".join(assignments).encode(), "\0" + address[1:] if address[0] == "@" else address
-                )
+    def _tell(self, assignments: str) -> bool:
+        """Whether systemd has it."""
+        if self._socket is None:
+            return False
+        address = self._supervisor.address
+        try:
+            self._socket.sendto(assignments.encode(), "\0" + address[1:] if address[0] == "@" else address)
+        except OSError:  # it is not there, or has too much to read
+            return False
+        return True
