@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from rig.load import publish
 from rig.programs import STARTED
@@ -45,7 +46,9 @@ class Engine:
     """Podman with a store of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self._store = ("--root", str(folder / "store"), "--runroot", str(folder / "run"), "--runtime", "runc")
+        # Not below the folder: podman takes no runroot of more than 50 characters, wherever the project lies.
+        self._run = tempfile.mkdtemp(prefix="aiot-", dir="/run")
+        self._store = ("--root", str(folder / "store"), "--runroot", self._run, "--runtime", "runc")
 
     def podman(self, *arguments: str, ends_with: int | None = 0) -> str:
         return _output(["podman", *self._store, "--cgroup-manager=cgroupfs", *arguments], ends_with)
@@ -53,7 +56,7 @@ class Engine:
     def import_base(self, root: Path) -> None:
         with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as tar:
             command = ["podman", *self._store, "import", "-q", "--change", "ENV=PATH=/usr/bin:/usr/sbin", "-", BASE]
-            subprocess.run(command, stdin=tar.stdout, check=True, stdout=subprocess.DEVNULL)
+            _output(command, stdin=tar.stdout)
 
     def build(self, source: Path, wheels: Path) -> None:
         """The Dockerfile as it stands, with what pip needs where its configuration says."""
@@ -71,11 +74,14 @@ class Engine:
     def close(self) -> None:
         self.podman("rm", "--all", "--force", "--time=1", ends_with=None)
         self.podman("system", "reset", "--force", ends_with=None)
+        shutil.rmtree(self._run, ignore_errors=True)
 
 
-def _output(command: Sequence[str], ends_with: int | None = 0) -> str:
+def _output(
+    command: Sequence[str], ends_with: int | None = 0, stdin: IO[bytes] | int | None = subprocess.DEVNULL
+) -> str:
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if ends_with is not None and done.returncode != ends_with:
         raise Failed(f"{' '.join(command)[:300]}: exit code {done.returncode}\n{done.stdout[-3000:]}")

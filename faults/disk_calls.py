@@ -30,6 +30,7 @@ CALLS = (
 ERRORS = ("EIO", "ENOSPC", "EACCES", "EROFS")
 STORIES = ("outage", "after-damage")
 MEMORY = "/dev/shm"
+MAX_RUNS = 3  # of one fault
 WAYS = ("goes-on", "dies")
 """What a process does after the error: what the service does, or end at once."""
 
@@ -112,7 +113,19 @@ class DiskCalls:
                     turn += 1
 
     def play(self, fault: DiskFault) -> list[str]:
-        """What is wrong after a fault and a restart; nothing, if all is well."""
+        """What is wrong after a fault and a restart; nothing, if all is well.
+
+        A run in which it did not happen is played again: on a busy machine one in some thousands makes a call less than
+        the run that was counted.
+        """
+        happened = self.took_effect[fault.call]
+        for _ in range(MAX_RUNS):
+            wrong = self._play_once(fault)
+            if wrong or self.took_effect[fault.call] > happened:
+                break
+        return wrong
+
+    def _play_once(self, fault: DiskFault) -> list[str]:
         self._prepare(fault.story)
         log = self._folder / "log"
         inject = f"inject={fault.call}:error={fault.error}:when={fault.first}..{fault.last}"
