@@ -79,7 +79,7 @@ class Trends(Service):
         """The most seconds of the last minute by which the reactor was late."""
         return self._lag.value(self._clock.seconds())
 
-    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
+    def rows_committed(self, updates: Sequence[DeviceUpdate], *, is_spooled: bool) -> None:  # noqa: ARG002 committed is committed
         """See ``CommitListener``."""
         now = self.committed_at = self._wall_clock()
         kinds = 0

@@ -70,15 +70,17 @@ class CommittedTimes:
             if key in generation:
                 generation[key] = (generation[key][0], UNSETTLED)
 
-    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
-        """These are in the table; to be told in the order of the commits."""
+    def rows_committed(self, updates: Sequence[DeviceUpdate], *, is_spooled: bool) -> None:
+        """These are in the table; to be told in the order of the commits.
+
+        :param is_spooled: see ``CommitListener``. What comes from there settles nothing.
+        """
         for update in updates:
             key = update.key
             known = self._current.pop(key, None) or self._previous.pop(key, None) or _NOTHING_KNOWN
             heartbeat = update.last_heartbeat or known[0]
             if heartbeat > self._too_old and len(self) < self._max_devices:
-                # Without kinds it is an older state than the spool has.
-                is_settled = update.is_online and update.kinds and key not in self._pending
+                is_settled = update.is_online and not is_spooled and key not in self._pending
                 times = (heartbeat, update.last_seen if is_settled else UNSETTLED)
                 self._current[key] = self._pairs.setdefault(times, times)
 

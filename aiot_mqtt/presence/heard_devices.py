@@ -80,7 +80,7 @@ class HeardDevices:
 
     # Told by others.
 
-    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
+    def rows_committed(self, updates: Sequence[DeviceUpdate], *, is_spooled: bool) -> None:  # noqa: ARG002 heard is heard
         """These are in the table, so these devices were heard."""
         now = self._look_at_clocks()
         learn, silent = self.regularity.heard, self._silent

@@ -12,8 +12,11 @@ from ..table.contract import TableDescription
 class CommitListener(Protocol):
     """Who wants to hear of commits."""
 
-    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
-        """These updates are in the table; told in the order of the commits. Must not keep them."""
+    def rows_committed(self, updates: Sequence[DeviceUpdate], *, is_spooled: bool) -> None:
+        """These updates are in the table; told in the order of the commits. Must not keep them.
+
+        :param is_spooled: they were on disk, where something newer of the same devices may still be.
+        """
         ...
 
     def row_refused(self, update: DeviceUpdate) -> None:

@@ -133,7 +133,7 @@ class Settlement:
                 stored += update.kinds.bit_count()  # as its deliveries, without a call
             self._counters.stored += stored - refused
             for listener in self._listeners:
-                listener.rows_committed(committed)
+                listener.rows_committed(committed, is_spooled=self._is_spooled)
         except Exception:
             self._log.failure(log_lines.LISTENER_FAILED_UNEXPECTEDLY)
         finally:

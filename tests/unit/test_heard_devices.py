@@ -65,7 +65,7 @@ class HeardDevicesTests(SynchronousTestCase):
         """A message is committed that was received some seconds ago."""
         update = self.pending_update(uuid, age)
         update.is_online = is_online
-        self.heard.rows_committed([update])
+        self.heard.rows_committed([update], is_spooled=False)
 
     def pending_update(self, uuid: str, age: float) -> DeviceUpdate:
         update = DeviceUpdate(uuid, self.pending.key(uuid))

@@ -290,7 +290,7 @@ class ResolutionTests(IngestTestCase):
         batch = self.pending.take()
         self.counters.stored += batch.deliveries
         assert self.committed_times is not None
-        self.committed_times.rows_committed(batch.updates)
+        self.committed_times.rows_committed(batch.updates, is_spooled=False)
         batch.acknowledge()
 
     def test_it_needs_no_row_counts_once_and_is_acknowledged_in_its_turn(self) -> None:
@@ -329,7 +329,7 @@ class ResolutionTests(IngestTestCase):
         self.publish("devices/d1/heartbeat", packet_id=3)
         self.publish("devices/d1/heartbeat", packet_id=4)
         assert self.committed_times is not None
-        self.committed_times.rows_committed(in_flight.updates)
+        self.committed_times.rows_committed(in_flight.updates, is_spooled=False)
         self.publish("devices/d1/heartbeat", packet_id=5)
         self.assertEqual(self.figures(), {"received": 5, "stored": 1, "superseded": 2, "pending": 1})
         self.commit()

@@ -212,6 +212,26 @@ class SpoolingTests(SpoolingMixin):
         self.assertEqual(self.documents(), ['{"n": 1}', '{"n": 3}', None])
         self.assert_settled()
 
+    def test_who_hears_of_commits_is_told_what_comes_from_the_disk(self) -> None:
+        told: list[tuple[str, bool]] = []
+
+        class Listener:
+            def rows_committed(self, updates: Sequence[DeviceUpdate], *, is_spooled: bool) -> None:
+                told.extend((update.uuid, is_spooled) for update in updates)
+
+            def row_refused(self, update: DeviceUpdate) -> None:
+                """None is."""
+
+        self.process.writer.add_listener(Listener())
+        self.receive("a")
+        self.freeze()
+        self.receive("b")
+        self.advance(6)
+        self.thaw()
+        self.receive("c")
+        self.assertEqual(told, [("a", False), ("b", True), ("c", False)])
+        self.assert_settled()
+
     def test_with_most_of_the_window_used_up_half_as_long(self) -> None:
         self.process.window = 4
         self.freeze()

@@ -37,7 +37,7 @@ class Listener:
     def __init__(self, told: Callable[[Sequence[DeviceUpdate]], object]) -> None:
         self.told = told
 
-    def rows_committed(self, updates: Sequence[DeviceUpdate]) -> None:
+    def rows_committed(self, updates: Sequence[DeviceUpdate], *, is_spooled: bool) -> None:
         self.told(updates)
 
     def row_refused(self, update: DeviceUpdate) -> None:
