@@ -100,11 +100,11 @@ def fuzz_decoding(seed: int, count: int, progress: Callable[[int], None] = lambd
     """
     random = Random(seed)
     rules = (ReportRules(), ReportRules(status_values=frozenset({"online", "offline", "5"}), status_length=7))
-    counters, pending = Counters(), PendingUpdates()
+    counters, pending = Counters(), PendingUpdates(10_000)
     # Its bound is reached all the time, so that QoS 0 messages are dropped as well.
     nobody = _Nobody()
     entry = Ingest(rules[0], pending, counters, Refusals(counters, Clock()), table_zone=timezone.utc,
-                   writer=nobody, foreign_topics=nobody, wall_clock=lambda: 1.8e9, pending_bound=10_000)  # fmt: skip
+                   writer=nobody, foreign_topics=nobody, wall_clock=lambda: 1.8e9)  # fmt: skip
     corpus = [*SEEDS]
     reached: set[object] = set()
     arcs: set[object] = set()

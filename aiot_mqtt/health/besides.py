@@ -74,6 +74,8 @@ class Besides:
                 trends.committed_at,
                 trends.stored_at,
                 trends.pending_bytes,
+                trends.pending_limit,
+                trends.said_offline,
             ),
             space=None if self._space is None else self._space.value(),
             devices=None if self._devices is None else self._devices.value(),

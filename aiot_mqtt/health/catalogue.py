@@ -53,12 +53,13 @@ METRICS = _described(
     ("broker_stats_readable", GAUGE, "", "1 if $SYS can be read at the broker"),
     ("broker_dropped_messages", GAUGE, "", "What the broker says it has dropped, of all its clients: its own count"),
     # Messages.
-    ("messages_received_total", COUNTER, "", "PUBLISH packets received"),
+    ("messages_received_total", COUNTER, "qos", "PUBLISH packets received"),
     ("messages_recovered_total", COUNTER, "", "Messages found in the spool at start"),
     ("messages_settled_total", COUNTER, "outcome", "What became of messages"),
     ("messages_refused_total", COUNTER, "reason", "Refused messages by reason"),
     ("messages_pending", GAUGE, "where", "received + recovered = settled + pending, each summed"),
     ("pending_bytes", GAUGE, "", "Bytes of states that wait in memory, an estimate"),
+    ("pending_limit_bytes", GAUGE, "", "Beyond that QoS 0 messages are dropped; the spool takes over at half of it"),
     ("status_ignored_total", COUNTER, "", "Statuses not put in device_status"),
     ("unknown_uuids", GAUGE, "", "Names that no row has and that sent something in the last 10 minutes, up to 5000"),
     # The database.
@@ -83,9 +84,11 @@ METRICS = _described(
     ("spool_limit_bytes", GAUGE, "", "What that may be at most"),
     ("spool_free_bytes", GAUGE, "", "Free space where the spool is; NaN as long as it was not looked at"),
     # Presence.
+    ("presence_judging", GAUGE, "", "1 while silence can be judged: enough was listened to, and listening is 1"),
     ("devices", GAUGE, "state", "Rows of the table, counted once a minute at most; NaN before the first count"),
     ("went_silent_total", COUNTER, "", "Devices set offline because they were not heard"),
     ("came_back_total", COUNTER, "", "Devices heard again after that"),
+    ("said_offline_total", COUNTER, "", "Rows set offline because the device said so, or its will did, each time"),
     ("odd_last_seen_total", COUNTER, "", "Devices set offline whose last_seen was missing or in the future"),
     ("sweeps_total", COUNTER, "result", "Sweeps; paused: silence could not be judged"),
     ("sweep_failures_total", COUNTER, "", "Sweeps that failed, and rows that a sweep could not set"),

@@ -73,6 +73,8 @@ class PresenceFigures:
     """Seconds; 0 while it listens."""
     flapping: tuple[int, int] = (0, 0)
     """Devices that report so seldom that they go offline between two reports, and their usual interval in seconds."""
+    is_judging: bool = False
+    """It listens, and has for long enough to tell who is silent."""
 
 
 @dataclass(frozen=True, slots=True)

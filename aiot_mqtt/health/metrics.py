@@ -53,6 +53,8 @@ class Past(NamedTuple):
     committed_at: float = 0.0
     stored_at: Mapping[str, float] = {}
     pending_bytes: int = 0
+    pending_limit: int = 0
+    said_offline: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +159,13 @@ def _messages(figures: Figures, beside: Beside) -> dict[str, Value]:
     counts = figures.counters
     outcomes = counts.balance(figures.pending + figures.spool.deliveries).outcomes
     return {
-        "messages_received_total": counts.received,
+        "messages_received_total": {"0": counts.received_at_qos_0, "1": counts.received - counts.received_at_qos_0},
         "messages_recovered_total": counts.recovered,
         "messages_settled_total": {outcome: outcomes[outcome] for outcome in OUTCOMES},
         "messages_refused_total": dict.fromkeys(REFUSED_FOR, 0) | dict(counts.refused),
         "messages_pending": {"memory": figures.pending, "spool": figures.spool.deliveries},
         "pending_bytes": beside.past.pending_bytes,
+        "pending_limit_bytes": beside.past.pending_limit,
         "unknown_uuids": figures.unknown_uuids,
         "status_ignored_total": counts.status_ignored,
     }
@@ -199,6 +202,8 @@ def _presence(figures: Figures, beside: Beside) -> dict[str, Value]:
     online, total = beside.devices or (nan, nan)
     return {
         "devices": {"online": online, "offline": total - online},
+        "presence_judging": float(figures.presence.is_judging),
+        "said_offline_total": beside.past.said_offline,
         "went_silent_total": counts.went_silent,
         "came_back_total": counts.came_back,
         "odd_last_seen_total": counts.odd_last_seen,

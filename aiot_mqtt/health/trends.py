@@ -48,6 +48,8 @@ class Trends(Service):
         """Seconds since the epoch of the last commit of rows; 0 before the first."""
         self.stored_at = dict.fromkeys(KINDS, 0.0)
         """The same of the last one with a message of that kind in it."""
+        self.said_offline = 0
+        """Rows set offline because the device said so, or its will did."""
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
@@ -75,6 +77,11 @@ class Trends(Service):
         return self._writer.backlog.size
 
     @property
+    def pending_limit(self) -> int:
+        """Bytes of what is not being written yet, above which messages at QoS 0 are dropped."""
+        return self._writer.backlog.pending.bound
+
+    @property
     def reactor_lag(self) -> float:
         """The most seconds of the last minute by which the reactor was late."""
         return self._lag.value(self._clock.seconds())
@@ -82,6 +89,7 @@ class Trends(Service):
     def rows_committed(self, updates: Sequence[DeviceUpdate], *, is_spooled: bool) -> None:  # noqa: ARG002 committed is committed
         """See ``CommitListener``."""
         now = self.committed_at = self._wall_clock()
+        self.said_offline += len([update for update in updates if not update.is_online])
         kinds = 0
         for update in updates:
             kinds |= update.kinds

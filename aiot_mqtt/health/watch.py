@@ -136,6 +136,7 @@ class Watch(Service):
                 self._listened_at == now,
                 now - self._listened_at,
                 self._devices_flapping(now),
+                is_judging=self._presence is not None and self._presence.is_judging(),
             ),
             counters=self._counters,
             unknown_uuids=self._remembered.strangers(now),

@@ -30,8 +30,6 @@ from .committed_times import CommittedTimes
 from .listeners import ForeignTopicListener, PendingListener, UnchangedListener
 from .pending import PendingUpdates
 
-DEFAULT_PENDING_BOUND = 64 * 1024 * 1024  # bytes
-
 
 class Ingest:
     """Where PUBLISH packets enter. Nothing it does can raise into the connection that calls it."""
@@ -50,7 +48,6 @@ class Ingest:
         foreign_topics: ForeignTopicListener,
         wall_clock: Callable[[], float] = time.time,
         log_messages: bool = False,
-        pending_bound: int = DEFAULT_PENDING_BOUND,
         committed_times: CommittedTimes | None = None,
         heard: UnchangedListener | None = None,
     ) -> None:
@@ -60,7 +57,6 @@ class Ingest:
         :param foreign_topics: told of each topic that is none of ours.
         :param wall_clock: seconds since the epoch.
         :param log_messages: log each message at DEBUG; a call to a logger that then drops it costs 5 µs a message.
-        :param pending_bound: bytes of pending state above which QoS 0 messages are dropped.
         :param committed_times: says which heartbeats need no write; None: all need one.
         :param heard: told of each device whose heartbeat needs none.
         """
@@ -73,7 +69,6 @@ class Ingest:
         self._foreign_topics = foreign_topics
         self._wall_clock = wall_clock
         self._log_messages = log_messages
-        self._pending_bound = pending_bound
         self._committed_times = committed_times
         self._unchanged_listener = heard
         self._same_characters: Mapping[str, str] = {}
@@ -115,6 +110,8 @@ class Ingest:
         counters.received += 1
         if packet_id:
             self._pending.owe_acknowledgement(packet_id)
+        else:
+            counters.received_at_qos_0 += 1  # the rarer sort: those at QoS 1 are the rest
         try:
             if self._log_messages:
                 self._log_message(topic, payload, packet_id, retain)
@@ -122,7 +119,7 @@ class Ingest:
                 counters.retained += 1
                 return
             report = decode(topic, payload, self._rules)
-            if not packet_id and self._pending.size > self._pending_bound:
+            if not packet_id and self._pending.size > self._pending.bound:
                 self._refusals.drop()
                 return
             second = int(self._wall_clock())
@@ -149,6 +146,8 @@ class Ingest:
         self._counters.received += 1
         if packet_id:
             self._pending.owe_acknowledgement(packet_id)
+        else:
+            self._counters.received_at_qos_0 += 1
         self._refuse(Refused("too_large", reasons.TOO_LARGE.fill(size=size, most=most)), topic, b"")
         self._heard(topic)
 
@@ -181,7 +180,7 @@ class Ingest:
     def _heard(self, topic: bytes) -> None:
         """A PUBLISH on this topic was refused: if it is a device's own, that device is alive all the same."""
         try:
-            if (source := source_of(topic, self._rules)) is None or self._pending.size > self._pending_bound:
+            if (source := source_of(topic, self._rules)) is None or self._pending.size > self._pending.bound:
                 return
             self._is_second(int(self._wall_clock()))
             device, kind = source

@@ -12,6 +12,8 @@ from ..mqtt.receiver import Acknowledger
 UPDATE_BYTES = 400
 """What an update costs in memory beside its document, rounded up (measured with tracemalloc: 340)."""
 
+DEFAULT_BOUND = 64 * 1024 * 1024  # bytes
+
 
 class Batch:
     """What is written together, and what is acknowledged once it is."""
@@ -71,7 +73,9 @@ class Batch:
 class PendingUpdates:
     """Merges reports until the writer takes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, bound: int = DEFAULT_BOUND) -> None:
+        """:param bound: bytes above which messages at QoS 0 are dropped."""
+        self.bound = bound
         self._key: UuidKey = str
         self._order = 0  # of the newest delivery
         self._updates: dict[str, DeviceUpdate] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from typing import Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -25,6 +24,7 @@ from ..writing.writer import Writer
 from .heard_devices import HeardDevices, Known
 from .judging import Judging
 from .listened_time import ListenedTime
+from .subscription import Subscription
 from .sweep import Sweep, SweepEnded, Sweeper
 
 OBSERVE_INTERVAL = 1.0  # s
@@ -35,20 +35,6 @@ IN_FLIGHT = 1000
 FUTURE = 300.0  # s ahead of now that a last_seen may be
 LINE_INTERVAL = 600.0  # s between two lines about rows that cannot be set, or that others write
 DAY = 86400.0  # s
-
-
-class Subscription(Protocol):
-    """Where messages come from."""
-
-    @property
-    def is_listening(self) -> bool:
-        """Whether what a device publishes now comes at once."""
-        ...
-
-    @property
-    def window(self) -> int:
-        """How many messages may be unacknowledged at one time."""
-        ...
 
 
 class PresenceMonitor(Service):
@@ -141,6 +127,10 @@ class PresenceMonitor(Service):
     def is_listening(self) -> bool:
         """Whether a device that reports now would be heard, and seen in the table, at once."""
         return self._hindrance() is None
+
+    def is_judging(self) -> bool:
+        """Whether a sweep could set somebody offline now: it listens, and has for long enough."""
+        return self._listened.cutoff(self._max_silence) is not None and self.is_listening()
 
     def _hindrance(self) -> Bilingual | None:
         """What is in the way of hearing a device at once; None: nothing."""

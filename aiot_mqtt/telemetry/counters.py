@@ -38,6 +38,7 @@ class Counters:
         "last_sweep_seconds",
         "odd_last_seen",
         "received",
+        "received_at_qos_0",
         "recovered",
         "refused",
         "retained",
@@ -53,6 +54,8 @@ class Counters:
 
     def __init__(self) -> None:
         self.received = 0
+        self.received_at_qos_0 = 0
+        """Of those: the broker takes them for delivered when it has sent them."""
         self.recovered = 0
         """Found in the spool at start: a former process received them."""
         self.stored = 0

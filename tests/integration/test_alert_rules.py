@@ -51,8 +51,12 @@ CASES: dict[str, tuple[Series, Series]] = {
         {"database_up": "1x60", "spool_devices": "100-1x60"},
     ),
     "NoMessages": (
-        {"messages_received_total": "7x60", "subscribed": "1x60"},
-        {"messages_received_total": "7x40 8x20", "subscribed": "1x60"},
+        {'messages_received_total{qos="0"}': "7x60", 'messages_received_total{qos="1"}': "7x60", "subscribed": "1x60"},
+        {
+            'messages_received_total{qos="0"}': "7x60",
+            'messages_received_total{qos="1"}': "7x40 8x20",
+            "subscribed": "1x60",
+        },
     ),
     "PresencePaused": (
         {"listened_seconds_total": "0+20x60", "subscribed": "1x60"},

@@ -79,7 +79,7 @@ class PrometheusTests(SynchronousTestCase):
             time.sleep(SOON)
 
     def test_outages_are_told_by_their_alerts_and_every_panel_shows_something(self) -> None:
-        self.until('aiot_mqtt_state{state="ok"} == 1 and on () aiot_mqtt_messages_received_total > 100')
+        self.until('aiot_mqtt_state{state="ok"} == 1 and on () sum(aiot_mqtt_messages_received_total) > 100')
         self.until_firing()
         self.database.kill()
         self.until('aiot_mqtt_state{state="protected"} == 1')
@@ -94,7 +94,7 @@ class PrometheusTests(SynchronousTestCase):
         self.until('aiot_mqtt_state{state="ok"} == 1')
         # As it came to pass: what came is what became of it, at every scrape of all that time.
         balance = (
-            "aiot_mqtt_messages_received_total + aiot_mqtt_messages_recovered_total"
+            "sum by (instance) (aiot_mqtt_messages_received_total) + on (instance) aiot_mqtt_messages_recovered_total"
             " - on (instance) sum by (instance) (aiot_mqtt_messages_settled_total)"
             " - on (instance) sum by (instance) (aiot_mqtt_messages_pending)"
         )

@@ -49,7 +49,7 @@ class IngestTestCase(SynchronousTestCase):
         resolution: int = 0,
     ) -> None:
         self.counters = Counters()
-        self.pending = PendingUpdates()
+        self.pending = PendingUpdates(pending_bound)
         self.pending.keys_are(str.lower)  # as the owner's column
         self.committed_times = CommittedTimes(resolution, self.pending) if resolution else None
         self.refusals = Refusals(self.counters, Clock())
@@ -63,7 +63,6 @@ class IngestTestCase(SynchronousTestCase):
             foreign_topics=self,
             wall_clock=lambda: self.wall,
             log_messages=log_messages,
-            pending_bound=pending_bound,
             committed_times=self.committed_times,
             heard=self,
         )
@@ -100,6 +99,15 @@ class IngestTestCase(SynchronousTestCase):
 
 
 class PublishTests(IngestTestCase):
+    def test_what_came_at_qos_0_is_counted_whatever_becomes_of_it(self) -> None:
+        self.publish(packet_id=0)
+        self.publish(packet_id=1)
+        self.publish(packet_id=0, retain=True)
+        self.publish(packet_id=0, payload=b"{")
+        self.ingest.oversized_publish_received(b"devices/d1/data", 2000, 0, 1000)
+        self.ingest.oversized_publish_received(b"devices/d1/data", 2000, 2, 1000)
+        self.assertEqual((self.counters.received_at_qos_0, self.counters.received), (4, 6))
+
     def test_a_report_is_pending_and_owed_its_acknowledgement(self) -> None:
         self.publish(payload=b'{"a": 1}', packet_id=7)
         batch = self.pending.take()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,6 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
+from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.health.catalogue import COUNTER, GAUGE, HISTOGRAM, METRICS
 from aiot_mqtt.health.line_tally import FAULTS_IN, LineTally
 from aiot_mqtt.health.metrics import Beside, exposition, measured
@@ -18,6 +20,7 @@ from aiot_mqtt.health.peak import Peak
 from aiot_mqtt.health.refreshed import Refreshed
 from aiot_mqtt.health.trends import Trends
 from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.counters import Counters
 from tests.unit.test_site import a_moment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +64,8 @@ class CatalogueTests(SynchronousTestCase):
             ("aiot_mqtt_internal_errors_total", "sweep"),
             ("aiot_mqtt_commit_duration_seconds_bucket", "+Inf"),
             ("aiot_mqtt_batch_rows_sum",),
+            ("aiot_mqtt_messages_received_total", "0"),
+            ("aiot_mqtt_messages_received_total", "1"),
         ):
             self.assertIn(wanted, found)
 
@@ -106,6 +111,24 @@ class RefreshedTests(SynchronousTestCase):
         asked[1].errback(OSError("no"))
         clock.advance(61)
         self.assertEqual((known.value(), len(asked)), (7, 3))
+
+
+class ReceivedTests(SynchronousTestCase):
+    def test_what_came_is_told_by_its_qos(self) -> None:
+        counters = Counters()
+        counters.received, counters.received_at_qos_0 = 10, 3
+        values = measured(replace(a_moment(), counters=counters), Beside())
+        self.assertEqual(values["messages_received_total"], {"0": 3, "1": 7})
+
+
+class SaidOfflineTests(SynchronousTestCase):
+    def test_rows_that_a_device_set_offline_itself_are_counted(self) -> None:
+        trends = Trends(None, lambda: True, Clock(), lambda: 1000.0)  # type: ignore[arg-type]
+        updates = [DeviceUpdate(uuid) for uuid in ("a", "b", "c")]
+        updates[1].is_online = False
+        trends.rows_committed(updates)
+        trends.rows_committed(updates[:1])
+        self.assertEqual(trends.said_offline, 1)
 
 
 class StartTimeTests(SynchronousTestCase):

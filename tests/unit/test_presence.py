@@ -139,6 +139,18 @@ class PresenceTests(PresenceTestCase):
         self.assertTrue(400 < gone_at <= 431, gone_at)
         self.assertEqual(self.counters.went_silent, 1)
 
+    def test_silence_is_judged_once_it_was_listened_for_the_timeout_and_while_it_is(self) -> None:
+        self.start(MemoryTable(["d1"]))
+        self.run_for(290)
+        self.assertFalse(self.presence.is_judging())
+        self.run_for(20)
+        self.assertTrue(self.presence.is_judging())
+        self.subscription.is_listening = False
+        self.assertFalse(self.presence.is_judging())
+        self.subscription.is_listening = True
+        self.presence.session_lost()
+        self.assertFalse(self.presence.is_judging())
+
     def test_before_at_and_after_the_edge(self) -> None:
         self.start(MemoryTable(["dead"]), timeout=100, check_interval=1)
         self.run_for(150)

@@ -1,0 +1,19 @@
+"""What the monitor needs of the connection to the broker."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Subscription(Protocol):
+    """Where messages come from."""
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether what a device publishes now comes at once."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """How many messages may be unacknowledged at one time."""
+        ...
