@@ -126,8 +126,8 @@ class SaidOfflineTests(SynchronousTestCase):
         trends = Trends(None, lambda: True, Clock(), lambda: 1000.0)  # type: ignore[arg-type]
         updates = [DeviceUpdate(uuid) for uuid in ("a", "b", "c")]
         updates[1].is_online = False
-        trends.rows_committed(updates)
-        trends.rows_committed(updates[:1])
+        trends.rows_committed(updates, is_spooled=False)
+        trends.rows_committed(updates[:1], is_spooled=True)
         self.assertEqual(trends.said_offline, 1)
 
 
