@@ -41,6 +41,7 @@ TREES_OF = {
     "amqtt": ("brokers",),
     "mariadb": ("bookworm",),
     "mysql": ("sid",),
+    "clusters": ("clusters",),
 }
 DATABASE = "aiot_admin"
 DEVICE_TABLE = "device_main"
@@ -399,7 +400,14 @@ class Database(Server):
         self._settings = list(settings)
         self.socket = self.folder / "sock"
         self._data = self.folder / "data"
-        shutil.copytree(self._template(), self._data)
+        self.template = self._template()
+        """The data folder that it began with a copy of."""
+        shutil.copytree(self.template, self._data)
+
+    @property
+    def data(self) -> Path:
+        """Where it keeps its data; only to be touched while it does not run."""
+        return self._data
 
     def _argv(self) -> list[str]:
         network = [
