@@ -26,6 +26,7 @@ from .device_ask import DeviceAsk
 from .line_tally import LineTally
 from .listener import HttpListener
 from .pace import Pace
+from .room import Room
 from .site import health_site, status
 from .state import judge
 from .statistics import Statistics
@@ -74,8 +75,10 @@ def health_services(
             in_thread=reactor.callInThread,
             wall_clock=wall_clock,
         )
+    room = Room(spooler, table, reactor)
     watch = Watch(
         subscriber=subscriber,
+        room=room,
         drops=drops,
         remembered=remembered,
         writer=writer,
@@ -110,10 +113,9 @@ def health_services(
         trends=trends,
         lines=lines,
         alerts=alerts,
-        spooler=spooler,
+        room=room,
         table=table,
         endpoint=endpoint,
-        clock=reactor,
     )
     asking = DeviceAsk(
         table=table,

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ..mqtt.subscriber import State as Subscribed
 from ..mqtt.subscriber import Subscriber
 from ..mqtt.tls_endpoint import TlsEndpoint
-from ..spool.space import Space
-from ..spool.spooler import Spooler
 from ..table.contract import StoreService
 from ..table.mysql import DeviceTable
 from .alert_command import RESULTS, AlertCommand
 from .line_tally import LineTally
 from .metrics import Beside, Past
 from .pace import Pace
-from .refreshed import Refreshed
+from .room import Room
 from .trends import Trends
-
-SPACE_INTERVAL = 10.0  # s between two looks at the room on disk
-COUNT_INTERVAL = 60.0  # s between two counts of the devices
 
 
 class Besides:
@@ -35,10 +28,9 @@ class Besides:
         trends: Trends,
         lines: LineTally,
         alerts: AlertCommand | None,
-        spooler: Spooler | None,
+        room: Room,
         table: StoreService,
         endpoint: IStreamClientEndpoint,
-        clock: IReactorTime,
     ) -> None:
         """:param endpoint: dialled for the broker."""
         self._subscriber = subscriber
@@ -46,14 +38,7 @@ class Besides:
         self._trends = trends
         self._lines = lines
         self._alerts = alerts
-        self._space: Refreshed[Space | None] | None = None
-        if spooler is not None:
-            ask: Any = spooler.space
-            self._space = Refreshed(ask, None, SPACE_INTERVAL, clock)
-        self._devices: Refreshed[tuple[int, int] | None] | None = None
-        if isinstance(table, DeviceTable):
-            count: Any = table.count_devices
-            self._devices = Refreshed(count, None, COUNT_INTERVAL, clock)
+        self._room = room
         self._tls = {
             "broker": endpoint.tls if isinstance(endpoint, TlsEndpoint) else None,
             "database": table.tls if isinstance(table, DeviceTable) else None,
@@ -77,8 +62,8 @@ class Besides:
                 trends.pending_limit,
                 trends.said_offline,
             ),
-            space=None if self._space is None else self._space.value(),
-            devices=None if self._devices is None else self._devices.value(),
+            space=self._room.space(),
+            devices=self._room.devices(),
             lines=self._lines.lines,
             faults=self._lines.faults,
             certificates=self._certificates(),

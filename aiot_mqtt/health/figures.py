@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Trouble
+from .outlook import Outlook
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class SpoolFigures:
     deliveries: int = 0
     since: float | None = None
     """Seconds since the epoch, when it began to hold something; None: it holds nothing, or did before this process."""
+    outlook: Outlook | None = None
+    """What the disk has room for while it holds something; None: there is nothing to go by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import __version__
 from .figures import Figures
+from .outlook import Outlook, in_words
 
 
 def particulars(figures: Figures) -> dict[str, Any]:
@@ -17,5 +18,18 @@ def particulars(figures: Figures) -> dict[str, Any]:
         "unknown_uuids": figures.unknown_uuids,
         "taken_over": figures.broker.taken_over,
         "commit_seconds": figures.database.commit_seconds,
+        "outlook": _outlook(figures.spool.outlook),
         "flapping": {"devices": count, "interval_seconds": interval} if figures.presence.is_enabled else None,
+    }
+
+
+def _outlook(outlook: Outlook | None) -> dict[str, Any] | None:
+    if outlook is None:
+        return None
+    words = in_words(outlook)
+    return {
+        "suffices": outlook.suffices,
+        "more_devices": outlook.more_devices,
+        "full_in_seconds": None if outlook.full_in is None else round(outlook.full_in),
+        "words": {"en": str(words), "zh": words.chinese},
     }

@@ -31,6 +31,11 @@ class Refreshed(Generic[T]):
         self._is_asking = False
         self._due_at = 0.0
 
+    @property
+    def last(self) -> T:
+        """The last one that was found out; nothing is asked because of it."""
+        return self._value
+
     def value(self) -> T:
         """The last one that was found out."""
         now = self._clock.seconds()

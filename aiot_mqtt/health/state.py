@@ -21,6 +21,7 @@ from enum import Enum
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.durations import duration
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
+from .outlook import in_words
 
 MAX_UNACKNOWLEDGED_AGE = 30.0  # s
 SILENCE = 600.0  # s without a message after which somebody should look; an idle fleet is legal
@@ -218,10 +219,14 @@ def _stuck(broker: BrokerFigures) -> Bilingual:
 
 def _kept(database: DatabaseFigures, spool: SpoolFigures) -> Bilingual:
     away = _away(database)
+    room, chinese = "", ""
+    if spool.outlook is not None:
+        words = in_words(spool.outlook)
+        room, chinese = f"; {words}", f"；{words.chinese}"
     return Bilingual(
         f"Database {database.address} {away}; what comes is kept on this host ({spool.devices} devices so far), nothing"
-        " is lost.",
-        f"数据库 {database.address} {away.chinese}，消息存在本机（已存 {spool.devices} 台设备），未丢失。",
+        f" is lost{room}.",
+        f"数据库 {database.address} {away.chinese}，消息存在本机（已存 {spool.devices} 台设备），未丢失{chinese}。",
     )
 
 

@@ -54,7 +54,7 @@ def _details(status: dict[str, Any]) -> Iterator[Bilingual]:
     met = {each["id"]: each for each in status["conditions"]}
     yield _broker(status["broker"], status["time"], met["broker"])
     yield _database(status["database"], met["database"])
-    yield _spool(status["spool"])
+    yield _spool(status["spool"], status.get("outlook"))
     yield _waiting(status["broker"])
     yield _dropped(status["broker"])
     yield _devices(status["devices"])
@@ -91,7 +91,7 @@ def _database(database: dict[str, Any], condition: dict[str, Any]) -> Bilingual:
     return Bilingual(english, chinese)
 
 
-def _spool(spool: dict[str, Any] | None) -> Bilingual:
+def _spool(spool: dict[str, Any] | None, outlook: dict[str, Any] | None) -> Bilingual:
     if spool is None:
         return Bilingual("Spool      — (SPOOL_FILE is empty)", "暂存      —（未启用 SPOOL_FILE）")
     if spool["trouble"] is not None:
@@ -105,8 +105,12 @@ def _spool(spool: dict[str, Any] | None) -> Bilingual:
     if spool["since"] is not None:
         at = _moment(spool["since"])
         since, chinese = f"since {at}", f"自 {at} 起"
+    room, room_chinese = "", ""
+    if outlook is not None:
+        room, room_chinese = f" · {outlook['words']['en']}", f" · {outlook['words']['zh']}"
     return Bilingual(
-        f"Spool      {devices} devices · {used} · {since}", f"暂存      {devices} 台设备 · {used} · {chinese}"
+        f"Spool      {devices} devices · {used} · {since}{room}",
+        f"暂存      {devices} 台设备 · {used} · {chinese}{room_chinese}",
     )
 
 

@@ -26,6 +26,7 @@ from ..telemetry.durations import duration
 from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
+from .room import Room
 from .state import SILENCE
 
 LOOK_INTERVAL = 1.0  # s
@@ -50,12 +51,14 @@ class Watch(Service):
         counters: Counters,
         clock: IReactorTime,
         addresses: tuple[str, str],
+        room: Room,
         drops: BrokerDrops | None = None,
         remembered: Remembered | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
         :param addresses: what the operator calls broker and database.
+        :param room: told each second that it may look.
         :param presence: None where nobody is set offline.
         :param wall_clock: seconds since the epoch.
         """
@@ -67,6 +70,7 @@ class Watch(Service):
         self._broker, self._database = addresses
         self._presence = presence
         self._drops = drops
+        self._room = room
         self._remembered = remembered or Remembered()
         self._came: deque[tuple[float, int]] = deque(maxlen=RATE_LOOKS)
         self._spool_since: float | None = None
@@ -122,7 +126,14 @@ class Watch(Service):
         )
         spool = SpoolFigures()
         if spooler is not None:
-            spool = SpoolFigures(True, spooler.trouble, spooler.devices, spooler.deliveries, self._spool_since or None)
+            spool = SpoolFigures(
+                True,
+                spooler.trouble,
+                spooler.devices,
+                spooler.deliveries,
+                self._spool_since or None,
+                self._room.outlook(),
+            )
         return Figures(
             time=self._wall_clock(),
             uptime=now - self._started_at,
@@ -168,6 +179,7 @@ class Watch(Service):
                 self._spool_since = self._wall_clock() if now - self._started_at > 2 * LOOK_INTERVAL else 0.0
         else:
             self._spool_since = None
+        self._room.look(can_count=self._is_table_seen and self._writer.outage.trouble is None)
         if self._counters.received != self._received:
             self._received, self._came_at, self._told_silence_at = self._counters.received, now, None
         while self._taken_over < self._subscriber.tally.taken_over:

@@ -127,7 +127,12 @@ class Spooler:
 
     def space(self) -> Deferred[Space]:
         """How much room there is, behind whatever the thread is at."""
-        return self._run_in_thread(space, self._spool.path)
+
+        def looked() -> Space:
+            files = self._spool.files
+            return space(self._spool.path, files[-1].path if files else None)
+
+        return self._run_in_thread(looked)
 
     def find(self, key: str) -> Deferred[tuple[str, int] | None]:
         """``last_seen`` and the kinds of what waits on disk of one device, behind whatever the thread is at.

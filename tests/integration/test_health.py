@@ -135,8 +135,14 @@ class HealthTests(HealthCase):
         deadline = time.monotonic() + LINE_TIMEOUT
         while self.scrape()["aiot_mqtt_spool_devices"] < len(UUIDS):
             self.assertLess(time.monotonic(), deadline)
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while "suffices for all 20 devices, however long" not in (text := self.command("status")[1]).splitlines()[0]:
+            self.assertLess(time.monotonic(), deadline, text)
+        self.assertIn(" · the disk suffices for all 20 devices", text)
         code, text = self.command("status", "--json")
         self.assertEqual((code, json.loads(text)["state"]), (0, "protected"))
+        self.assertTrue(json.loads(text)["outlook"]["suffices"])
+        self.assertTrue(json.loads(self.ask("/readyz")[1])["outlook"]["suffices"])
         # A process that is killed finds what it had kept.
         service.process.kill()
         service.process.wait()

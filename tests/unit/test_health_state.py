@@ -15,6 +15,7 @@ from aiot_mqtt.health.figures import (
     PresenceFigures,
     SpoolFigures,
 )
+from aiot_mqtt.health.outlook import Outlook
 from aiot_mqtt.health.state import MAX_UNACKNOWLEDGED_AGE, SILENCE, State, judge
 from aiot_mqtt.telemetry.durations import duration
 from aiot_mqtt.telemetry.outage import Trouble
@@ -101,6 +102,18 @@ class StateTests(SynchronousTestCase):
             self.assertEqual(state, State.FAULT)
             self.assertIn("Act now", sentence)
         self.assertIn("no space left on device", sentence)
+
+    def test_what_the_disk_has_room_for_is_part_of_being_protected(self) -> None:
+        away = replace(WELL, database=DatabaseFigures("d:3306", is_seen=True, trouble=REFUSED))
+        spool = SpoolFigures(is_enabled=True, devices=9, outlook=Outlook(12_000, 5000, suffices=True))
+        verdict = judge(replace(away, spool=spool))
+        suffices = "nothing is lost; the disk suffices for all 5,000 devices, however long it lasts."
+        self.assertIn(suffices, str(verdict.sentence))
+        self.assertIn("未丢失；磁盘够存全部 5,000 台设备，中断多久都够。", verdict.sentence.chinese)
+        spool = replace(spool, outlook=Outlook(300, None, full_in=86400 * 9 + 3600.0))
+        verdict = judge(replace(away, spool=spool))
+        self.assertIn("room for about 300 more devices; at the pace of the last minutes", str(verdict.sentence))
+        self.assertIn("9 天 1 小时后写满", verdict.sentence.chinese)
 
     def test_the_sentence_names_the_cause_and_not_what_follows_from_it(self) -> None:
         deaf = BrokerFigures("b:1883", trouble=REFUSED, oldest_unacknowledged=100.0)
