@@ -459,7 +459,8 @@ class Link:
             effects["MQTT 3.1.1"] += 1
         again = [Waiting(message, packet_id) for packet_id, message in session.in_flight.items()]
         session.in_flight.clear()
-        for waiting in reversed(again):
-            session.queue.appendleft(waiting)
-            self._world.comes_again(waiting.message)
+        session.queue.extendleft(reversed(again))
+        for waiting in session.queue:
+            if waiting.packet_id:  # not only of this connection: a PUBACK may have got lost on one taken over long ago
+                self._world.comes_again(waiting.message)
         broker.pump(session)
