@@ -110,12 +110,16 @@ class Log:
             own = {"log_time": time.time(), "log_level": LogLevel.warn, "log_namespace": __name__}
             return _encoded({**own, "log_format": log_format, **fields}, line)
 
-        self._outlets = [Outlet(stream, warning) for stream in streams]
+        def put(data: bytes) -> None:
+            for outlet in self._outlets:
+                outlet.put(data)
+
+        self._outlets = [Outlet(stream, warning, put) for stream in streams]
         lowest = LogLevelFilterPredicate(defaultLogLevel=LEVELS[level])
         if level != "DEBUG":
             for namespace in QUIET_NAMESPACES:
                 lowest.setLogLevelForNamespace(namespace, max(LogLevel.warn, LEVELS[level]))
-        lines = LineObserver([outlet.put for outlet in self._outlets], line)
+        lines = LineObserver([put], line)
         self.observer: ILogObserver = FilteringLogObserver(lines, [lowest])
 
     def start(self) -> None:

@@ -179,10 +179,16 @@ class Outlet:
     Until ``start`` they wait: a thread would not survive the fork of a daemon.
     """
 
-    def __init__(self, stream: Stream, line: Callable[..., bytes]) -> None:
-        """:param line: makes a line of a format out of ``log_lines`` and its fields."""
+    def __init__(
+        self, stream: Stream, line: Callable[..., bytes], tell: Callable[[bytes], object] | None = None
+    ) -> None:
+        """
+        :param line: makes a line of a format out of ``log_lines`` and its fields.
+        :param tell: has a line about the stream written wherever lines go; None: to the stream alone.
+        """
         self._stream = stream
         self._line = line
+        self._tell = tell or self.put
         self._thread: threading.Thread | None = None
         # Re-entrant: the garbage collector may run in the midst of this, and log.
         self._changed = threading.Condition(threading.RLock())
@@ -249,7 +255,8 @@ class Outlet:
             try:
                 self._stream.reopen()
             except OSError as error:
-                lines.append(self._line(log_lines.LOG_NOT_REOPENED, reason=os_reason(error)))
+                # The file that stays open may be deleted: nobody would read it there alone.
+                self._tell(self._line(log_lines.LOG_NOT_REOPENED, reason=os_reason(error)))
         told = 0
         if lost and not lines:
             lines, told = [self._line(log_lines.LINES_LOST, count=lost)], lost

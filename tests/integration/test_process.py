@@ -190,16 +190,37 @@ class LogFileTests(ProcessTestCase):
 
 
 class SignalTests(ProcessTestCase):
-    def test_sighup_opens_the_log_anew_and_ends_nothing(self) -> None:
+    def test_sighup_and_sigusr1_open_the_log_anew_and_end_nothing(self) -> None:
         process = self.start()
         self.wait_for(REACTOR_RUNS)
-        self.log.rename(self.folder / "away")
-        process.send_signal(signal.SIGHUP)
-        self.wait_for(REOPENED)
-        self.assertNotIn(REOPENED, (self.folder / "away").read_text("utf-8"))
-        self.assertIsNone(process.poll())
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            self.log.rename(self.folder / "away")
+            process.send_signal(number)
+            self.wait_for(told := f"收到{number.name}")
+            self.assertNotIn(told, (self.folder / "away").read_text("utf-8"))
+            self.assertIsNone(process.poll())
         self.assert_stops(process)
         self.wait_for(STOPPED)
+
+    def test_where_the_log_cannot_be_opened_anew_standard_output_says_so_too(self) -> None:
+        process = self.start(stdout=subprocess.PIPE)
+        self.wait_for(REACTOR_RUNS)
+        self.log.unlink()
+        self.log.mkdir()
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout is not None
+        self.read_until(process.stdout, "日志文件不能重新打开，继续写原来的文件: 是一个目录")
+        self.assert_stops(process)
+
+    def test_a_file_that_others_rotate_is_never_renamed(self) -> None:
+        for rotate, renamed in (("size", True), ("external", False)):
+            self.log.write_bytes(b"x" * 11 * 1024 * 1024)
+            process = self.start(settings={"LOG_ROTATE": rotate})
+            self.wait_for(REACTOR_RUNS)
+            self.assertEqual((self.folder / "x.log.1").exists(), renamed)
+            self.assert_stops(process)
+            for path in self.folder.glob("x.log*"):
+                path.unlink()
 
     def test_sighup_to_a_daemon(self) -> None:
         process = self.start([*TWISTD, "--pidfile=x.pid", "aiot-mqtt"])
