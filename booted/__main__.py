@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from aiot_mqtt.telemetry import log_lines
 from rig.load import Load, encode
 from rig.servers import free_port
 from rig.strace import strace_argv
@@ -277,6 +278,31 @@ def wrongly_set(trial: Trial) -> None:
     trial.expect_active()
 
 
+def rotated(trial: Trial) -> None:
+    """logrotate takes the log away under load: the service goes on in a new file, and no line is missing"""
+    machine, log = trial.machine, "/var/log/mqtt-service/mqtt_service.log"
+    trial.write_settings(LOG_ROTATE="external", LOG_LEVEL="DEBUG")
+    machine.run("systemctl", "restart", UNIT)
+    trial.expect_active()
+    machine.run("install", "-m", "0644", f"{HOME}/deploy/logrotate/{UNIT}", "/etc/logrotate.d/")
+    began = time.time()
+
+    def rotate() -> None:
+        machine.run("logrotate", "--force", f"/etc/logrotate.d/{UNIT}")
+
+    trial.under_load(3, rotate)
+    first = machine.run("head", "-n", "1", log)
+    if log_lines.LOG_REOPENED.format(signal="SIGUSR1") not in first:
+        raise Failed(f"the new file begins with {first}")
+    said = set(machine.run("cat", f"{log}.1", log).splitlines())
+    ours = [line for line in trial.journal(began).splitlines() if re.match(r"\d{4}-\d\d-\d\d ", line)]
+    if missing := [line for line in ours if line not in said]:
+        raise Failed(f"{len(missing)} lines of the journal are in no file, such as {missing[0]}")
+    trial.write_settings(LOG_ROTATE="size", LOG_LEVEL="INFO")
+    machine.run("systemctl", "restart", UNIT)
+    trial.expect_active()
+
+
 def full_disk(trial: Trial) -> None:
     """The database is away and the disk of the spool is full: a fault that says so; nothing is lost"""
     machine = trial.machine
@@ -319,7 +345,7 @@ def confined(trial: Trial) -> None:
 
 
 EVENTS: tuple[Callable[[Trial], None], ...] = (
-    *(installed, restarted, killed, stopped_by_signal, hung, wrongly_set, full_disk, confined, rebooted),
+    *(installed, restarted, killed, stopped_by_signal, hung, wrongly_set, rotated, full_disk, confined, rebooted),
 )
 
 
