@@ -32,6 +32,7 @@ from .process import session_file
 from .settings.settings import Settings
 from .spool.disk import Disk
 from .spool.found import SpoolOwner
+from .spool.lifetime import warn_if_short_lived
 from .spool.spool import Spool
 from .spool.spooler import RunInThread, Spooler
 from .spool.thread import SpoolThread
@@ -145,7 +146,7 @@ class AiotMqttService(MultiService):
         self._kept_session = KeptSession(
             session_file(settings), f"{settings.mqtt_client_id} {broker}", counters, wall_clock
         )
-        is_real = endpoint is None
+        self._is_real = endpoint is None
         endpoint = endpoint or broker_endpoint(settings, reactor)
         self.subscriber = Subscriber(
             endpoint,
@@ -228,7 +229,7 @@ class AiotMqttService(MultiService):
             addresses=(broker, database),
             wall_clock=wall_clock,
             supervisor=supervisor,
-            asks_broker=is_real,
+            asks_broker=self._is_real,
         )
         for child in children:
             child.setServiceParent(self)
@@ -248,6 +249,8 @@ class AiotMqttService(MultiService):
             self._log.info(log_lines.TRIAL, client_id=self._settings.mqtt_client_id)
         elif self._spooler is None:
             self._log.warn(log_lines.SPOOL_OFF, window=self._settings.mqtt_receive_maximum)
+        elif self._is_real:
+            self._reactor.callInThread(warn_if_short_lived, Path(self._settings.spool_file).absolute())
         if self._spool_thread is not None:
             self._spool_thread.start()
         self.ingest.start()

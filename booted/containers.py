@@ -26,11 +26,9 @@ from .machine import FOLDER, ROOT, Failed, download_wheels, let, make_python_roo
 BASE = "docker.io/library/python:3.13-slim"
 TOOLS = ("debootstrap", "podman", "buildah", "runc")
 NAME = "aiot-mqtt-tried"
-# As x-hardened in docker-compose.yml; the limits because an engine may not raise those of this machine.
-HARDENED = (
-    *("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--ulimit=core=0"),
-    *("--ulimit=nofile=1024:1024", "--ulimit=nproc=10000:10000"),
-)
+LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=10000:10000")  # an engine may not raise those of this machine
+# As x-hardened in docker-compose.yml.
+HARDENED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--ulimit=core=0")
 
 
 def why_not() -> str | None:
@@ -99,7 +97,8 @@ class Trial:
         self.number = 0
         self.http = free_port()
 
-    def run(self) -> None:
+    def run(self, spool: str | None = None, *options: str) -> None:
+        """As the compose file does; or with the spool elsewhere, as nobody should."""
         settings = {
             "MQTT_BROKER": self.broker.host,
             "MQTT_PORT": str(self.broker.port),
@@ -109,10 +108,13 @@ class Trial:
             "DB_PASSWORD": self.database.service_password,
             "HTTP_LISTEN": f"tcp:{self.http}:interface=127.0.0.1",
         }
+        if spool is not None:
+            settings["SPOOL_FILE"] = spool
         environment = [f"--env={name}={value}" for name, value in settings.items()]
         volume = f"--volume={NAME}:/var/lib/mqtt-service"
+        way = (*HARDENED, volume) if spool is None else options
         self.engine.podman(
-            "run", "--detach", f"--name={NAME}", "--network=host", *HARDENED, *environment, volume, "mqtt-service"
+            "run", "--detach", f"--name={NAME}", "--network=host", *LIMITS, *way, *environment, "mqtt-service"
         )
 
     def report(self, devices: int = 50) -> None:
@@ -186,7 +188,16 @@ def replaced(trial: Trial) -> None:
     trial.expect_stored()
 
 
-EVENTS: tuple[Callable[[Trial], None], ...] = (hardened, frozen, killed, replaced)
+def short_lived(trial: Trial) -> None:
+    """A spool on the container's own layer, or in memory: the log says that it is lost with it"""
+    trial.engine.podman("rm", "--force", "--time=20", NAME)
+    for place, more in (("/tmp", ()), ("/spool", ("--tmpfs=/spool:mode=1777",))):
+        trial.run(f"{place}/spool", *more)
+        until(lambda place=place: f"⚠️ 本机暂存 {place}/spool 保留不久" in trial.logs(), "the log says so")
+        trial.engine.podman("rm", "--force", "--time=20", NAME)
+
+
+EVENTS: tuple[Callable[[Trial], None], ...] = (hardened, frozen, killed, replaced, short_lived)
 
 
 def main() -> int:

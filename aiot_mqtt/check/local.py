@@ -21,6 +21,7 @@ from ..settings.settings import DEFAULT_ENV_FILE, ConfigError, Settings, Texts, 
 from ..spool.disk import SpoolError
 from ..spool.found import SpoolOwner
 from ..spool.inspection import candidates, inspect_all
+from ..spool.lifetime import why_short_lived
 from ..table.address import database_address
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.printable import printable
@@ -216,6 +217,8 @@ def probe_spool(settings: Settings, owner: SpoolOwner, service: Service | None, 
     if (reason := _why_unwritable(path)) is not None:
         findings.error("local.spool", texts.SPOOL_UNWRITABLE, user=user_name(), path=str(path), reason=reason)
         return
+    if (lost := why_short_lived(path)) is not None:
+        findings.warning("local.spool", texts.SPOOL_SHORT_LIVED, path=str(path), reason=lost)
     if service is None:
         _inspect(path, owner, findings)
     if not findings.has("local.spool"):

@@ -161,6 +161,10 @@ class SpoolTests(CheckTestCase):
         found = await self.look_here()
         self.assertIn(found["local.spool"].status, (Status.WARNING, Status.UNKNOWN))
 
+    async def test_one_that_does_not_last(self) -> None:
+        found = await self.look_here(SPOOL_FILE="/dev/shm/aiot-mqtt.spool")
+        self.assert_found(found, "local.spool", Status.WARNING, "it is in memory", "保留不久：它在内存文件系统中")
+
     async def test_none(self) -> None:
         found = await self.look_here(SPOOL_FILE="")
         self.assert_found(found, "local.spool", Status.WARNING, "SPOOL_FILE is empty", "未启用 SPOOL_FILE")

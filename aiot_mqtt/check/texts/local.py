@@ -96,6 +96,12 @@ SPOOL_OFF = Text(
     "set SPOOL_FILE to a file on a local disk",
     "把 SPOOL_FILE 设为本地磁盘上的文件",
 )
+SPOOL_SHORT_LIVED = Text(
+    "spool: {path} does not last: {reason}",
+    "暂存文件 {path} 保留不久：{reason}",
+    "mount a volume on its folder, or set SPOOL_FILE to a file on a local disk",
+    "在其目录挂载卷，或把 SPOOL_FILE 设为本地磁盘上的文件",
+)
 SPOOL_UNWRITABLE = Text(
     "{user} cannot write {path}: {reason}",
     "{user} 无法写入暂存文件 {path}：{reason}",

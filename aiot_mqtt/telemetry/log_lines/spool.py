@@ -69,6 +69,10 @@ SPOOL_OFF = line(
     "⚠️ SPOOL_FILE为空: 数据库不可用时，超出窗口（{window} 条）和Broker队列（默认1000条）的消息会丢失",
     "⚠️ SPOOL_FILE is empty: with the database away, more than {window} messages and the broker's queue is lost",
 )
+SPOOL_SHORT_LIVED = line(
+    "⚠️ 本机暂存 {path} 保留不久: {reason} — 请在其目录挂载卷，或更改SPOOL_FILE",
+    "⚠️ The spool {path} does not last: {reason} — mount a volume on its folder, or change SPOOL_FILE",
+)
 STOPPED_WITH_SPOOL = line(
     "⚠️ MQTT服务已停止，{deliveries} 条消息保存在 {path}，下次启动时写入数据库",
     "⚠️ MQTT service stopped; {deliveries} messages are in {path}, the database gets them at the next start",

@@ -9,6 +9,10 @@ NO_ANSWER_OF_DISK = Bilingual("{path}: no answer within {seconds} s", "{path}: {
 HELD_BY_PROCESS = Bilingual("another process of this service has it", "本服务的另一个进程占用了它")
 OPEN_ELSEWHERE = Bilingual("another process has it open", "另一个进程打开了它")
 NOT_THE_SAME = Bilingual("it is not the file that it was", "它已不是原来的文件")
+IN_MEMORY = Bilingual("it is in memory, and gone when the host restarts", "它在内存文件系统中，主机重启即丢失")
+IN_THE_CONTAINER = Bilingual(
+    "it is on the container's own layer, and gone when that is replaced", "它在容器自身的可写层上，容器被替换即丢失"
+)
 FILE_CLOSED = Bilingual("it is closed", "它已关闭")
 FILE_NOT_THERE = Bilingual("it is not there any more", "它已不存在")
 NO_FREE_NAME = Bilingual("no name is free for another file", "没有可用的文件名")
