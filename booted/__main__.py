@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from rig.load import Load, encode
 from rig.servers import free_port
 from rig.strace import strace_argv
 
+from . import documents
+from .documents import statement
 from .machine import FOLDER, ROOT, Failed, Machine, download_wheels, let, make_root, until, why_not
 
 UNIT = "mqtt-service"
@@ -30,8 +32,8 @@ RATE = 2000.0  # messages a second
 HOME = "/opt/mqtt-service"
 STATE = "/var/lib/mqtt-service"
 WATCHDOG = 6  # s, instead of the unit's minute
-REPLACED = {"<repository>": "/srv/repository.git"}
-SERVICE_USER = "CREATE USER 'aiot'@'127.0.0.1' IDENTIFIED BY 'pass word';"
+PASSWORD = "pass word"
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 class Trial:
@@ -57,13 +59,10 @@ class Trial:
         machine.run("systemctl", "restart", "mosquitto", "mariadb")
         table = (ROOT / "rig/device_main.sql").read_text()
         rows = ",".join(f"('device-{number:03}','d{number}','d','s')" for number in range(DEVICES))
+        rows += ",('test-device-uuid','test-device','d','s')"
         insert = f"INSERT INTO device_main (uuid, device_id, name, device_secret) VALUES {rows};"
-        self.sql(f"CREATE DATABASE aiot_admin; USE aiot_admin; {table}; {insert} {SERVICE_USER} {self.grant()}")
-
-    def grant(self) -> str:
-        """The rights that the README tells to grant."""
-        [statement] = re.findall(r"^GRANT .*?;", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-        return str(statement)
+        user = statement(README, "CREATE USER").replace("your_password", PASSWORD)
+        self.sql(f"CREATE DATABASE aiot_admin; USE aiot_admin; {table}; {insert} {user} {statement(README, 'GRANT')}")
 
     def sql(self, statements: str) -> str:
         return self.machine.run("mariadb", "-N", "--default-character-set=utf8mb4", stdin=statements)
@@ -78,16 +77,17 @@ class Trial:
         version = machine.run("python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
         download_wheels(wheels, version)
         (machine.root / "etc/pip.conf").write_text("[global]\nno-index = true\nfind-links = /srv/wheels\n")
-        for number, command in enumerate(readme_commands()):
-            if command == "sudo nano .env":
+        for command in documents.commands(documents.section("README.md", "Install and run")):
+            if command.startswith("sudo git clone"):
+                machine.shell(command.replace("<repository>", "/srv/repository.git"))
+            elif command == "sudo nano .env":
                 self.write_settings()
             elif command == "sudo venv/bin/aiot-mqtt --try":
                 self.try_it()
-            elif "enable --now" in command:
-                self.hurry()
-                machine.shell(f"cd {HOME}; {command}")
             else:
-                machine.shell(f"{'' if number == 0 else f'cd {HOME}; '}{command}")
+                if "enable --now" in command:
+                    self.hurry()
+                machine.shell(f"cd {HOME}; {command}")
 
     def write_settings(self, **more: str) -> None:
         path = self.machine.root / HOME[1:] / ".env"
@@ -97,7 +97,7 @@ class Trial:
             "DB_HOST": "127.0.0.1",
             "DB_PORT": str(self.database_port),
             "DB_USER": "aiot",
-            "DB_PASSWORD": "'pass word'",
+            "DB_PASSWORD": f"'{PASSWORD}'",
             "HTTP_LISTEN": f"tcp:{self.http_port}:interface=127.0.0.1",
             **more,
         }
@@ -156,7 +156,8 @@ class Trial:
         self.expect_all_stored()
 
     def stored(self) -> dict[str, int]:
-        rows = self.sql("SELECT uuid, last_report_data FROM aiot_admin.device_main WHERE last_report_data IS NOT NULL")
+        told = "last_report_data IS NOT NULL AND uuid LIKE 'device-%'"
+        rows = self.sql(f"SELECT uuid, last_report_data FROM aiot_admin.device_main WHERE {told}")
         return {uuid: json.loads(report)["n"] for uuid, report in (row.split("\t") for row in rows.splitlines())}
 
     def expect_all_stored(self) -> None:
@@ -186,18 +187,6 @@ class Trial:
         until(lambda: text in self.journal(since), f"the journal says {text}")
 
 
-def readme_commands() -> Iterator[str]:
-    """The shell commands of the README's section on installing, in their order."""
-    section = (ROOT / "README.md").read_text("utf-8").split("## Install and run", 1)[1].split("\n## ", 1)[0]
-    for block in re.findall(r"```bash\n(.*?)```", section, re.DOTALL):
-        for line in block.splitlines():
-            command = line.split(" #")[0].strip()
-            for old, new in REPLACED.items():
-                command = command.replace(old, new)
-            if command and not command.startswith("cd "):
-                yield command
-
-
 # What happens to services.
 
 
@@ -207,6 +196,71 @@ def installed(trial: Trial) -> None:
     trial.expect_active()
     until(lambda: trial.shown("StatusText").startswith("正常："), "systemctl status says that all is well")
     trial.under_load(3, lambda: None)
+
+
+def read_on(trial: Trial) -> None:
+    """Everything else that the README and the operator's document tell to type does what they say"""
+    machine = trial.machine
+    after = README.split("## Install and run", 1)[1].split("\n## ", 1)[1]
+    told = [*documents.commands(after), *documents.named_commands(README)]
+
+    def type_it(command: str, ends_with: int | None = 0) -> str:
+        asked = documents.typed(
+            command, broker_port=trial.broker_port, database_port=trial.database_port, password=PASSWORD
+        )
+        return machine.shell(f"cd {HOME}; {asked}", ends_with=ends_with)
+
+    for command in told:
+        if documents.FOR_DEVELOPERS.fullmatch(command) or "apt install" in command or command == documents.CHECK:
+            continue
+        if command.startswith("mosquitto_sub"):
+            [publish] = [other for other in told if other.startswith("mosquitto_pub")]
+            if "temperature" not in type_it(f"timeout 60 {command} -C 1 & sleep 2; {publish}; wait $!"):
+                raise Failed(f"{command} does not show what is published")
+        elif command in documents.WITHOUT_END:
+            if "MQTT" not in type_it(f"timeout 3 {command}", ends_with=124):
+                raise Failed(f"{command} shows no line of the service")
+        else:
+            type_it(command)
+    until(lambda: "25.5" in trial.sql(f"USE aiot_admin; {statement(README, 'SELECT')}"), "the README's SELECT shows it")
+    machine.run("systemctl", "stop", UNIT)
+    for command in documents.commands(documents.section("docs/operations.md", "The spool by hand")):
+        type_it(command)
+    machine.run("systemctl", "start", UNIT)
+
+    def upgrade() -> None:
+        for command in documents.commands(documents.section("docs/operations.md", "Upgrade without loss")):
+            type_it(command)
+
+    trial.under_load(20, upgrade)
+
+
+def checked(trial: Trial) -> None:
+    """The check says what both READMEs show: all is well, save for one device that is not in the table"""
+
+    def look() -> None:
+        for name, language in (("README.md", "en"), ("README.zh-CN.md", "zh")):
+            [shown] = documents.blocks((ROOT / name).read_text("utf-8"), "console")
+            command = documents.CHECK.replace("sudo", f"sudo LOG_LANGUAGE={language}")
+            said = trial.machine.shell(f"cd {HOME}; {command}", ends_with=1)
+            if documents.without_numbers(said) != documents.without_numbers(shown):
+                raise Failed(f"{name} shows another check than this:\n{said}")
+
+    stranger = Load(trial.broker_port, "stranger")
+    stop = threading.Event()
+
+    def knock() -> None:
+        while not stop.wait(1):
+            stranger.publish(encode([(b"devices/device-999/data", b"{}")]), rate=RATE)
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    try:
+        trial.under_load(40, look)
+    finally:
+        stop.set()
+        knocking.join()
+        stranger.close()
 
 
 def restarted(trial: Trial) -> None:
@@ -345,7 +399,8 @@ def confined(trial: Trial) -> None:
 
 
 EVENTS: tuple[Callable[[Trial], None], ...] = (
-    *(installed, restarted, killed, stopped_by_signal, hung, wrongly_set, rotated, full_disk, confined, rebooted),
+    *(installed, checked, read_on, restarted, killed, stopped_by_signal, hung, wrongly_set, rotated, full_disk),
+    *(confined, rebooted),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
 from pathlib import Path
@@ -9,40 +10,150 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.check.probes import ALL
+from aiot_mqtt.commands import RUN
 from aiot_mqtt.settings.settings import setting_defaults
 from aiot_mqtt.telemetry.log_lines import ENGLISH
+from booted.documents import FOR_DEVELOPERS, commands, named_commands
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-READMES = [(ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md")]
-CHECKS = [(ROOT / "docs" / name).read_text("utf-8") for name in ("check.md", "check.zh-CN.md")]
-UPGRADES = [(ROOT / "docs" / name).read_text("utf-8") for name in ("upgrade.md", "upgrade.zh-CN.md")]
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+    for folder in (ROOT, ROOT / "docs", ROOT / "examples" / "esp32")
+    for path in sorted(folder.glob("*.md"))
+}
+CHINESE = [name for name in DOCUMENTS if name.endswith(".zh-CN.md")]
+READMES = [DOCUMENTS[name] for name in ("README.md", "README.zh-CN.md")]
+CHECKS = [DOCUMENTS[name] for name in ("docs/check.md", "docs/check.zh-CN.md")]
+SETTINGS = [DOCUMENTS[name] for name in ("docs/settings.md", "docs/settings.zh-CN.md")]
+METRICS_TOLD = [DOCUMENTS[name] for name in ("docs/metrics.md", "docs/metrics.zh-CN.md")]
+TRANSLATED = (
+    *("坏事", "有毒", "有害的内容", "沉默", "算在设备头上", "失效的设备", "收敛", "如实", "故障试验", "检出目录"),
+    *("抢会话", "没有代码的", "没有授权", "放不进", "五列", "一整批", "两倍的 `MQTT", "不丢任何", "单元"),
+)
+"""Words that no Chinese engineer would write; what he writes instead is in the READMEs."""
+BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+
+def english(name: str) -> str:
+    """The name of the same document in English."""
+    return name.replace(".zh-CN", "")
+
+
+def without_blocks(text: str) -> str:
+    return BLOCK.sub("", text)
+
+
+def shape(text: str) -> list[str]:
+    """What has to be the same in both languages."""
+    blocks = []
+    for language, block in BLOCK.findall(text):
+        if language == "console":  # what is shown there is in the document's own language
+            blocks.append(f"{len(block.splitlines())} lines: {re.findall('✅|⚠️|❌|⚪|→', block)}")
+        else:
+            lines = (re.sub(r'(^|\s+)(# |-- ).*|"text": ".*?"', "", line) for line in block.splitlines())
+            blocks += [language, *lines]
+    headings = re.findall(r"^#+ ", without_blocks(text), re.MULTILINE)
+    rows = [str(line.replace("\\|", "").count("|")) for line in text.splitlines() if line.startswith("|")]
+    return blocks + headings + rows
+
+
+def rows(text: str, *, of_settings: bool = False) -> list[list[str]]:
+    """The cells of all tables; or of those rows alone that are about settings."""
+    found = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in row] for row in found]
+    return [row for row in cells if re.match(r"`[A-Z][A-Z0-9_]+`", row[0])] if of_settings else cells
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    found: list[str] = []
+    for heading in re.findall(r"^#+ (.*)$", without_blocks(text), re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found.append(slug if slug not in found else f"{slug}-{found.count(slug)}")
+    return set(found)
+
+
+def links(text: str) -> list[str]:
+    """Where the links and pictures of a document lead."""
+    return re.findall(r"\]\(([^()\s]+)\)", re.sub(r"(`+)[^`\n]+\1", "`", without_blocks(text)))
 
 
 class DocumentTests(SynchronousTestCase):
     def test_what_is_in_both_languages_has_the_same_sections_tables_and_commands(self) -> None:
-        def shape(text: str) -> list[str]:
-            blocks = re.findall(r"^ *```.*?^ *```", text, re.MULTILINE | re.DOTALL)
-            commands = [re.sub(r"\s*(#|--).*", "", line) for block in blocks for line in block.splitlines()]
-            headings = re.findall(r"^#+ ", text, re.MULTILINE)
-            rows = [str(line.count("|")) for line in text.splitlines() if line.startswith("|")]
-            return commands + headings + rows
+        self.assertGreater(len(CHINESE), 7)
+        for name in CHINESE:
+            if "log-messages" in name:  # its lines are in its own language, and a test of its own holds it
+                continue
+            self.assertEqual(shape(DOCUMENTS[english(name)]), shape(DOCUMENTS[name]), name)
 
-        for english, chinese in (READMES, UPGRADES, CHECKS):
-            self.assertEqual(shape(english), shape(chinese))
+    def test_what_is_in_both_languages_says_so(self) -> None:
+        for name in CHINESE:
+            other = english(name)
+            self.assertIn(f"({other.rpartition('/')[2]})", DOCUMENTS[name].split("\n\n", 2)[1], name)
+            self.assertIn(f"({name.rpartition('/')[2]})", DOCUMENTS[other].split("\n\n", 2)[1], other)
 
-    def test_every_setting_has_its_story(self) -> None:
-        text = (ROOT / "docs" / "settings.md").read_text("utf-8")
-        told = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", text))
-        self.assertEqual(set(setting_defaults()) - told, set())
+    def test_a_chinese_document_leads_to_the_chinese_one_where_there_is_one(self) -> None:
+        for name in CHINESE:
+            for link in links("\n\n".join(DOCUMENTS[name].split("\n\n")[2:])):
+                target = link.partition("#")[0]
+                if target.endswith(".md") and ".zh-CN" not in target:
+                    found = (ROOT / name).parent / target
+                    self.assertFalse(found.with_name(f"{found.stem}.zh-CN.md").exists(), f"{name}: {link}")
+
+    def test_chinese_documents_speak_as_engineers_do(self) -> None:
+        for name in CHINESE:
+            self.assertEqual([word for word in TRANSLATED if word in DOCUMENTS[name]], [], name)
+
+    def test_every_setting_has_its_story_with_its_default_in_both_languages(self) -> None:
+        defaults = setting_defaults()
+        for text in SETTINGS:
+            told: dict[str, str] = {}
+            for names, default, *_ in rows(text, of_settings=True):
+                value = re.match(r"`(.*?)`", default)
+                told |= dict.fromkeys(re.findall(r"`(\w+)`", names), value[1] if value else "")
+            self.assertEqual(told, defaults)
+
+    def test_the_settings_of_the_readmes_have_the_defaults_that_they_have(self) -> None:
+        defaults = setting_defaults()
+        for readme in READMES:
+            told = rows(readme, of_settings=True)
+            self.assertGreater(len(told), 8)
+            for names, default, _ in told:
+                values = [defaults[name] for name in re.findall(r"`(\w+)`", names)]
+                self.assertEqual(re.findall(r"`(.*?)`", default), [value for value in values if value], names)
+
+    def test_every_metric_is_told_in_both_languages(self) -> None:
+        told = [[row[:3] for row in rows(text)[1:]] for text in METRICS_TOLD]
+        self.assertEqual(*told)
+        self.assertEqual({row[3] == "" for row in rows(METRICS_TOLD[1])}, {False})
 
     def test_the_lines_to_grep_for_are_those_that_are_logged(self) -> None:
-        logged = [re.sub(r"\{\w+\}", "\0", line) for line in ENGLISH]
-        for readme in READMES:
-            quoted = re.findall(r"`((?:🎉|📡|🚀|❌|⚠️|✅|📊|📴|📈|💾)[^`]*)`", readme)
-            self.assertGreater(len(quoted), 10)
+        logged = [re.sub(r"\{\w+\}", "\0", line) for line in (*ENGLISH, *ENGLISH.values())]
+        for name, text in DOCUMENTS.items():
+            if (
+                "log-messages" in name or name == "CHANGELOG.md"
+            ):  # the one has a test of its own, the other is of the past
+                continue
+            quoted = re.findall(r"`((?:🎉|📡|🚀|❌|⚠️|✅|📊|📴|📈|💾) ?[^`]+)`", text)
+            if name in ("README.md", "README.zh-CN.md"):
+                self.assertGreater(len(quoted), 10)
             for line in quoted:
-                words = re.split(r"…|<\w+>|xxx|: 5\b", line)
-                self.assertTrue(any(all(part.strip() in text for part in words) for text in logged), line)
+                words = re.split(r"…|<\w+>|xxx|\d+", line)
+                self.assertTrue(any(all(part.strip() in told for part in words) for told in logged), f"{name}: {line}")
+
+    def test_the_readmes_commands_are_the_same_and_those_for_developers_are_there(self) -> None:
+        english_ones, chinese_ones = map(named_commands, READMES)
+        self.assertEqual(english_ones, chinese_ones)
+        self.assertEqual(*map(commands, READMES))
+        for command in english_ones:
+            if (found := FOR_DEVELOPERS.fullmatch(command)) and (script := found[1]):
+                self.assertTrue(os.access(ROOT / script, os.X_OK), script)
+
+    def test_the_commands_of_aiot_mqtt_that_are_told_are_there(self) -> None:
+        for name, text in DOCUMENTS.items():
+            for command in re.findall(r"`(?:sudo )?(?:[\w./-]*/)?aiot-mqtt ([a-z][\w-]+)\b[^`\n]*`", text):
+                self.assertIn(command, RUN, name)
 
     def test_the_design_names_every_module_with_its_room_and_the_flow_shows_none_that_is_not_there(self) -> None:
         rooms = dict(
@@ -61,10 +172,17 @@ class DocumentTests(SynchronousTestCase):
             self.assertEqual(re.findall(r"^### (.*)$", text, re.MULTILINE), [probe.id for probe in ALL])
 
     def test_links_lead_somewhere(self) -> None:
-        for name in ("README.md", "README.zh-CN.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
-            text = (ROOT / name).read_text("utf-8")
-            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-                self.assertTrue(((ROOT / name).parent / target).exists(), f"{name}: {target}")
+        """Those within the repository to a file, and to a heading in it; of others only the form is looked at."""
+        for name, text in DOCUMENTS.items():
+            for link in links(text):
+                if ":" in link:
+                    self.assertRegex(link, r"\Ahttps://[a-z0-9.-]+\.[a-z]+(/[\w./@:#?&=%+~-]*)?\Z", name)
+                    continue
+                target, _, anchor = link.partition("#")
+                found = ((ROOT / name).parent / target).resolve() if target else ROOT / name
+                self.assertTrue(found.exists() and found.is_relative_to(ROOT), f"{name}: {link}")
+                if anchor:
+                    self.assertIn(anchor, anchors(DOCUMENTS[found.relative_to(ROOT).as_posix()]), f"{name}: {link}")
 
 
 class LifeOfAMessageTests(SynchronousTestCase):
