@@ -256,7 +256,7 @@ def checked(trial: Trial) -> None:
     knocking = threading.Thread(target=knock)
     knocking.start()
     try:
-        trial.under_load(40, look)
+        trial.under_load(26, look)
     finally:
         stop.set()
         knocking.join()
