@@ -286,7 +286,7 @@ class AiotMqttService(MultiService):
             await within(self._spooler.close(), 0.1, self._reactor)
         if self._spool_thread is not None:
             self._spool_thread.stop()
-        log_figures(self.counters, self.writer, {}, self._reactor.seconds() - self._started_at)
+        log_figures(self.counters, self.writer, self._reactor.seconds() - self._started_at)
         self._refusals.close()
         spooled = self.writer.spooled
         if left_over := self.writer.deliveries - spooled:

@@ -26,7 +26,7 @@ from .device_ask import DeviceAsk
 from .line_tally import LineTally
 from .listener import HttpListener
 from .pace import Pace
-from .room import Room
+from .room import COUNT_INTERVAL, COUNT_UNASKED, Room
 from .site import health_site, status
 from .state import judge
 from .statistics import Statistics
@@ -75,7 +75,7 @@ def health_services(
             in_thread=reactor.callInThread,
             wall_clock=wall_clock,
         )
-    room = Room(spooler, table, reactor)
+    room = Room(spooler, table, reactor, count_unasked=max(COUNT_INTERVAL, settings.stats_interval or COUNT_UNASKED))
     watch = Watch(
         subscriber=subscriber,
         room=room,
@@ -153,5 +153,5 @@ def health_services(
         )
         services.append(systemd)
     if settings.stats_interval:
-        services.append(Statistics(counters, writer, settings.stats_interval, reactor))
+        services.append(Statistics(counters, writer, settings.stats_interval, reactor, online=room.online))
     return services

@@ -30,11 +30,17 @@ class Refreshed(Generic[T]):
         self._clock = clock
         self._is_asking = False
         self._due_at = 0.0
+        self._known_at = float("-inf")
 
     @property
     def last(self) -> T:
         """The last one that was found out; nothing is asked because of it."""
         return self._value
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was found out; infinite before that."""
+        return self._clock.seconds() - self._known_at
 
     def value(self) -> T:
         """The last one that was found out."""
@@ -48,7 +54,7 @@ class Refreshed(Generic[T]):
         return self._value
 
     def _answered(self, value: T) -> None:
-        self._value = value
+        self._value, self._known_at = value, self._clock.seconds()
 
     def _ended(self, _result: object, began: float) -> None:
         now = self._clock.seconds()

@@ -19,14 +19,22 @@ from .refreshed import Refreshed
 
 SPACE_INTERVAL = 10.0  # s between two looks at the room on disk
 COUNT_INTERVAL = 60.0  # s between two counts of the devices
-COUNT_UNASKED = 3600.0  # s after which they are counted although nobody has asked
+COUNT_UNASKED = 3600.0  # s after which they are counted although nobody has asked, unless the log tells them
 MAX_LOOKS = 60  # of ten seconds each
 
 
 class Room:
     """Asks disk and table."""
 
-    def __init__(self, spooler: Spooler | None, table: StoreService, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        spooler: Spooler | None,
+        table: StoreService,
+        clock: IReactorTime,
+        *,
+        count_unasked: float = COUNT_UNASKED,
+    ) -> None:
+        """:param count_unasked: seconds after which the devices are counted although nobody has asked."""
         self._spooler = spooler
         self._clock = clock
         self._space: Refreshed[Space | None] | None = None
@@ -37,6 +45,7 @@ class Room:
         if isinstance(table, DeviceTable):
             count: Any = table.count_devices
             self._devices = Refreshed(count, None, COUNT_INTERVAL, clock)
+        self._count_unasked = count_unasked
         self._counted_at = float("-inf")
         self._seen: Space | None = None
         self._looks: deque[Look] = deque(maxlen=MAX_LOOKS)
@@ -52,10 +61,17 @@ class Room:
         self._counted_at = self._clock.seconds()
         return self._devices.value()
 
+    def online(self) -> int | None:
+        """Devices that were online when they were last counted; None: not lately."""
+        counted = self._devices
+        if counted is None or counted.last is None or counted.age > 2 * self._count_unasked:
+            return None
+        return counted.last[0]
+
     def look(self, *, can_count: bool) -> None:
         """To be called each second. :param can_count: the table answers."""
         now = self._clock.seconds()
-        if can_count and self._devices is not None and now - self._counted_at >= COUNT_UNASKED:
+        if can_count and self._devices is not None and now - self._counted_at >= self._count_unasked:
             self.devices()  # so that it is known when the table is away
         if self._spooler is None or not self._spooler.devices:
             self._looks.clear()

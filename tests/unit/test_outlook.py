@@ -124,6 +124,13 @@ class RoomTests(SynchronousTestCase):
         self.run_for(20)
         self.assertEqual(self.counted, 2)
 
+    def test_how_many_are_online_is_told_for_as_long_as_that_is_not_old(self) -> None:
+        self.assertIsNone(self.room.online())
+        self.run_for(5)
+        self.assertEqual(self.room.online(), 3)
+        self.run_for(2 * round(COUNT_UNASKED), can_count=False)
+        self.assertIsNone(self.room.online())
+
     def test_the_disk_is_looked_at_while_states_wait_and_forgotten_then(self) -> None:
         self.run_for(20)
         self.assertIsNone(self.room.outlook())

@@ -87,3 +87,6 @@ STATISTICS = Bilingual(
     "{lasts}: received {received} ({rate}/s), stored {stored}, refused {refused}, {pending} wait, oldest {oldest} s",
     "{lasts}内收到 {received}（{rate}/秒），写入 {stored}，拒绝 {refused}，等待 {pending}，最老 {oldest} 秒",
 )
+ONLINE = Bilingual("{count} devices online", "在线 {count}")
+COMMITS_WITHIN = Bilingual("99 % of commits within {bound} ms", "提交 p99 ≤ {bound} 毫秒")
+COMMITS_OVER = Bilingual("more than 1 % of commits over {bound} s", "提交 p99 > {bound} 秒")
