@@ -40,6 +40,7 @@ from .table.address import database_address, logs_in_without_tls
 from .table.contract import StoreService
 from .table.mysql import DeviceTable
 from .telemetry import log_lines
+from .telemetry.asked import Asked
 from .telemetry.counters import Counters
 from .telemetry.refusals import Refusals
 from .telemetry.survive import within
@@ -125,7 +126,7 @@ class AiotMqttService(MultiService):
         self.counters = counters = Counters()
         self._refusals = refusals = Refusals(counters, reactor)
         rules = ReportRules(settings.mqtt_topic_prefix, settings.device_status_values)
-        pending = PendingUpdates()
+        pending, asked = PendingUpdates(), Asked(reactor)
         committed_times = CommittedTimes(resolution, pending) if resolution else None
         heard = HeardDevices(counters, reactor, pending, zone, wall_clock) if settings.heartbeat_timeout else None
 
@@ -183,6 +184,7 @@ class AiotMqttService(MultiService):
             log_messages=log_each,
             committed_times=committed_times,
             heard=heard,
+            asked=asked,
         )
         # While another process of this service has the spool, the session is that one's, too: what this one received
         # meanwhile would be older, by its turn, than what the other has acknowledged.
@@ -226,6 +228,7 @@ class AiotMqttService(MultiService):
             table=self.table,
             endpoint=endpoint,
             remembered=refusals.remembered,
+            asked=asked,
             addresses=(broker, database),
             wall_clock=wall_clock,
             supervisor=supervisor,

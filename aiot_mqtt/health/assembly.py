@@ -17,6 +17,7 @@ from ..presence.monitor import PresenceMonitor
 from ..settings.settings import Settings
 from ..spool.spooler import Spooler
 from ..table.contract import StoreService
+from ..telemetry.asked import Asked
 from ..telemetry.counters import Counters
 from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
@@ -50,6 +51,7 @@ def health_services(
     table: StoreService,
     endpoint: IStreamClientEndpoint,
     remembered: Remembered,
+    asked: Asked,
     addresses: tuple[str, str],
     wall_clock: Callable[[], float],
     supervisor: Supervisor | None = None,
@@ -123,6 +125,7 @@ def health_services(
         spooler=spooler,
         presence=presence,
         remembered=remembered,
+        asked=asked,
         clock=reactor,
         name=settings.db_table,
         timeout=settings.heartbeat_timeout and settings.heartbeat_timeout + settings.last_seen_resolution,

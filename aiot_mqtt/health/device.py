@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 
 from ..telemetry.bilingual import Bilingual
@@ -34,6 +35,17 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """The last message of one kind since somebody asks about the device."""
+
+    at: float
+    """Seconds since the epoch."""
+    qos: int
+    is_written: bool
+    """In the table, or found to need no write."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceFacts:
     """All that is known of a device at one moment; times in seconds since the epoch."""
 
@@ -61,6 +73,10 @@ class DeviceFacts:
     """Seconds of its silence in which the service listened, as far as remembered; None: nobody knows."""
     is_listening: bool = False
     usual_interval: float | None = None
+    noted_since: float | None = None
+    """Since when the kinds of its messages are noted: somebody asked about it; None: they are not."""
+    kinds: Mapping[str, Noted] = field(default_factory=dict)
+    """By the last level of the topic."""
     refusal: Refusal | None = None
     knocks: Knocks | None = None
 

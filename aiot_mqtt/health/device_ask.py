@@ -11,17 +11,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.interfaces import IReactorTime
 
-from ..devices.report import is_device
+from ..devices.report import KINDS, is_device
 from ..presence.monitor import PresenceMonitor
 from ..spool.spooler import Spooler
 from ..table.contract import StoreError, StoreService
 from ..table.device_row import DeviceRow, Found
 from ..table.mysql import DeviceTable
+from ..telemetry.asked import Asked, Attention
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.printable import shorten
 from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
-from .device import DeviceFacts, Row, Waiting
+from .device import DeviceFacts, Noted, Row, Waiting
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class DeviceAsk:
         spooler: Spooler | None,
         presence: PresenceMonitor | None,
         remembered: Remembered,
+        asked: Asked,
         clock: IReactorTime,
         name: str,
         timeout: float,
@@ -59,6 +61,7 @@ class DeviceAsk:
         self._spooler = spooler
         self._presence = presence
         self._remembered = remembered
+        self._asked = asked
         self._clock = clock
         self._name = name
         self._timeout = timeout
@@ -80,11 +83,15 @@ class DeviceAsk:
         offset = wall - now
         known = None if self._presence is None else self._presence.known(uuid)
         waiting = None
+        kinds_waiting = 0
         if on_disk is not None:
-            waiting = Waiting(epoch(on_disk[0], self._zone), is_on_disk=True)
-        in_memory = self._writer.backlog.find(self._writer.backlog.pending.key(uuid))
+            waiting, kinds_waiting = Waiting(epoch(on_disk[0], self._zone), is_on_disk=True), on_disk[1]
+        key = self._writer.backlog.pending.key(uuid)
+        in_memory = self._writer.backlog.find(key)
         if in_memory is not None:
             waiting = Waiting(epoch(in_memory.last_seen, self._zone), is_on_disk=False)
+            kinds_waiting |= in_memory.kinds
+        attention = self._asked.ask(key) if is_possible else None
         refusal = self._remembered.refusal(uuid)
         knocks = self._remembered.knocks(uuid, now)
         heard_at = None if known is None or known.heard_at is None else min(known.heard_at + offset, wall)
@@ -112,6 +119,8 @@ class DeviceAsk:
             listened=listened,
             is_listening=self._presence is not None and self._presence.is_listening(),
             usual_interval=None if known is None else known.usual_interval,
+            noted_since=None if attention is None else attention.since + offset,
+            kinds={} if attention is None else _kinds(attention, kinds_waiting, offset),
             refusal=None if refusal is None else refusal._replace(at=refusal.at + offset),
             knocks=None if knocks is None else knocks._replace(since=knocks.since + offset, last=knocks.last + offset),
         )
@@ -145,6 +154,14 @@ class DeviceAsk:
             return await _within(spooler.find(self._writer.backlog.pending.key(uuid)), self._clock)
         except Exception:  # a disk that does not say is told of elsewhere
             return None
+
+
+def _kinds(attention: Attention, waiting: int, offset: float) -> dict[str, Noted]:
+    """What came of each kind. :param waiting: the kinds that are not in the table yet."""
+    came = {KINDS[kind.bit_length() - 1]: (kind, each) for kind, each in attention.came.items()}
+    return {
+        name: Noted(each.at + offset, each.qos, is_written=not kind & waiting) for name, (kind, each) in came.items()
+    }
 
 
 def row_of(row: DeviceRow, zone: tzinfo) -> Row:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..devices.report import KINDS
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.durations import duration
 from ..telemetry.printable import shorten
 from .device import DeviceFacts, Row, age, moment
 from .why import answer
+
+WRITTEN, NOT_WRITTEN = Bilingual("in the table", "已写入"), Bilingual("not in the table yet", "尚未写入")
 
 
 def as_json(facts: DeviceFacts) -> dict[str, Any]:
@@ -39,6 +42,10 @@ def as_json(facts: DeviceFacts) -> dict[str, Any]:
         else {"since": facts.waiting.since, "where": "spool" if facts.waiting.is_on_disk else "memory"},
         "listened_seconds": facts.listened,
         "usual_interval_seconds": facts.usual_interval,
+        "noted_since": facts.noted_since,
+        "kinds": {
+            name: {"time": each.at, "qos": each.qos, "written": each.is_written} for name, each in facts.kinds.items()
+        },
         "refusal": None
         if refusal is None
         else {"time": refusal.at, "reason": refusal.reason, "detail": _both(refusal.detail), "topic": refusal.topic,
@@ -70,6 +77,7 @@ def lines(facts: DeviceFacts) -> Iterator[Bilingual]:
         at, ago = moment(facts, facts.waiting.since), age(facts, facts.waiting.since)
         where = Bilingual("on this host", "本机暂存") if facts.waiting.is_on_disk else Bilingual("in memory", "内存")
         yield Bilingual(f"waits     {at} ({ago} ago), {where}", f"等待写入  {at}（{ago.chinese}前），{where.chinese}")
+    yield from _kinds(facts)
     yield from _presence(facts)
     yield from _trouble(facts)
 
@@ -79,13 +87,29 @@ def _row(facts: DeviceFacts, row: Row) -> Iterator[Bilingual]:
     status = "—" if row.status is None else shorten(row.status)
     seen, heartbeat = _time(facts, row.last_seen), _time(facts, row.last_heartbeat)
     yield Bilingual(
-        f"table     {state}, last_seen {seen}, device_status {status}",
-        f"表        {state.chinese}，last_seen {seen.chinese}，device_status {status}",
+        f"table     {state}, last_seen {seen}, last_heartbeat {heartbeat}, device_status {status}",
+        f"表        {state.chinese}，last_seen {seen.chinese}，last_heartbeat {heartbeat.chinese}，"
+        f"device_status {status}",
     )
-    yield Bilingual(
-        f"kinds     heartbeat {heartbeat}; data and status: — (no time of their own is kept)",
-        f"种类      heartbeat {heartbeat.chinese}；data、status：—（不单独记录时间）",
-    )
+
+
+def _kinds(facts: DeviceFacts) -> Iterator[Bilingual]:
+    if facts.noted_since is None:
+        return
+    if not facts.kinds:
+        since, ago = moment(facts, facts.noted_since), age(facts, facts.noted_since)
+        yield Bilingual(
+            f"kinds     — (noted since this was first asked, {since}, {ago} ago: ask again)",
+            f"种类      —（自首次询问起记录：{since}，{ago.chinese}前；请稍后再问）",
+        )
+    for name in KINDS:
+        if (noted := facts.kinds.get(name)) is not None:
+            at = _time(facts, noted.at)
+            written = WRITTEN if noted.is_written else NOT_WRITTEN
+            yield Bilingual(
+                f"{name:<9} {at}, QoS {noted.qos}, {written}",
+                f"{name:<9} {at.chinese}，QoS {noted.qos}，{written.chinese}",
+            )
 
 
 def _presence(facts: DeviceFacts) -> Iterator[Bilingual]:

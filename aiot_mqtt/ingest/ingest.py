@@ -23,6 +23,7 @@ from ..devices.update import table_time, uuid_key
 from ..mqtt.receiver import Acknowledger
 from ..table.contract import TableDescription
 from ..telemetry import log_lines, reasons
+from ..telemetry.asked import Asked
 from ..telemetry.counters import Counters
 from ..telemetry.printable import shorten
 from ..telemetry.refusals import Refusals
@@ -50,6 +51,7 @@ class Ingest:
         log_messages: bool = False,
         committed_times: CommittedTimes | None = None,
         heard: UnchangedListener | None = None,
+        asked: Asked | None = None,
     ) -> None:
         """
         :param table_zone: the zone of the naive times in the table.
@@ -59,6 +61,7 @@ class Ingest:
         :param log_messages: log each message at DEBUG; a call to a logger that then drops it costs 5 µs a message.
         :param committed_times: says which heartbeats need no write; None: all need one.
         :param heard: told of each device whose heartbeat needs none.
+        :param asked: told what comes of the few devices that somebody asks about.
         """
         self._rules = rules
         self._pending = pending
@@ -71,6 +74,8 @@ class Ingest:
         self._log_messages = log_messages
         self._committed_times = committed_times
         self._unchanged_listener = heard
+        self._asked = asked
+        self._asked_devices: Mapping[str, object] = {} if asked is None else asked.devices
         self._same_characters: Mapping[str, str] = {}
         self._second = -1
         self._now = ""
@@ -125,6 +130,8 @@ class Ingest:
             second = int(self._wall_clock())
             if second != self._second:
                 self._is_second(second)
+            if self._asked_devices:
+                self._note_asked(report, packet_id)
             if self._committed_times is not None and self._needs_no_write(report, self._committed_times):
                 return
             if self._pending.merge(report, self._now):
@@ -161,10 +168,17 @@ class Ingest:
     def _is_second(self, second: int) -> None:
         """It has become another second, since the epoch."""
         self._second = second
+        if self._asked_devices and self._asked is not None:
+            self._asked.forget()
         self._now = table_time(second, self._table_zone)
         if self._committed_times is not None:
             too_old = table_time(second - self._committed_times.resolution, self._table_zone)
             self._committed_times.time_is(self._now, too_old)
+
+    def _note_asked(self, report: DeviceReport, packet_id: int) -> None:
+        """Somebody asks about a few devices, and this may be of one of them."""
+        assert self._asked is not None
+        self._asked.note(self._pending.key(report.device), report.kind, 1 if packet_id else 0)
 
     def _needs_no_write(self, report: DeviceReport, committed_times: CommittedTimes) -> bool:
         """Whether the row says it all already; then it is done with."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import cast
 from urllib.parse import quote
 
 from rig import load
@@ -29,6 +30,10 @@ class WhyTests(test_health.HealthCase):
             time.sleep(0.05)
         return str(answered["sentence"]["en"])  # type: ignore[index]
 
+    def kinds(self, uuid: str) -> dict[str, dict[str, object]]:
+        """What came of each kind since this was first asked."""
+        return cast("dict[str, dict[str, object]]", self.why(uuid)["kinds"])
+
     def send(self, topic: str, payload: str = "{}") -> None:
         load.publish(self.broker.port, [(f"devices/{topic}", payload)])
 
@@ -39,7 +44,15 @@ class WhyTests(test_health.HealthCase):
         self.assertIn("was never seen", self.until_why("d1", "never"))
         self.send("d2/data")
         self.assertIn("is online: a message came", self.until_why("d2", "fine"))
-        self.assertEqual(self.command("why", "d2")[0], 0)
+        code, text = self.command("why", "d2")
+        self.assertEqual(code, 0)
+        self.assertIn("(noted since this was first asked", text)
+        load.publish(self.broker.port, [("devices/d2/data", "{}")], 0)
+        self.send("d2/heartbeat")
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while len(kinds := self.kinds("d2")) < 2 or not all(each["written"] for each in kinds.values()):
+            self.assertLess(time.monotonic(), deadline, kinds)
+        self.assertEqual({name: each["qos"] for name, each in kinds.items()}, {"data": 0, "heartbeat": 1})
         self.send("d3/status", "offline")
         self.assertIn("said so itself", self.until_why("d3", "own_word"))
         self.send("d4/data", "{")
@@ -69,6 +82,11 @@ class WhyTests(test_health.HealthCase):
         deadline = time.monotonic() + LINE_TIMEOUT
         while "kept on this host" not in self.until_why("d6", "waiting"):
             self.assertLess(time.monotonic(), deadline)
+        self.send("d6/status", "on")
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while "status" not in (kinds := self.kinds("d6")):
+            self.assertLess(time.monotonic(), deadline)
+        self.assertFalse(kinds["status"]["written"])
         self.assertIn("the table cannot be read", self.until_why("d7", "cannot_tell"))
         self.assertEqual(self.command("why", "d7")[0], 2)
         # Nobody runs.

@@ -12,12 +12,13 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.devices.report import ReportRules
+from aiot_mqtt.devices.report import DATA, HEARTBEAT, ReportRules
 from aiot_mqtt.ingest.committed_times import CommittedTimes
 from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import UPDATE_BYTES, PendingUpdates
 from aiot_mqtt.table.contract import TableDescription
 from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry.asked import LASTS, MAX_DEVICES, Asked, Came
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
 from tests.doubles import RecordingConnection
@@ -30,6 +31,7 @@ START = 1_795_399_200.0
 class IngestTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.wall = START
+        self.clock = Clock()
         self.woken = 0
         self.foreign_topics: list[str] = []
         self.heard: list[str] = []
@@ -52,7 +54,8 @@ class IngestTestCase(SynchronousTestCase):
         self.pending = PendingUpdates(pending_bound)
         self.pending.keys_are(str.lower)  # as the owner's column
         self.committed_times = CommittedTimes(resolution, self.pending) if resolution else None
-        self.refusals = Refusals(self.counters, Clock())
+        self.refusals = Refusals(self.counters, self.clock)
+        self.asked = Asked(self.clock)
         self.ingest = Ingest(
             rules or ReportRules(),
             self.pending,
@@ -65,6 +68,7 @@ class IngestTestCase(SynchronousTestCase):
             log_messages=log_messages,
             committed_times=self.committed_times,
             heard=self,
+            asked=self.asked,
         )
         self.ingest.connection_started(self.connection)
 
@@ -99,6 +103,31 @@ class IngestTestCase(SynchronousTestCase):
 
 
 class PublishTests(IngestTestCase):
+    def test_of_a_device_that_somebody_asks_about_the_kinds_are_noted(self) -> None:
+        self.publish("devices/d1/data")
+        noted = self.asked.ask("d1")
+        self.assertEqual(noted.came, {})
+        self.clock.advance(7)
+        self.publish("devices/D1/data", packet_id=0)  # the column holds it equal
+        self.publish("devices/d1/heartbeat", packet_id=2)
+        self.publish("devices/d2/status", b"on")
+        self.publish("devices/d1/status", b"[", packet_id=3)
+        self.assertEqual(noted.came, {DATA: Came(7.0, 0), HEARTBEAT: Came(7.0, 1)})
+        self.assertIs(self.asked.ask("d1"), noted)
+        self.clock.advance(LASTS + 1)
+        self.wall += LASTS + 1
+        self.publish("devices/d3/data")
+        self.assertEqual(self.asked.devices, {})
+
+    def test_only_some_may_be_asked_about_at_one_time(self) -> None:
+        for number in range(MAX_DEVICES + 10):
+            self.asked.ask(f"d{number}")
+        self.assertEqual(len(self.asked.devices), MAX_DEVICES)
+        self.assertNotIn("d9", self.asked.devices)
+        self.asked.ask("d10")
+        self.asked.ask("new")
+        self.assertIn("d10", self.asked.devices)
+
     def test_what_came_at_qos_0_is_counted_whatever_becomes_of_it(self) -> None:
         self.publish(packet_id=0)
         self.publish(packet_id=1)

@@ -49,8 +49,8 @@ class StatisticsTests(SynchronousTestCase):
         )
         self.assertEqual(
             words.chinese,
-            "5 分内收到 372,001（1,240/秒），写入 101,220，拒绝 15（不是JSON 12、设备不存在 3），等待 340，最老 0.3 秒，"
-            "在线 4,790，提交 p99 ≤ 20 毫秒",
+            "5 分内收到 372,001（1,240/秒），写入 101,220，拒绝 15（不是JSON 12、设备不存在 3），等待 340，"
+            "最老 0.3 秒，在线 4,790，提交 p99 ≤ 20 毫秒",
         )
         self.assertIn("received=372001 ", figures)
         self.assertIn(" pending=340", figures)

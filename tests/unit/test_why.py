@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.health.device import DeviceFacts, Row, Waiting
+from aiot_mqtt.devices.report import KINDS
+from aiot_mqtt.health.device import DeviceFacts, Noted, Row, Waiting
 from aiot_mqtt.health.why import Answer, Situation, answer
 from aiot_mqtt.health.why_lines import as_json, lines
 from aiot_mqtt.telemetry.outage import Trouble
@@ -42,6 +43,10 @@ facts = st.builds(
     listened=st.none() | st.floats(0, 1e6),
     is_listening=st.booleans(),
     usual_interval=st.none() | st.floats(0, 1e6),
+    noted_since=times,
+    kinds=st.dictionaries(
+        st.sampled_from(KINDS), st.builds(Noted, st.floats(NOW - 1e6, NOW), st.integers(0, 1), st.booleans())
+    ),
     refusal=st.none() | refusals,
     knocks=st.none() | st.builds(Knocks, st.integers(1, 10**9), st.floats(NOW - 1e6, NOW), st.floats(NOW - 1e6, NOW)),
 )
@@ -61,6 +66,16 @@ class WhyTests(SynchronousTestCase):
             self.assertEqual(found.situation, Situation.CANNOT_TELL)
         if found.situation.exit_code == 1:
             self.assertTrue(known.row is None or not known.is_possible)
+
+    def test_each_kind_has_its_line_once_somebody_has_asked(self) -> None:
+        before = [str(line) for line in lines(replace(PLAIN, noted_since=NOW - 30))]
+        self.assertIn("kinds     — (noted since this was first asked, 15:59:30, 30 s ago: ask again)", before)
+        noted = {"data": Noted(NOW - 4, 0, is_written=True), "heartbeat": Noted(NOW - 2, 1, is_written=False)}
+        after = [line.chinese for line in lines(replace(PLAIN, noted_since=NOW - 30, kinds=noted))]
+        self.assertIn("data      15:59:56（4 秒前），QoS 0，已写入", after)
+        self.assertIn("heartbeat 15:59:58（2 秒前），QoS 1，尚未写入", after)
+        told = as_json(replace(PLAIN, kinds=noted))["kinds"]
+        self.assertEqual(told["data"], {"time": NOW - 4, "qos": 0, "written": True})
 
     def found(self, **changes: object) -> Answer:
         return answer(replace(PLAIN, **changes))  # type: ignore[arg-type]
