@@ -16,7 +16,6 @@ from twisted.python.components import Componentized
 
 from .devices.report import ReportRules
 from .devices.update import table_time
-from .health.assembly import health_services
 from .health.statistics import log_figures
 from .health.systemd import Supervisor
 from .ingest.committed_times import CommittedTimes
@@ -26,6 +25,7 @@ from .mqtt.kept_session import KeptSession
 from .mqtt.options import connect_options
 from .mqtt.subscriber import Subscriber
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
+from .page.assembly import health_services
 from .presence.heard_devices import HeardDevices
 from .presence.monitor import PresenceMonitor
 from .process import session_file

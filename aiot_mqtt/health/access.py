@@ -12,6 +12,7 @@ is not for everybody, and a page does not know the token.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from hmac import compare_digest
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -23,6 +24,7 @@ from twisted.web.http import Request
 HOSTS = Path("/etc/hosts")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\S+)?\]|[A-Za-z0-9._-]+)(:[0-9]{0,5})?")
 _BEARER = re.compile(rb"[Bb]earer +(\S+) *")
+_BASIC = re.compile(rb"[Bb]asic +(\S+) *")
 
 Refusal = tuple[int, str]
 """A status, and a sentence."""
@@ -46,10 +48,27 @@ def refusal(request: Request, token: str | None) -> Refusal | None:
         return None
     if not token:
         return None if is_local else (http.FORBIDDEN, "this shows devices: set HTTP_TOKEN, or ask on the host itself")
-    given = [_BEARER.fullmatch(each) for each in request.requestHeaders.getRawHeaders(b"authorization", [])]
-    if len(given) == 1 and given[0] is not None and compare_digest(given[0].group(1), token.encode()):
+    given = [_token_of(each) for each in request.requestHeaders.getRawHeaders(b"authorization", [])]
+    if len(given) == 1 and given[0] is not None and compare_digest(given[0], token.encode()):
         return None
-    return http.UNAUTHORIZED, "this shows devices: it needs the header Authorization: Bearer HTTP_TOKEN"
+    return (
+        http.UNAUTHORIZED,
+        "this shows devices: it needs the header Authorization: Bearer HTTP_TOKEN, or, in a browser, HTTP_TOKEN as the"
+        " password of any user",
+    )
+
+
+def _token_of(authorization: bytes) -> bytes | None:
+    """What is given as the token: as such, or as a password (RFC 7617), which is how a browser asks its user."""
+    if (match := _BEARER.fullmatch(authorization)) is not None:
+        return match.group(1)
+    if (match := _BASIC.fullmatch(authorization)) is None:
+        return None
+    try:
+        _user, colon, password = b64decode(match.group(1), validate=True).partition(b":")
+    except ValueError:
+        return None
+    return password if colon else None
 
 
 def host_name(host: str) -> str | None:

@@ -20,6 +20,7 @@ FAULTS_IN = {
     log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY: "connection",
     log_lines.BROKER_DROPS_FAILED_UNEXPECTEDLY: "connection",
     log_lines.WHY_FAILED_UNEXPECTEDLY: "connection",
+    log_lines.PAGE_FAILED_UNEXPECTEDLY: "connection",
     log_lines.HTTP_FAILED_UNEXPECTEDLY: "health",
     log_lines.PROGRESS_FAILED_UNEXPECTEDLY: "health",
     log_lines.ALERT_FAILED_UNEXPECTEDLY: "health",

@@ -48,6 +48,7 @@ def health_site(
     stalled: Callable[[], Sequence[Stalled]],
     *,
     showing_devices: Mapping[str, IResource] | None = None,
+    open_to_all: Mapping[str, IResource] | None = None,
     newest_strangers: Callable[[], list[str]] = list,
     token: str = "",
 ) -> Site:
@@ -58,6 +59,7 @@ def health_site(
     :param stalled: what makes no progress.
     :param showing_devices: by path, without its slash, what is not for everybody: on this host, or for who has the
         token. Each is a leaf.
+    :param open_to_all: the same of what is for everybody who reaches the port, or looks itself for whom.
     :param newest_strangers: names that no row has and that sent something lately.
     :param token: ``HTTP_TOKEN``; empty: what shows devices is answered on this host alone.
     """
@@ -86,8 +88,9 @@ def health_site(
     for path, answer in ((b"healthz", healthz), (b"readyz", readyz), (b"metrics", metrics)):
         root.putChild(path, _Guarded(_Answering(answer), None))
     root.putChild(b"status", _Guarded(_Answering(all_of_it), token))
-    for name, resource in (showing_devices or {}).items():
-        root.putChild(name.encode(), _Guarded(resource, token))
+    for resources, needed in ((showing_devices, token), (open_to_all, None)):
+        for name, resource in (resources or {}).items():
+            root.putChild(name.encode(), _Guarded(resource, needed))
     site = _SilentSite(root, timeout=MAX_REQUEST_TIME)
     site.noisy = False
     return site
@@ -109,6 +112,11 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             for each in verdict.conditions
         ],
     }
+
+
+def ask_for_token(request: Request) -> None:
+    """Say, with 401, in which ways it may be given; the second has a browser ask its user."""
+    request.responseHeaders.setRawHeaders(b"WWW-Authenticate", [b"Bearer", b'Basic realm="aiot-mqtt", charset="UTF-8"'])
 
 
 def answer(request: Request, status: int, content_type: str, body: bytes) -> bytes:
@@ -158,5 +166,5 @@ class _Guarded(Resource):
             return self._resource.render(request)
         status, sentence = refused
         if status == http.UNAUTHORIZED:
-            request.setHeader(b"WWW-Authenticate", b"Bearer")
+            ask_for_token(request)
         return answer(request, status, TEXT, f"{sentence}\n".encode())

@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 from ..devices.report import DATA, HEARTBEAT, STATUS
 from ..devices.update import DeviceUpdate
 from ..writing.writer import Writer
+from .history import History
 from .peak import Peak
 
 LOOK_INTERVAL = 1.0  # s
@@ -29,11 +30,14 @@ class Trends(Service):
         is_listening: Callable[[], bool],
         clock: IReactorTime,
         wall_clock: Callable[[], float],
+        history: History | None = None,
     ) -> None:
         """
         :param is_listening: whether a device that reports now would be heard, and seen in the table, at once.
         :param wall_clock: seconds since the epoch.
+        :param history: looks each second, too.
         """
+        self._history = history
         self._writer = writer
         self._is_listening = is_listening
         self._clock = clock
@@ -104,6 +108,8 @@ class Trends(Service):
 
     def _look(self) -> None:
         now = self._clock.seconds()
+        if self._history is not None:
+            self._history.look(now)
         if self._looked_at is not None:
             passed = now - self._looked_at
             self._lag.note(max(0.0, passed - LOOK_INTERVAL), now)

@@ -51,9 +51,9 @@ class Refusals:
         """
         self._count(reason)
         shown, beginning = shorten(topic), shorten(payload)
-        if len(levels := topic.split("/")[-2:]) > 1:
-            about = Refusal(self._clock.seconds(), reason, detail, shown, beginning)
-            self.remembered.refused(levels[0], about)
+        levels = topic.split("/")[-2:]
+        about = Refusal(self._clock.seconds(), reason, detail, shown, beginning)
+        self.remembered.refused(levels[0] if len(levels) > 1 else "", about, payload)
         self._tell(reason, topic, log_lines.REPORT_REFUSED, topic=shown, reason=detail, payload=beginning)
 
     def foreign_topic(self) -> None:

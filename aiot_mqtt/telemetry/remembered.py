@@ -6,11 +6,14 @@ Pure, and bounded in memory whatever is sent; nothing here is on the way of a me
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import islice
 from typing import NamedTuple
 
 from .printable import shorten
 
 MAX_DEVICES = 5000  # of each sort: with 300 to 700 bytes each, some 5 MB for both (measured with tracemalloc)
+LONGEST = 256  # characters of a name that are kept
+KEPT_BYTES = 800  # of a refused payload: 200 characters of any script
 KNOCKING = 600.0  # s after its last message that somebody counts as knocking
 
 
@@ -25,6 +28,16 @@ class Refusal(NamedTuple):
     topic: str
     payload: str
     """Its beginning, printable."""
+
+
+class Newest(NamedTuple):
+    """The last message that was refused for one reason."""
+
+    device: str
+    """As it spells itself; empty: nobody knows which."""
+    refusal: Refusal
+    payload: bytes
+    """The first ``KEPT_BYTES`` of it."""
 
 
 class Knocks(NamedTuple):
@@ -44,9 +57,14 @@ class Remembered:
         # A dict would look through the places of what was deleted to find its first.
         self._refusals: OrderedDict[str, Refusal] = OrderedDict()
         self._knocks: OrderedDict[str, Knocks] = OrderedDict()
+        self.newest: dict[str, Newest] = {}
+        """By the reason, of which there are ten."""
 
-    def refused(self, device: str, refusal: Refusal) -> None:
-        """A message of this device was refused."""
+    def refused(self, device: str, refusal: Refusal, payload: bytes = b"") -> None:
+        """A message of this device was refused. :param device: empty: nobody knows whose it is."""
+        self.newest[refusal.reason] = Newest(device[:LONGEST], refusal, payload[:KEPT_BYTES])
+        if not device:
+            return
         self._refusals.pop(device, None)
         self._refusals[device] = refusal
         if len(self._refusals) > self._max_devices:
@@ -71,6 +89,11 @@ class Remembered:
         known = self._knocks.get(shorten(device))
         return None if known is None or now - known.last > KNOCKING else known
 
+    def newest_knocks(self, most: int, now: float) -> list[tuple[str, Knocks]]:
+        """Those that knocked last, the last one first."""
+        self._forget_strangers(now)
+        return list(islice(reversed(self._knocks.items()), most))
+
     def strangers(self, now: float) -> int:
         """How many knock; at most as many as are remembered."""
         self._forget_strangers(now)
@@ -78,9 +101,7 @@ class Remembered:
 
     def newest_strangers(self, most: int, now: float) -> list[str]:
         """Those that knocked last, the last one first."""
-        self._forget_strangers(now)
-        names = reversed(self._knocks)
-        return [name for name, _ in zip(names, range(most), strict=False)]
+        return [name for name, _ in self.newest_knocks(most, now)]
 
     def _forget_strangers(self, now: float) -> None:
         while self._knocks and now - self._knocks[first := next(iter(self._knocks))].last > KNOCKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from socket import gethostname
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -21,6 +22,10 @@ from aiot_mqtt.health.site import health_site
 HERE, ELSEWHERE = "127.0.0.1", "192.0.2.7"
 OPEN = ("/healthz", "/readyz", "/metrics")
 TOKEN = "s3cret-Token_~+/="
+
+
+def basic(user_and_password: str) -> str:
+    return f"Authorization: Basic {b64encode(user_and_password.encode()).decode()}"
 
 
 class Devices(Resource):
@@ -119,13 +124,21 @@ class SiteTests(SynchronousTestCase):
                 (["Authorization: Bearer"], 401),
                 (["Authorization: Bearer x"], 401),
                 ([f"Authorization: Bearer {TOKEN}x"], 401),
+                ([basic(f"anybody:{TOKEN}")], 200),
+                ([basic(f":{TOKEN}")], 200),
+                ([basic(f"anybody:x:{TOKEN}")], 401),
+                ([basic(TOKEN)], 401),
+                ([basic("anybody:")], 401),
                 ([f"Authorization: Basic {TOKEN}"], 401),
+                (["Authorization: Basic anything:"], 401),
+                ([basic(f"anybody:{TOKEN}"), f"Authorization: Bearer {TOKEN}"], 401),
                 ([f"Authorization: Bearer {TOKEN}", "Authorization: Bearer x"], 401),
                 (["Authorization: Bearer é"], 401),
             ):
                 given, text = self.ask("/devices", "Host: 10.1.2.3", *headers, peer=peer, token=TOKEN)
                 self.assertEqual((given, text == "d1\n"), (code, code == 200), headers)
-                self.assertEqual("WWW-Authenticate: Bearer" in self.headers, code == 401)
+                for way in ("WWW-Authenticate: Bearer\r\n", 'WWW-Authenticate: Basic realm="aiot-mqtt"'):
+                    self.assertEqual(way.lower() in self.headers.lower(), code == 401)
             for path in OPEN:
                 self.assertIn(self.ask(path, "Host: 10.1.2.3", peer=peer, token=TOKEN)[0], (200, 503))
 

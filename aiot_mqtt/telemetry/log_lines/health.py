@@ -9,8 +9,8 @@ NO_MESSAGES = line(
     "⚠️ Subscribed, and no message for {lasts} — check devices, ACL and MQTT_TOPIC_PREFIX (aiot-mqtt check)",
 )
 HTTP_LISTENING = line(
-    "状态与指标: http://{host}:{port}/readyz /metrics（aiot-mqtt status）",
-    "State and figures: http://{host}:{port}/readyz /metrics (aiot-mqtt status)",
+    "状态页: http://{host}:{port}/ — 另有 /readyz /metrics（aiot-mqtt status）",
+    "The page: http://{host}:{port}/ — also /readyz /metrics (aiot-mqtt status)",
 )
 HTTP_NOT_LISTENING = line(
     "❌ HTTP_LISTEN不能监听 {host}:{port}: {reason}；服务照常运行，每30秒重试",
@@ -42,6 +42,10 @@ HTTP_FAILED_UNEXPECTEDLY = line(
 WHY_FAILED_UNEXPECTEDLY = line(
     "❌ 查询设备状态时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
     "❌ Unexpected error asking about a device — report the traceback below in the repository's issues",
+)
+PAGE_FAILED_UNEXPECTEDLY = line(
+    "❌ 更新实时页面时出现意外错误 — 请附上下面的traceback，在项目仓库的Issues中报告",
+    "❌ Unexpected error at the live page — report the traceback below in the repository's issues",
 )
 WATCHDOG_HUNGRY = line(
     "❌ {name}已 {seconds} 秒没有进展: systemd将重启本服务，未确认的消息仍由Broker保留",

@@ -10,6 +10,21 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from ..health.alert_command import AlertCommand, alert_text
+from ..health.besides import Besides
+from ..health.device_ask import DeviceAsk
+from ..health.history import History
+from ..health.line_tally import LineTally
+from ..health.listener import HttpListener
+from ..health.pace import Pace
+from ..health.room import COUNT_INTERVAL, COUNT_UNASKED, Room
+from ..health.site import health_site, status
+from ..health.state import judge
+from ..health.statistics import Statistics
+from ..health.systemd import Supervisor, Systemd
+from ..health.trends import Trends
+from ..health.watch import Watch
+from ..health.why_resource import WhyResource
 from ..mqtt.broker_drops import BrokerDrops
 from ..mqtt.options import connect_options
 from ..mqtt.subscriber import Subscriber
@@ -21,20 +36,10 @@ from ..telemetry.asked import Asked
 from ..telemetry.counters import Counters
 from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
-from .alert_command import AlertCommand, alert_text
-from .besides import Besides
-from .device_ask import DeviceAsk
-from .line_tally import LineTally
-from .listener import HttpListener
-from .pace import Pace
-from .room import COUNT_INTERVAL, COUNT_UNASKED, Room
-from .site import health_site, status
-from .state import judge
-from .statistics import Statistics
-from .systemd import Supervisor, Systemd
-from .trends import Trends
-from .watch import Watch
-from .why_resource import WhyResource
+from .live import Live
+from .looks import Looks
+from .moment import take
+from .resources import page_resources
 
 SHOWN_STRANGERS = 5
 
@@ -98,7 +103,8 @@ def health_services(
     def is_listening() -> bool:
         return subscriber.is_listening if presence is None else presence.is_listening()
 
-    trends = Trends(writer, is_listening, reactor, wall_clock)
+    history = History(counters)
+    trends = Trends(writer, is_listening, reactor, wall_clock, history)
     writer.add_listener(trends)
     lines = LineTally()
     alerts = None
@@ -132,15 +138,21 @@ def health_services(
         zone=settings.db_timezone,
         wall_clock=wall_clock,
     )
+    looks = Looks(
+        lambda: take(watch.figures, beside.now, history, remembered, reactor.seconds()), settings.db_timezone, reactor
+    )
+    live = Live(looks.shown, reactor)
+    token = settings.http_token.reveal()
     site = health_site(
         watch.figures,
         beside.now,
         pace.stalled,
         newest_strangers=lambda: remembered.newest_strangers(SHOWN_STRANGERS, reactor.seconds()),
         showing_devices={"why": WhyResource(asking.facts)},
-        token=settings.http_token.reveal(),
+        open_to_all=page_resources(looks, live, asking.facts, token=token, language=settings.log_language),
+        token=token,
     )
-    services: list[IService] = [lines, pace, trends, watch, HttpListener(site, settings.http_listen, reactor)]
+    services: list[IService] = [lines, pace, trends, watch, live, HttpListener(site, settings.http_listen, reactor)]
     if alerts is not None:
         services.append(alerts)
     if drops is not None:

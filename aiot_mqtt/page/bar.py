@@ -1,0 +1,151 @@
+"""What is seen first: the state in a word and a sentence, and the four places of a message's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..health.state import State, Verdict
+from ..health.status_words import size
+from ..telemetry.durations import duration
+from . import words
+from .markup import Content, Markup, element, joined
+from .moment import Moment
+from .reader import Reader
+
+ICONS = {State.OK: "✔", State.LOOK: "▲", State.PROTECTED: "⛨", State.FAULT: "✖"}
+MET, UNMET, KEPT, UNKNOWN = "ok", "fault", "protected", "none"
+MARKS = {MET: "✔", UNMET: "✖", KEPT: "⛨", UNKNOWN: "—", "look": "▲"}
+
+
+def bar(moment: Moment, reader: Reader) -> Markup:
+    """The state, and what is to be done."""
+    verdict = moment.verdict
+    to_do = list(_to_do(moment, reader))
+    return joined(
+        element("span", ICONS[verdict.state], class_="icon", aria_hidden="true"),
+        element("h1", reader.says(verdict.state.word)),
+        element("p", reader.says(verdict.sentence), class_="sentence"),
+        element("p", reader.says(words.TO_DO), " ".join(to_do), class_="to-do") if to_do else None,
+    )
+
+
+def title(verdict: Verdict, reader: Reader) -> str:
+    """Of the tab."""
+    return f"{ICONS[verdict.state]} {reader.says(verdict.state.word)} · aiot-mqtt"
+
+
+def _to_do(moment: Moment, reader: Reader) -> Iterator[str]:
+    figures = moment.figures
+    said = {
+        "broker": (words.LOOK_AT_BROKER, figures.broker.address, figures.broker.trouble),
+        "database": (words.LOOK_AT_DATABASE, figures.database.address, figures.database.trouble),
+        "spool": (words.LOOK_AT_DISK, "", figures.spool.trouble),
+    }
+    unmet = [each for each in moment.verdict.conditions if not each.is_met]
+    for condition in unmet[:3]:
+        if condition.id not in said:
+            if moment.verdict.state is State.LOOK and len(unmet) > 1:
+                yield reader.says(condition.reason) + reader.says(words.STOP)
+            continue
+        text, address, trouble = said[condition.id]
+        if trouble is not None:
+            yield reader.says(text, address=address, reason=reader.says(trouble.reason))
+
+
+def boxes(moment: Moment, reader: Reader) -> Markup:
+    """The four places; the first one that is not well is the cause."""
+    places = [_broker(moment, reader), _service(moment, reader), _spool(moment, reader), _database(moment, reader)]
+    cause = next((place for place, (_, state, _, _) in enumerate(places) if state == UNMET), None)
+    return joined(
+        element(
+            "li",
+            element("h3", reader.says(name)),
+            element("p", element("span", MARKS[state], class_="mark", aria_hidden="true"), first, class_="first"),
+            [element("p", line) for line in lines],
+            element("p", reader.says(words.CAUSE), class_="cause") if place == cause else None,
+            class_=f"box {state}",
+        )
+        for place, (name, state, first, lines) in enumerate(places)
+    )
+
+
+Place = tuple[str, str, Content, list[str]]
+"""Its name, how it is, that in words, and what else there is to say."""
+
+
+def _is_met(moment: Moment, name: str) -> bool:
+    return next(each.is_met for each in moment.verdict.conditions if each.id == name)
+
+
+def _broker(moment: Moment, reader: Reader) -> Place:
+    broker = moment.figures.broker
+    lines = [broker.address]
+    if broker.last_message_at:
+        lines.append(reader.says(words.LAST_MESSAGE, ago=reader.ago(broker.last_message_at)))
+    else:
+        lines.append(reader.says(words.NO_MESSAGE_YET))
+    if broker.dropped is None:
+        lines.append(reader.says(words.DROPPED_UNKNOWN))
+    else:
+        lines.append(reader.says(words.DROPPED, count=f"{broker.dropped:,}"))
+    if broker.sessions_lost:
+        lines.append(reader.says(words.SESSIONS_LOST, count=f"{broker.sessions_lost:,}"))
+    if _is_met(moment, "broker"):
+        state = MET if _is_met(moment, "messages") else "look"
+        return words.BROKER, state, reader.says(words.LISTENING), lines
+    reason = next(each.reason for each in moment.verdict.conditions if each.id == "broker")
+    if broker.trouble is None:
+        return words.BROKER, UNMET, reader.says(reason), lines
+    lines.insert(1, reader.says(reason))
+    lines += _next_attempt(broker.trouble.next_in, reader)
+    return words.BROKER, UNMET, reader.says(words.AWAY, lasts=reader.lasts(broker.trouble.seconds)), lines
+
+
+def _service(moment: Moment, reader: Reader) -> Place:
+    broker, past = moment.figures.broker, moment.beside.past
+    state = MET if _is_met(moment, "progress") else UNMET
+    if state == MET and not _is_met(moment, "window"):
+        state = "look"
+    first = reader.says(words.OLDEST_WAITS, seconds=f"{broker.oldest_unacknowledged:,.1f}")
+    lines = []
+    if broker.window:
+        share, peak = (f"{each / broker.window:.1%}" for each in (broker.unacknowledged, past.unacknowledged_peak))
+        lines.append(reader.says(words.WINDOW, share=share, peak=peak))
+    lines.append(reader.says(words.RUNS_SINCE, clock=reader.clock(moment.figures.time - moment.figures.uptime)))
+    return words.SERVICE, state, first, lines
+
+
+def _spool(moment: Moment, reader: Reader) -> Place:
+    spool, space = moment.figures.spool, moment.beside.space
+    free = [] if space is None else [reader.says(words.FREE, size=size(space.free))]
+    if not spool.is_enabled:
+        return words.SPOOL, UNKNOWN, reader.says(words.SPOOL_OFF), []
+    if spool.trouble is not None:
+        away = reader.says(words.AWAY, lasts=reader.lasts(spool.trouble.seconds))
+        return words.SPOOL, UNMET, away, [reader.says(spool.trouble.reason), *free]
+    if not spool.devices:
+        return words.SPOOL, MET, reader.says(words.SPOOL_EMPTY), free
+    used = size(None if space is None else space.used)
+    first = reader.says(words.SPOOL_HOLDS, count=f"{spool.devices:,}", size=used)
+    since = reader.says(words.SINCE_BEFORE_START)
+    if spool.since is not None:
+        since = reader.says(words.SINCE, clock=reader.clock(spool.since))
+    return words.SPOOL, KEPT, first, [since, *free]
+
+
+def _database(moment: Moment, reader: Reader) -> Place:
+    database = moment.figures.database
+    lines = [database.address]
+    if database.trouble is not None:
+        lines.append(reader.says(database.trouble.reason))
+        lines += _next_attempt(database.trouble.next_in, reader)
+        return words.DATABASE, UNMET, reader.says(words.AWAY, lasts=reader.lasts(database.trouble.seconds)), lines
+    if not database.is_seen:
+        return words.DATABASE, UNMET, reader.says(words.STARTING), lines
+    if database.commit_seconds is not None:
+        lines.append(reader.says(words.COMMIT_TAKES, milliseconds=f"{1000 * database.commit_seconds:,.0f}"))
+    return words.DATABASE, MET, reader.says(words.WRITES), lines
+
+
+def _next_attempt(next_in: float | None, reader: Reader) -> list[str]:
+    return [] if next_in is None else [reader.says(words.NEXT_ATTEMPT, lasts=reader.says(duration(next_in)))]

@@ -1,0 +1,54 @@
+"""All that the page shows of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..health.figures import Figures
+from ..health.history import History, Rate
+from ..health.metrics import Beside
+from ..health.state import Verdict, judge
+from ..telemetry.remembered import Knocks, Newest, Remembered
+
+SHOWN_STRANGERS = 20
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Taken in one turn of the reactor."""
+
+    figures: Figures
+    verdict: Verdict
+    beside: Beside
+    short: Sequence[Rate]
+    long: Sequence[Rate]
+    clock: float
+    """By the clock that is never set, which rates, knocks and refusals are told by."""
+    strangers: Sequence[tuple[str, Knocks]] = ()
+    refusals: Mapping[str, Newest] = field(default_factory=dict)
+
+    def time(self, at: float) -> float:
+        """Seconds since the epoch of a time of the clock that is never set."""
+        return self.figures.time - (self.clock - at)
+
+
+def take(
+    figures: Callable[[], Figures],
+    beside: Callable[[], Beside],
+    history: History,
+    remembered: Remembered,
+    now: float,
+) -> Moment:
+    """This moment. :param now: by the clock that is never set."""
+    seen = figures()
+    return Moment(
+        seen,
+        judge(seen),
+        beside(),
+        tuple(history.short),
+        tuple(history.long),
+        now,
+        remembered.newest_knocks(SHOWN_STRANGERS, now),
+        dict(remembered.newest),
+    )
