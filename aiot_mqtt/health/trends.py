@@ -10,6 +10,7 @@ from twisted.internet.task import LoopingCall
 
 from ..devices.report import DATA, HEARTBEAT, STATUS
 from ..devices.update import DeviceUpdate
+from ..presence.flips import Flips
 from ..writing.writer import Writer
 from .history import History
 from .peak import Peak
@@ -30,13 +31,17 @@ class Trends(Service):
         is_listening: Callable[[], bool],
         clock: IReactorTime,
         wall_clock: Callable[[], float],
+        *,
         history: History | None = None,
+        flips: Flips | None = None,
     ) -> None:
         """
         :param is_listening: whether a device that reports now would be heard, and seen in the table, at once.
         :param wall_clock: seconds since the epoch.
         :param history: looks each second, too.
+        :param flips: told of what is committed.
         """
+        self._flips = flips
         self._history = history
         self._writer = writer
         self._is_listening = is_listening
@@ -93,7 +98,10 @@ class Trends(Service):
     def rows_committed(self, updates: Sequence[DeviceUpdate], *, is_spooled: bool) -> None:  # noqa: ARG002 committed is committed
         """See ``CommitListener``."""
         now = self.committed_at = self._wall_clock()
-        self.said_offline += len([update for update in updates if not update.is_online])
+        offline = [update for update in updates if not update.is_online]
+        self.said_offline += len(offline)
+        if self._flips is not None:
+            self._flips.committed(updates, offline)
         kinds = 0
         for update in updates:
             kinds |= update.kinds

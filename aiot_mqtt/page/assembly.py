@@ -28,6 +28,7 @@ from ..health.why_resource import WhyResource
 from ..mqtt.broker_drops import BrokerDrops
 from ..mqtt.options import connect_options
 from ..mqtt.subscriber import Subscriber
+from ..presence.flips import Flips
 from ..presence.monitor import PresenceMonitor
 from ..settings.settings import Settings
 from ..spool.spooler import Spooler
@@ -38,7 +39,7 @@ from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
 from .live import Live
 from .looks import Looks
-from .moment import take
+from .moment import Moment, take
 from .resources import page_resources
 
 SHOWN_STRANGERS = 5
@@ -104,7 +105,8 @@ def health_services(
         return subscriber.is_listening if presence is None else presence.is_listening()
 
     history = History(counters)
-    trends = Trends(writer, is_listening, reactor, wall_clock, history)
+    flips = Flips(wall_clock) if presence is None else presence.flips
+    trends = Trends(writer, is_listening, reactor, wall_clock, history=history, flips=flips)
     writer.add_listener(trends)
     lines = LineTally()
     alerts = None
@@ -138,9 +140,11 @@ def health_services(
         zone=settings.db_timezone,
         wall_clock=wall_clock,
     )
-    looks = Looks(
-        lambda: take(watch.figures, beside.now, history, remembered, reactor.seconds()), settings.db_timezone, reactor
-    )
+
+    def moment() -> Moment:
+        return take(watch.figures(), beside.now(), history, flips, remembered, now=reactor.seconds())
+
+    looks = Looks(moment, settings.db_timezone, reactor)
     live = Live(looks.shown, reactor)
     token = settings.http_token.reveal()
     site = health_site(

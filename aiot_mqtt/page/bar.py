@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..health.outlook import in_words
 from ..health.state import State, Verdict
 from ..health.status_words import size
 from ..telemetry.durations import duration
@@ -130,7 +131,8 @@ def _spool(moment: Moment, reader: Reader) -> Place:
     since = reader.says(words.SINCE_BEFORE_START)
     if spool.since is not None:
         since = reader.says(words.SINCE, clock=reader.clock(spool.since))
-    return words.SPOOL, KEPT, first, [since, *free]
+    outlook = [] if spool.outlook is None else [reader.says(in_words(spool.outlook))]
+    return words.SPOOL, KEPT, first, [since, *(outlook or free)]
 
 
 def _database(moment: Moment, reader: Reader) -> Place:

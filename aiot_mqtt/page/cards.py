@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from ..presence.flips import Flip
 from ..telemetry import reasons
 from ..telemetry.counters import REFUSED_FOR
 from ..telemetry.printable import printable
@@ -14,6 +16,7 @@ from .markup import Content, Markup, element, joined
 from .moment import Moment
 from .reader import Reader
 
+AGES_EACH = 10.0  # s between two ages of what is a long list, so that it is not sent anew each second
 SHOWN_NAME = 64  # characters of a uuid
 SHOWN_PAYLOAD = 200  # characters of a refused message
 
@@ -39,13 +42,35 @@ def devices(moment: Moment, reader: Reader) -> Markup:
     return joined(shown, None if hint is None else element("p", reader.says(hint), class_="hint"))
 
 
+def flips(moment: Moment, reader: Reader) -> Markup:
+    """The newest changes between online and offline."""
+    if not moment.flips:
+        return _folded(words.FLIPS, 0, reader, element("p", reader.says(words.NO_FLIPS), class_="quiet"))
+    steady = replace(reader, now=reader.now // AGES_EACH * AGES_EACH)
+    return _folded(
+        words.FLIPS,
+        len(moment.flips),
+        reader,
+        _scrolled(table(reader, None, words.FLIP_HEADS, [_flip(flip, steady) for flip in moment.flips])),
+    )
+
+
+def _flip(flip: Flip, reader: Reader) -> Sequence[Content]:
+    if flip.is_online:
+        change, because = words.WENT_ONLINE, words.HEARD_AGAIN
+    else:
+        change, because = words.WENT_OFFLINE, words.OWN_WORD if flip.is_own_word else words.SILENT
+    shown = element("span", reader.says(change), class_="up" if flip.is_online else "down")
+    return name(flip.device, reader), shown, reader.says(because), _when(flip.at, reader)
+
+
 def strangers(moment: Moment, reader: Reader) -> Markup:
     """Names that no row has and that send."""
     count = moment.figures.unknown_uuids
     if not moment.strangers:
         return _folded(words.STRANGERS, 0, reader, element("p", reader.says(words.NO_STRANGERS), class_="quiet"))
     rows: list[Sequence[Content]] = [
-        (name(uuid, reader), f"{knocks.messages:,}", reader.ago(moment.time(knocks.last)))
+        (name(uuid, reader), f"{knocks.messages:,}", _when(moment.time(knocks.last), reader))
         for uuid, knocks in moment.strangers
     ]
     more = count - len(rows)
@@ -53,7 +78,7 @@ def strangers(moment: Moment, reader: Reader) -> Markup:
         words.STRANGERS,
         count,
         reader,
-        table(reader, words.STRANGERS_CAPTION, (words.DEVICE, words.MESSAGES, words.LAST), rows),
+        _scrolled(table(reader, words.STRANGERS_CAPTION, (words.DEVICE, words.MESSAGES, words.LAST), rows)),
         element("p", reader.says(words.MORE, count=f"{more:,}"), class_="quiet") if more > 0 else None,
         element("p", reader.says(words.STRANGERS_HINT), class_="hint"),
     )
@@ -140,7 +165,16 @@ def _newest(newest: Newest | None, moment: Moment, reader: Reader) -> tuple[Cont
             element("p", element("bdi", refusal.topic), class_="code") if refusal.topic else None,
             element("pre", element("bdi", payload)) if payload else None,
         )
-    return device, joined(reader.ago(moment.time(refusal.at)), folded)
+    return device, joined(_when(moment.time(refusal.at), reader), folded)
+
+
+def _when(time: float, reader: Reader) -> Markup:
+    """By the clock, with its age."""
+    return element("span", reader.clock(time), element("span", " ", reader.ago(time), class_="quiet"), class_="when")
+
+
+def _scrolled(shown: Markup) -> Markup:
+    return element("div", shown, class_="scrolled")
 
 
 def _folded(head: str, count: int | str, reader: Reader, *children: Content) -> Markup:

@@ -11,6 +11,7 @@ from .moment import Moment
 from .reader import Reader
 
 HEIGHT = 100  # units of the picture
+LATELY = 10  # s that "now" is the mean of
 FEWEST = 10.0  # messages a second that the chart reaches to, at least
 
 
@@ -25,12 +26,13 @@ def chart(moment: Moment, reader: Reader, rates: Sequence[Rate], step: int, poin
     if not shown:
         return element("p", reader.says(words.CHART_EMPTY), class_="quiet")
     most = max(shown, key=lambda rate: rate.peak)
-    top = _round(max(most.peak, FEWEST))
-    newest = shown[-1]
+    # What a spool gives the table at the end of an outage would make a line on the ground of all the rest.
+    top = _round(max(most.peak, FEWEST, min(2 * most.peak, max(rate.stored for rate in shown))))
+    lately = moment.short[-LATELY:]
     text = reader.says(
         words.CHART_TEXT,
-        received=_count(newest.received),
-        stored=_count(newest.stored),
+        received=_count(sum(rate.received for rate in lately) / max(1, len(lately))),
+        stored=_count(sum(rate.stored for rate in lately) / max(1, len(lately))),
         peak=_count(most.peak),
         clock=reader.clock(moment.time(most.at)),
         span=span,

@@ -12,7 +12,7 @@ from ..health.why import answer
 from ..health.why_lines import lines
 from . import words
 from .bar import bar, boxes, title
-from .cards import devices, refusals, strangers, the_sum
+from .cards import devices, flips, refusals, strangers, the_sum
 from .chart import chart
 from .links import events_address, page_address
 from .markup import Content, Markup, element, joined
@@ -36,7 +36,11 @@ def live_parts(moment: Moment, reader: Reader, *, shows_devices: bool) -> dict[s
         "sum": the_sum(moment, reader),
     }
     if shows_devices:
-        shown |= {"strangers": strangers(moment, reader), "refusals": refusals(moment, reader)}
+        shown |= {
+            "flips": flips(moment, reader),
+            "strangers": strangers(moment, reader),
+            "refusals": refusals(moment, reader),
+        }
     return dict(shown)
 
 
@@ -103,11 +107,9 @@ def page(
             _section("rates", words.RATES, _charts(held, reader), reader),
             element(
                 "div",
-                element("div", _section("devices", words.DEVICES, _held("devices", held), reader), *_flips(held)),
-                element("div", _ask(reader, asked, facts), *_card("strangers", held)) if hidden is None
-                else _locked(hidden, reader),
-                element("div", *_card("refusals", held)) if hidden is None else None,
-                element("div", *_card("sum", held)),
+                _section("devices", words.DEVICES, _held("devices", held), reader),
+                _ask(reader, asked, facts) if hidden is None else _locked(hidden, reader),
+                [_card(name, held) for name in ("flips", "strangers", "refusals", "sum") if name in held],
                 class_="cards",
             ),
             id="main",
@@ -133,12 +135,8 @@ def _held(name: str, held: Mapping[str, Markup]) -> Markup:
     return element("div", held[name], data_part=name)
 
 
-def _card(name: str, held: Mapping[str, Markup]) -> list[Markup]:
-    return [element("section", held[name], data_part=name, class_=f"card {name}")] if name in held else []
-
-
-def _flips(held: Mapping[str, Markup]) -> list[Markup]:
-    return _card("flips", held)
+def _card(name: str, held: Mapping[str, Markup]) -> Markup:
+    return element("section", held[name], data_part=name, class_=f"card {name}")
 
 
 def _charts(held: Mapping[str, Markup], reader: Reader) -> Markup:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..health.figures import Figures
 from ..health.history import History, Rate
 from ..health.metrics import Beside
 from ..health.state import Verdict, judge
+from ..presence.flips import Flip, Flips
 from ..telemetry.remembered import Knocks, Newest, Remembered
 
 SHOWN_STRANGERS = 20
@@ -26,6 +27,7 @@ class Moment:
     clock: float
     """By the clock that is never set, which rates, knocks and refusals are told by."""
     strangers: Sequence[tuple[str, Knocks]] = ()
+    flips: Sequence[Flip] = ()
     refusals: Mapping[str, Newest] = field(default_factory=dict)
 
     def time(self, at: float) -> float:
@@ -34,21 +36,23 @@ class Moment:
 
 
 def take(
-    figures: Callable[[], Figures],
-    beside: Callable[[], Beside],
+    figures: Figures,
+    beside: Beside,
     history: History,
+    flips: Flips,
     remembered: Remembered,
+    *,
     now: float,
 ) -> Moment:
-    """This moment. :param now: by the clock that is never set."""
-    seen = figures()
+    """All of this moment, copied where it would change. :param now: by the clock that is never set."""
     return Moment(
-        seen,
-        judge(seen),
-        beside(),
+        figures,
+        judge(figures),
+        beside,
         tuple(history.short),
         tuple(history.long),
         now,
         remembered.newest_knocks(SHOWN_STRANGERS, now),
+        tuple(flips.newest),
         dict(remembered.newest),
     )

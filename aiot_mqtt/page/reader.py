@@ -34,6 +34,8 @@ class Reader:
 
     def ago(self, time: float) -> str:
         """How long ago that was. :param time: seconds since the epoch."""
+        if self.now - time < 1:
+            return self.says(words.JUST_NOW)
         return self.says(words.AGO, lasts=self.lasts(self.now - time))
 
     def clock(self, time: float) -> str:

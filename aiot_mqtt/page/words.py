@@ -72,10 +72,18 @@ NOT_JUDGED = Bilingual(
 JUDGING_OFF = Bilingual("HEARTBEAT_TIMEOUT=0: nobody is judged offline.", "HEARTBEAT_TIMEOUT=0：不判定离线。")
 FLIPS = Bilingual("Latest changes", "最近变化")
 NO_FLIPS = Bilingual("None since this service started.", "本服务启动以来没有。")
-TIME = Bilingual("time", "时间")
-AGE = Bilingual("age", "距今")
-CHANGE = Bilingual("change", "变化")
-BECAUSE = Bilingual("because", "原因")
+FLIP_HEADS = (
+    Bilingual("device", "设备"),
+    Bilingual("now", "变为"),
+    Bilingual("because", "原因"),
+    Bilingual("when", "时间"),
+)
+WENT_ONLINE = Bilingual("▲ online", "▲ 在线")
+WENT_OFFLINE = Bilingual("▼ offline", "▼ 离线")
+HEARD_AGAIN = Bilingual("heard again", "重新收到消息")
+OWN_WORD = Bilingual("said so, or its will did", "自己（或遗嘱）报告")
+SILENT = Bilingual("silent", "长时间无上报")
+JUST_NOW = Bilingual("just now", "刚刚")
 
 ASK = Bilingual("Ask about one device", "查一台设备")
 ASK_HINT = Bilingual("uuid, as in the topic", "uuid，与主题中的一致")

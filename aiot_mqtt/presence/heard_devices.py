@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..devices.update import DeviceUpdate
 from ..telemetry.counters import Counters
+from .flips import Flips
 from .last_heard import LastHeard
 from .regularity import Regularity
 
@@ -77,6 +78,7 @@ class HeardDevices:
         self._set_at = -MAX_AGE
         self._silent: set[int] = set()
         self.regularity = Regularity()
+        self.flips = Flips(wall_clock)
 
     # Told by others.
 
@@ -95,6 +97,7 @@ class HeardDevices:
             if silent and update.is_online and device in silent:
                 silent.remove(device)
                 self._counters.came_back += 1
+                self.flips.came_back(update)
         for last_seen, devices in heard.items():
             self._last_heard.heard(devices, self._moment_of(last_seen, now))
 
@@ -112,6 +115,7 @@ class HeardDevices:
 
     def set_offline(self, devices: Sequence[str]) -> None:
         """A sweep has set these offline."""
+        self.flips.went_silent(devices)
         room = MAX_REMEMBERED - len(self._silent)
         self._silent.update(hash(self._pending.key(device)) for device in devices[:room])
 

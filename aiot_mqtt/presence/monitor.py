@@ -21,6 +21,7 @@ from ..telemetry.durations import duration
 from ..telemetry.reasons import presence as reasons
 from ..telemetry.survive import start
 from ..writing.writer import Writer
+from .flips import Flips
 from .heard_devices import HeardDevices, Known
 from .judging import Judging
 from .listened_time import ListenedTime
@@ -123,6 +124,11 @@ class PresenceMonitor(Service):
                 loop.stop()
         if self._sweeping is not None:
             self._sweeping.cancel()
+
+    @property
+    def flips(self) -> Flips:
+        """The newest changes between online and offline."""
+        return self._heard.flips
 
     def is_listening(self) -> bool:
         """Whether a device that reports now would be heard, and seen in the table, at once."""

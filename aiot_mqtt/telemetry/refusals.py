@@ -41,7 +41,9 @@ class Refusals:
     def unknown_device(self, device: str, deliveries: int = 1) -> None:
         """Nothing was stored: no row has this ``uuid``."""
         self._count("unknown_device", deliveries)
-        self.remembered.knocked(device, deliveries or 1, self._clock.seconds())
+        now = self._clock.seconds()
+        self.remembered.knocked(device, deliveries or 1, now)
+        self.remembered.refused(device, Refusal(now, "unknown_device", "", "", ""))
         self._tell("unknown_device", device, log_lines.UNKNOWN_DEVICE, device=shorten(device))
 
     def refuse(self, reason: str, topic: str, detail: str, payload: bytes) -> None:

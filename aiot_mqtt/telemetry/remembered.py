@@ -61,9 +61,12 @@ class Remembered:
         """By the reason, of which there are ten."""
 
     def refused(self, device: str, refusal: Refusal, payload: bytes = b"") -> None:
-        """A message of this device was refused. :param device: empty: nobody knows whose it is."""
+        """A message of this device was refused; one that has no row knocks, too.
+
+        :param device: empty: nobody knows whose it is.
+        """
         self.newest[refusal.reason] = Newest(device[:LONGEST], refusal, payload[:KEPT_BYTES])
-        if not device:
+        if not device or refusal.reason == "unknown_device":
             return
         self._refusals.pop(device, None)
         self._refusals[device] = refusal
