@@ -25,6 +25,7 @@ from twisted.logger import Logger
 from . import __version__
 from .settings.earlier_service import looks_url_encoded
 from .settings.exposure import exposed_files
+from .settings.parsers import split_hosts
 from .settings.settings import ConfigError, Settings, Texts, judge, read_texts
 from .telemetry import log_lines, reasons
 from .telemetry.logs import Log
@@ -154,10 +155,14 @@ def tell_start(settings: Settings) -> None:
         version=__version__,
         broker=f"{settings.mqtt_broker}:{settings.mqtt_port}",
         prefix=settings.mqtt_topic_prefix,
-        database=f"{settings.db_host}:{settings.db_port}/{settings.db_name}.{settings.db_table}",
+        database=f"{_servers(settings)}/{settings.db_name}.{settings.db_table}",
         offline=reasons.OFFLINE_AFTER.fill(seconds=timeout) if timeout else reasons.NOBODY_OFFLINE,
         spool=reasons.SPOOL_AT.fill(path=Path(spool).absolute()) if spool else reasons.NO_SPOOL,
     )
+
+
+def _servers(settings: Settings) -> str:
+    return ",".join(f"{host}:{port}" for host, port in split_hosts(settings.db_host, settings.db_port))
 
 
 def warn_of_settings(settings: Settings, texts: Texts) -> None:

@@ -29,6 +29,7 @@ from .page.assembly import health_services
 from .presence.heard_devices import HeardDevices
 from .presence.monitor import PresenceMonitor
 from .process import session_file
+from .settings.parsers import split_hosts
 from .settings.settings import Settings
 from .spool.disk import Disk
 from .spool.found import SpoolOwner
@@ -36,9 +37,10 @@ from .spool.lifetime import warn_if_short_lived
 from .spool.spool import Spool
 from .spool.spooler import RunInThread, Spooler
 from .spool.thread import SpoolThread
-from .table.address import database_address, logs_in_without_tls
+from .table.address import database_addresses, database_name, hosts_without_tls
 from .table.contract import StoreService
 from .table.mysql import DeviceTable
+from .table.named import device_table
 from .telemetry import log_lines
 from .telemetry.asked import Asked
 from .telemetry.counters import Counters
@@ -49,25 +51,14 @@ from .writing.writer import Writer
 
 def spool_owner(settings: Settings) -> SpoolOwner:
     """Whose states the spool holds."""
+    hosts = split_hosts(settings.db_host, settings.db_port)
     return SpoolOwner(
-        host=settings.db_host,
+        host=",".join(host if port == settings.db_port else f"{host}:{port}" for host, port in hosts),
         port=settings.db_port,
         database=settings.db_name,
         table=settings.db_table,
         topic_prefix=settings.mqtt_topic_prefix,
         time_zone=str(settings.db_timezone),
-    )
-
-
-def device_table(settings: Settings, reactor: Any) -> DeviceTable:
-    """The table that the settings name."""
-    return DeviceTable(
-        database_address(settings),
-        settings.db_password.reveal(),
-        reactor,
-        pool_size=settings.db_pool_size,
-        max_overflow=settings.db_max_overflow,
-        pool_recycle=settings.db_pool_recycle,
     )
 
 
@@ -132,7 +123,7 @@ class AiotMqttService(MultiService):
 
         # Table and disk.
         self.table: StoreService = table or device_table(settings, reactor)
-        database = str(table or database_address(settings))
+        database = str(table or database_name(database_addresses(settings)))
         self._spooler: Spooler | None = None
         self._spool_thread: SpoolThread | None = None
         if settings.spool_file:
@@ -263,8 +254,8 @@ class AiotMqttService(MultiService):
         settings = self._settings
         if sends_password_in_clear(settings):
             self._log.warn(log_lines.MQTT_PASSWORD_IN_CLEAR, host=settings.mqtt_broker)
-        if logs_in_without_tls(settings) and isinstance(self.table, DeviceTable):
-            self._log.warn(log_lines.DATABASE_PASSWORD_IN_CLEAR, host=settings.db_host)
+        if (hosts := hosts_without_tls(settings)) and isinstance(self.table, DeviceTable):
+            self._log.warn(log_lines.DATABASE_PASSWORD_IN_CLEAR, host=hosts)
 
     def stopService(self) -> Deferred[None]:
         """Stop in order; fires when all is stopped, or after ``SHUTDOWN_TIMEOUT``."""

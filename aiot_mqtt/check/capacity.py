@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from ..settings.settings import Settings
-from .database import Database
+from .database import Database, is_on
 from .findings import Findings
 from .listening import Heard
 from .local import Service
-from .server import is_on
 from .table import Table
 from .texts import database as texts
 

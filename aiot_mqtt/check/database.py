@@ -10,7 +10,7 @@ from typing import Any
 import pymysql
 
 from ..settings.settings import Settings
-from ..table.address import database_address, logs_in_without_tls
+from ..table.address import DatabaseAddress, database_addresses, hosts_without_tls
 from ..table.connection import DatabaseConnection
 from ..table.contract import StoreError, StoreLoginRefused
 from ..table.errors import error_number, error_words, known_meaning
@@ -26,6 +26,7 @@ TIMEOUT = 5.0  # s for everything from the name look-up to the login, and for ea
 STATEMENT_TIMEOUT = 4  # s after which the server itself gives a statement up
 SHOW_GRANTS = "SHOW GRANTS FOR CURRENT_USER()"
 LOCK_TIMEOUT = 2  # s for a table that somebody has locked
+_READ_ONLY = ("super_read_only", "read_only", "innodb_read_only")
 _OVER_ALL = re.compile(r"GRANT (?!USAGE ).+ ON \*\.\* ", re.IGNORECASE)
 _SEEN_FROM = re.compile(r"'@'([^']*)'")  # a user's name may hold quotes
 _TO_ANSWER = (1044, 1045, 1049, 1698)
@@ -56,6 +57,10 @@ class Database:
             return self.rows(f"SELECT @@{name}")[0][0]
         except (pymysql.err.Error, StoreError):
             return None
+
+    def read_only_by(self) -> str | None:
+        """The variable that says that nobody writes here, or not everybody; None: none does."""
+        return next((name for name in _READ_ONLY if is_on(self.variable(name))), None)
 
     def error_of(self, sql: str) -> Exception | None:
         """What the server has against a statement that changes nothing, if anything.
@@ -103,8 +108,36 @@ class Database:
 
 
 def open_database(settings: Settings, findings: Findings) -> Database | None:
-    """Log in, and tell how far it came; None: not to the end."""
-    address = database_address(settings)
+    """Log in, and tell how far it came; None: not to the end.
+
+    Of several addresses that which the service would use: the first that may be written to.
+    """
+    addresses = database_addresses(settings)
+    if len(addresses) == 1:
+        return _open(settings, addresses[0], findings)
+    passed: list[tuple[DatabaseAddress, Database | None, Findings]] = []
+    chosen: tuple[Database | None, Findings] | None = None
+    for address in addresses:
+        found = Findings()
+        database = _open(settings, address, found)
+        name = None if database is None else database.read_only_by()
+        if database is not None and name is None:
+            chosen = database, found
+            break
+        passed.append((address, database, found))
+        reason = found.first_error if database is None else texts.READ_ONLY.filled({"variable": name})[0]
+        findings.warning("database.reach", texts.PASSED_OVER, host=address.host, port=address.port, reason=reason)
+    if chosen is None:  # what is wrong is told of one that answers
+        chosen = next((each[1:] for each in passed if each[1] is not None), passed[0][1:])
+    database, found = chosen
+    for _, other, _ in passed:
+        if other is not None and other is not database:
+            other.close()
+    findings.take(found)
+    return database
+
+
+def _open(settings: Settings, address: DatabaseAddress, findings: Findings) -> Database | None:
     where = {"host": address.host, "port": address.port}
     connection = DatabaseConnection(
         tls=address.tls,
@@ -123,7 +156,7 @@ def open_database(settings: Settings, findings: Findings) -> Database | None:
         with connection.opening(TIMEOUT):
             connection.connect()
     except (pymysql.err.Error, StoreError) as error:
-        _tell_failure(settings, error, findings)
+        _tell_failure(settings, address, error, findings)
         return None
     findings.ok("database.reach", texts.REACHED, **where)
     _tell_tls(settings, findings)
@@ -138,7 +171,7 @@ def open_database(settings: Settings, findings: Findings) -> Database | None:
         if database.error_of(SHOW_GRANTS) is None:
             database.grants = [str(row[0]) for row in database.rows(SHOW_GRANTS)]
     except (pymysql.err.Error, StoreError) as error:
-        _tell_failure(settings, error, findings)
+        _tell_failure(settings, address, error, findings)
         database.close()
         return None
     findings.ok("database.login", texts.LOGIN, account=database.account, version=version, **where)
@@ -146,6 +179,11 @@ def open_database(settings: Settings, findings: Findings) -> Database | None:
     tell = findings.warning if is_over_all else findings.ok
     tell("database.user", texts.USER_IS_ROOT if is_over_all else texts.USER, account=database.account)
     return database
+
+
+def is_on(value: Any) -> bool:
+    """Whether a variable of the server's, which may be a number or a word, is on."""
+    return str(value).upper() in ("1", "ON", "TRUE")
 
 
 def try_probe(database: Database, probe: str, findings: Findings, look: Callable[[], None]) -> None:
@@ -167,15 +205,15 @@ def tell_lost(error: Exception, findings: Findings) -> None:
 
 
 def _tell_tls(settings: Settings, findings: Findings) -> None:
-    if logs_in_without_tls(settings):
-        findings.warning("database.tls", texts.IN_CLEAR, host=settings.db_host)
+    if hosts := hosts_without_tls(settings):
+        findings.warning("database.tls", texts.IN_CLEAR, host=hosts)
     else:
         findings.ok("database.tls", texts.TLS if settings.db_tls else texts.NO_TLS)
 
 
-def _tell_failure(settings: Settings, error: Exception, findings: Findings) -> None:
+def _tell_failure(settings: Settings, address: DatabaseAddress, error: Exception, findings: Findings) -> None:
     """Tell why there is no login, where the cause is."""
-    where = {"host": settings.db_host, "port": settings.db_port}
+    where = {"host": address.host, "port": address.port}
     chain, number, words = list(causes(error)), error_number(error), error_words(error)
     refused = next((cause for cause in chain if isinstance(cause, TlsRefused)), None)
     if refused is not None:

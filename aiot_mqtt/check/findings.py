@@ -67,6 +67,15 @@ class Findings:
         # Of an ok there is nothing to do, whatever the text for the same thing in a bad case says.
         self._found.append(Finding(BY_ID[probe], status, message, None if status is Status.OK else remedy, values))
 
+    def take(self, others: Findings) -> None:
+        """Have what somebody else collected, too."""
+        self._found += others._found
+
+    @property
+    def first_error(self) -> Bilingual:
+        """What is said of the first thing that does not work; there is one."""
+        return next(each.message for each in self._found if each.status is Status.ERROR)
+
     def broke(self, group: str, what: str) -> None:
         """The check itself failed in this group."""
         self.breakdowns.append(what)

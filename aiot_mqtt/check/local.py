@@ -22,7 +22,7 @@ from ..spool.disk import SpoolError
 from ..spool.found import SpoolOwner
 from ..spool.inspection import candidates, inspect_all
 from ..spool.lifetime import why_short_lived
-from ..table.address import database_address
+from ..table.address import database_addresses
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.printable import printable
 from .findings import Findings
@@ -113,7 +113,7 @@ def read_settings(environ: Mapping[str, str], env_file: str | None, findings: Fi
 def settings_are_usable(settings: Settings, reactor: Any, findings: Findings) -> bool:
     """Whether the certificates and keys that they name are such."""
     mistakes: list[str] = []
-    for look in (lambda: broker_endpoint(settings, reactor), lambda: database_address(settings)):
+    for look in (lambda: broker_endpoint(settings, reactor), lambda: database_addresses(settings)):
         try:
             look()
         except ConfigError as error:

@@ -9,12 +9,11 @@ from typing import Any
 
 from ..settings.settings import Settings
 from ..telemetry.bilingual import Bilingual
-from .database import Database, try_probe
+from .database import Database, is_on, try_probe
 from .findings import Findings
 from .texts import database as texts
 
 CLOCK_DIFFERENCE = 5.0  # s
-_READ_ONLY = ("super_read_only", "read_only", "innodb_read_only")
 
 
 def probe_server(
@@ -35,10 +34,9 @@ def probe_server(
 
 
 def _probe_writable(database: Database, settings: Settings, findings: Findings, *, is_served: bool) -> None:
-    for name in _READ_ONLY:
-        if is_on(database.variable(name)):
-            findings.error("database.writable", texts.READ_ONLY, variable=name)
-            return
+    if (name := database.read_only_by()) is not None:
+        findings.error("database.writable", texts.READ_ONLY, variable=name)
+        return
     most = int(database.variable("max_connections") or 0)
     used = int(dict(database.rows("SHOW GLOBAL STATUS LIKE 'Threads_connected'")).get("Threads_connected", 0))
     free = max(0, most - used + 1)  # ours ends
@@ -79,11 +77,6 @@ def _probe_commit(database: Database, findings: Findings) -> None:
         findings.warning("database.commit", texts.COMMIT_BINLOG, **values)
     else:
         findings.ok("database.commit", texts.COMMIT, **values)
-
-
-def is_on(value: Any) -> bool:
-    """Whether a variable of the server's, which may be a number or a word, is on."""
-    return str(value).upper() in ("1", "ON", "TRUE")
 
 
 def naive_now(settings: Settings, wall_clock: Callable[[], float] = time.time) -> datetime:

@@ -39,10 +39,8 @@ class Besides:
         self._lines = lines
         self._alerts = alerts
         self._room = room
-        self._tls = {
-            "broker": endpoint.tls if isinstance(endpoint, TlsEndpoint) else None,
-            "database": table.tls if isinstance(table, DeviceTable) else None,
-        }
+        self._broker_tls = endpoint.tls if isinstance(endpoint, TlsEndpoint) else None
+        self._table = table if isinstance(table, DeviceTable) else None
 
     def now(self) -> Beside:
         """This moment."""
@@ -62,6 +60,7 @@ class Besides:
                 trends.pending_limit,
                 trends.said_offline,
             ),
+            database_server=None if self._table is None else self._table.server_in_use,
             space=self._room.space(),
             devices=self._room.devices(),
             lines=self._lines.lines,
@@ -72,6 +71,7 @@ class Besides:
 
     def _certificates(self) -> dict[str, float]:
         """When each ends; 0: none is known."""
-        ends = {name: 0.0 if tls is None else tls.peer_ends_at for name, tls in self._tls.items()}
-        own = [tls.own_ends_at for tls in self._tls.values() if tls is not None and tls.own_ends_at]
+        tls_of = {"broker": self._broker_tls, "database": None if self._table is None else self._table.tls}
+        ends = {name: 0.0 if tls is None else tls.peer_ends_at for name, tls in tls_of.items()}
+        own = [tls.own_ends_at for tls in tls_of.values() if tls is not None and tls.own_ends_at]
         return {**ends, "client": min(own, default=0.0)}

@@ -30,7 +30,11 @@ def details(figures: Figures, beside: Beside, newest_strangers: list[str]) -> di
             "dropped": broker.dropped,
             "sessions_lost": broker.sessions_lost,
         },
-        "database": {"address": database.address, "trouble": _trouble(database.trouble)},
+        "database": {
+            "address": database.address,
+            "in_use": beside.database_server,
+            "trouble": _trouble(database.trouble),
+        },
         "spool": None
         if not spool.is_enabled
         else {

@@ -65,6 +65,8 @@ class Beside:
     is_connected: bool = False
     tally: ConnectionTally = field(default_factory=ConnectionTally)
     past: Past = field(default_factory=Past)
+    database_server: str | None = None
+    """Host and port of the one that is in use; None: there is but one."""
     space: Space | None = None
     """None: it was not looked at yet, or there is no spool."""
     devices: tuple[int, int] | None = None

@@ -83,8 +83,12 @@ def _broker(broker: dict[str, Any], now: float, condition: dict[str, Any]) -> Bi
 def _database(database: dict[str, Any], condition: dict[str, Any]) -> Bilingual:
     icon, trouble = _icon(condition), database["trouble"]
     reason = condition["reason"] if trouble is None else trouble["reason"]
-    english = f"Database   {icon} {database['address']}  {reason['en']}"
-    chinese = f"数据库    {icon} {database['address']}  {reason['zh']}"
+    in_use = database.get("in_use")  # an older service does not tell, nor does one that has one address only
+    address, address_zh = database["address"], database["address"]
+    if in_use is not None:
+        address, address_zh = f"{address} (in use: {in_use})", f"{address}（使用中：{in_use}）"
+    english = f"Database   {icon} {address}  {reason['en']}"
+    chinese = f"数据库    {icon} {address_zh}  {reason['zh']}"
     if trouble is not None and trouble["next_in"] is not None:
         wait = duration(trouble["next_in"])
         return Bilingual(f"{english}  next attempt in {wait}", f"{chinese}  下次尝试 {wait.chinese}后")

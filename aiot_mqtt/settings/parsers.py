@@ -16,8 +16,10 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from ..devices.report import MAX_DEVICE_LENGTH
+from ..telemetry.bilingual import Bilingual, listed
 from ..telemetry.reasons import settings as reasons
 
+MAX_PORT = 65535
 MAX_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
 
 COMMAND_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -43,6 +45,59 @@ def host(text: str) -> str:
     except ValueError:
         raise ValueError(reasons.HOST_PORT) from None
     return address
+
+
+def host_and_port(text: str) -> tuple[str, int | None]:
+    """A host, and behind a colon its port, before which an IPv6 address stands in brackets; None: without a port."""
+    bracketed = re.fullmatch(r"(\[[^\]]*\])(?::(.*))?", text)
+    if bracketed is not None:
+        name, port = bracketed.groups()
+    elif text.count(":") == 1 and not {"@", "/"}.intersection(text):
+        name, _, port = text.partition(":")
+    else:
+        name, port = text, None
+    return host(name), None if port is None else _port(port)
+
+
+def hosts(text: str) -> str:
+    """Hosts between commas, each perhaps with a port; in one form, however they were written.
+
+    ``split_hosts`` takes it apart.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    mistakes: list[Bilingual] = []
+    found: list[tuple[str, int | None]] = []
+    for number, part in enumerate(parts, 1):
+        try:
+            if not part:
+                raise ValueError(reasons.HOST_EMPTY)
+            found.append(host_and_port(part))
+        except ValueError as error:
+            (what,) = error.args
+            mistakes.append(what if len(parts) == 1 else reasons.HOST_NUMBERED.fill(number=number, what=what))
+            continue
+        if found[-1] in found[:-1]:
+            mistakes.append(reasons.HOST_NUMBERED.fill(number=number, what=reasons.HOST_TWICE))
+    if mistakes:
+        raise ValueError(listed(mistakes, "; ", "；"))
+    return ",".join(_as_text(name, port, is_alone=len(parts) == 1) for name, port in found)
+
+
+def split_hosts(text: str, port: int) -> tuple[tuple[str, int], ...]:
+    """Hosts with their ports, of what ``hosts`` returns. :param port: of those that have none of their own."""
+    found = [host_and_port(part) for part in text.split(",")]
+    return tuple((name, port if own is None else own) for name, own in found)
+
+
+def _as_text(name: str, port: int | None, *, is_alone: bool) -> str:
+    bracketed = f"[{name}]" if ":" in name and not (is_alone and port is None) else name
+    return bracketed if port is None else f"{bracketed}:{port}"
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= MAX_PORT:
+        raise ValueError(reasons.HOST_BAD_PORT.fill(most=MAX_PORT))
+    return int(text)
 
 
 def _host_name(text: str) -> str:
@@ -98,6 +153,8 @@ def topic_prefix(text: str) -> str:
     """The levels before a device's own, as section 4.7 of MQTT 5 has them."""
     if not text.isprintable():
         raise ValueError(reasons.TOPIC_UNSEEN)
+    if text.partition("/")[0] in ("$share", "$queue"):
+        raise ValueError(reasons.TOPIC_SHARED)
     if any(character in text for character in "+#") or text.startswith("$"):
         raise ValueError(reasons.TOPIC_WILDCARD)
     if not all(text.split("/")):

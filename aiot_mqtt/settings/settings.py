@@ -80,7 +80,8 @@ class Settings:
     mqtt_session_expiry: int = _setting(parsers.number(1, 4294967295), "604800")
     mqtt_max_payload: int = _setting(parsers.number(1, 16 * 1024 * 1024), "65536")
 
-    db_host: str = _setting(parsers.host, "localhost")
+    db_host: str = _setting(parsers.hosts, "localhost")
+    """One or several, which are tried in turn: ``parsers.split_hosts``."""
     db_port: int = _setting(_port, "3306")
     db_name: str = _setting(parsers.identifier, "aiot_admin")
     db_user: str = _setting(parsers.any_text, "root")

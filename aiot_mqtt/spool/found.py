@@ -32,6 +32,7 @@ class SpoolOwner:
     """Whose states a file holds: the table they belong in, and what decides what they mean."""
 
     host: str
+    """Those of one database, with commas where there are several, and a port where it is another one than ``port``."""
     port: int
     database: str
     table: str
@@ -50,9 +51,13 @@ class SpoolOwner:
         differing = [
             reasons.OTHER_SETTING.fill(name=name, theirs=f"{theirs.get(name)!r:.80}", ours=f"{ours[name]!r}")
             for name in ours
-            if theirs.get(name) != ours[name]
+            if theirs.get(name) != ours[name] and not (name == "host" and self._shares_host(theirs.get(name)))
         ]
         return reasons.FOR_OTHERS.fill(settings=listed(differing, "; ", "；")) if differing else None
+
+    def _shares_host(self, other: object) -> bool:
+        """Whether a host is in both lists: servers are added to a database, and taken away, while states wait."""
+        return isinstance(other, str) and not {*self.host.split(",")}.isdisjoint(other.split(","))
 
     @classmethod
     def in_words(cls, text: str) -> str:

@@ -82,6 +82,8 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
         self._deadline = Deadline()
         self._is_logged_in = False
         self._received = 0
+        self.node = 0
+        """Which of several servers it leads to, for who has several."""
         super().__init__(defer_connect=True, ssl_disabled=True, **arguments)
         if tls is not None:
             self.ssl = self._ssl_required = True
@@ -120,6 +122,15 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
     def is_quiet(self) -> bool:
         """Whether an idle connection has not been closed from the other side, as far as that can be seen from here."""
         return self._link is not None and self._link.is_quiet()
+
+    def rolls_back(self) -> bool:
+        """Undo what is not committed; returns whether the server answers; else the connection is closed."""
+        try:
+            self.rollback()
+        except Exception:
+            self._force_close()
+            return False
+        return True
 
     @property
     def certificate(self) -> x509.Certificate | None:

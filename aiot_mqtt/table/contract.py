@@ -164,6 +164,9 @@ class StoreConflict(StoreError):
 class StoreUnavailable(StoreError):
     """The server cannot be reached, or cannot write at the moment."""
 
+    has_others: bool = False
+    """Whether another server may answer meanwhile, so that it is worth trying again soon."""
+
 
 class StoreMisconfigured(StoreError):
     """The server answers, but rights or schema do not allow the write: somebody must mend it."""

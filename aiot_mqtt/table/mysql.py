@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from ..devices.update import DeviceUpdate
 from ..telemetry import log_lines
 from ..tls.client import TlsClient
-from .address import DatabaseAddress
+from .address import DatabaseAddress, database_name
 from .contract import (
     PieceRead,
     RowKey,
@@ -36,6 +36,8 @@ from .count import count_devices
 from .device_row import Found, find_device
 from .errors import ABOUT_THE_SHAPE, error_number, meaning
 from .matching import same_characters
+from .nodes import Nodes
+from .opening import Opening
 from .pool import ConnectionPool
 from .session import open_session, try_harmless
 from .shape import character_as_sql, read_definition, read_shape
@@ -46,7 +48,6 @@ from .trial import MAX_OTHERS, why_no_times
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT = 10  # s
 # A server that says nothing for this long is given up. Above innodb_lock_wait_timeout, and with WAIT_TIMEOUT still
 # under 90 s: so long a batch is delayed when a connection was cut between UPDATE and COMMIT.
 READ_TIMEOUT = 20  # s
@@ -67,6 +68,7 @@ class DeviceTable(Service):
         password: str,
         reactor: Any,
         *,
+        others: Sequence[DatabaseAddress] = (),
         pool_size: int = 5,
         max_overflow: int = 10,
         pool_recycle: float = 3600,
@@ -74,12 +76,17 @@ class DeviceTable(Service):
     ) -> None:
         """
         :param reactor: an ``IReactorCore`` and ``IReactorFromThreads``.
+        :param others: further addresses of the same table, which are tried where the first cannot be written to.
         :param pool_size: connections opened at start.
         :param max_overflow: how many more there may be.
         :param pool_recycle: seconds after which a connection is replaced.
         :param read_timeout: seconds after which a silent server is given up.
         """
         self._address = address
+        self._reactor = reactor
+        self._nodes = Nodes((address, *others), self._in_use_changed)
+        opening = Opening(self._nodes, self._open_session)
+        self._name = database_name((address, *others))
         self._pool_size = pool_size
         self._is_filled = False
         self._sweep = SweepStatements(address.database, address.table)
@@ -90,16 +97,14 @@ class DeviceTable(Service):
         self._looked_for = (0, 0.0)  # an error's number, and when that was
         self._refusal = ""  # the last one's words
         self._written: dict[str, None] = {}  # devices with a row, the one that was written last at the end
-        self._pool_arguments: dict[str, Any] = dict(  # noqa: C408 they are arguments
+        self._pool_arguments: dict[str, Any] = dict(
             recycle=pool_recycle,
-            open_session=self._open_session,
+            opening=opening,
             meaning=self._meaning,
             limited=self._connections_limited,
             cp_min=pool_size,
             cp_max=pool_size + max_overflow,
             cp_reactor=reactor,
-            host=address.host,
-            port=address.port,
             user=address.user,
             password=password.encode(),  # a str would be sent as Latin-1
             database=address.database,
@@ -107,17 +112,18 @@ class DeviceTable(Service):
             # Matched rows, not changed ones: else a row that already holds the values looks like an unknown device.
             client_flag=CLIENT.FOUND_ROWS,
             # PyMySQL's connect_timeout does not cover a server that accepts and then says nothing; these do.
-            connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=read_timeout,
-            write_timeout=read_timeout,
-            tls=address.tls,
-            public_key=address.public_key,
+            **opening.timeouts(read_timeout),
         )
 
     @property
     def tls(self) -> TlsClient | None:
         """What TLS connections to the database are made by; None: they are without."""
-        return self._address.tls
+        return self._nodes.address.tls
+
+    @property
+    def server_in_use(self) -> str | None:
+        """Host and port of the one of several servers that is in use, or is tried next; None: there is but one."""
+        return self._nodes.address.server if self._nodes.are_several else None
 
     def startService(self) -> None:
         """Make the pool. Its connections are opened by the first ``describe``."""
@@ -179,14 +185,21 @@ class DeviceTable(Service):
         return description
 
     def _connections_limited(self, allowed: int, most: int, reason: str) -> None:
-        self._log.warn(
-            log_lines.CONNECTIONS_LIMITED, database=str(self._address), allowed=allowed, most=most, reason=reason
-        )
+        self._log.warn(log_lines.CONNECTIONS_LIMITED, database=self._name, allowed=allowed, most=most, reason=reason)
+
+    def _tell_in_use(self, address: DatabaseAddress, passed: str) -> None:
+        if passed:
+            self._log.warn(log_lines.DATABASE_CHANGED, server=address.server, reason=passed)
+        else:
+            self._log.info(log_lines.DATABASE_IN_USE, server=address.server)
 
     # What follows runs in the pool's threads.
 
+    def _in_use_changed(self, address: DatabaseAddress, passed: str) -> None:
+        self._reactor.callFromThread(self._tell_in_use, address, passed)
+
     def _open_session(self, connection: Any) -> None:
-        self._max_bytes = open_session(connection, self._address.table)
+        self._max_bytes = open_session(connection, self._address.table, must_write=self._nodes.are_several)
         # Some changes make no statement fail, such as another collation. So look again from time to time.
         self._is_doubtful = self._is_doubtful or time.monotonic() - self._looked > LOOK_AGAIN
 

@@ -19,19 +19,16 @@ from twisted.enterprise import adbapi
 from twisted.internet.defer import Deferred
 
 from ..telemetry.reasons import database as reasons
-from .connection import DatabaseConnection
 from .connection_limit import ConnectionLimit
 from .contract import StoreError, StoreUnavailable
-from .errors import Busy, ReadOnly, known_meaning
+from .errors import Busy, ReadOnly
+from .opening import Opening
 from .threads import Threads
 
 # An idle connection is replaced before the server may have dropped it.
 MAX_IDLE = 45  # s
 # One that was idle for longer than this is looked at before it is used: a server or a proxy may have closed it.
 LITTLE_IDLE = 1  # s
-# A server counts a connection for a moment after it was closed.
-CLOSING = 0.1  # s
-CLOSING_ATTEMPTS = 5
 
 
 class ConnectionPool(adbapi.ConnectionPool):
@@ -40,14 +37,14 @@ class ConnectionPool(adbapi.ConnectionPool):
     def __init__(
         self,
         recycle: float,
-        open_session: Callable[[Any], None],
+        opening: Opening,
         meaning: Callable[[Exception, Any], StoreError],
         limited: Callable[[int, int, str], None],
         **arguments: Any,
     ) -> None:
         """
         :param recycle: seconds after which a connection is replaced.
-        :param open_session: called with each new connection.
+        :param opening: opens them, to one of several servers at a time.
         :param meaning: puts what the driver raised into the words of the contract; called with that and with the
             connection, None where it is lost.
         :param limited: called in the reactor's thread when the server opens no more connections: with how many it does,
@@ -56,7 +53,7 @@ class ConnectionPool(adbapi.ConnectionPool):
         super().__init__("pymysql", **arguments)
         self._threads = Threads(self._reactor, self.max, "database", _closing)
         self._recycle = recycle
-        self._open_session = open_session
+        self._opening, self._nodes = opening, opening.nodes
         self._meaning = meaning
         self._limit = ConnectionLimit(self.max, lambda *told: self._reactor.callFromThread(limited, *told))
         # Open or opening, by id.
@@ -148,11 +145,12 @@ class ConnectionPool(adbapi.ConnectionPool):
             result = func(connection, *args, **kw)
             connection.commit()
         except BaseException as error:
-            answers = _rolls_back(connection)
+            answers = connection.rolls_back()
             if not isinstance(error, pymysql.err.Error | OSError):
                 raise
             meaning = self._meaning(error, connection if answers else None)
             if isinstance(meaning, StoreUnavailable) and not isinstance(meaning, Busy):
+                meaning = self._nodes.leave(connection.node, meaning)
                 self.distrust()
             raise meaning from error
         finally:
@@ -164,11 +162,18 @@ class ConnectionPool(adbapi.ConnectionPool):
 
         :raises StoreError: there is none, and none can be opened.
         """
+        failed: list[StoreError] = []
         while not self._aborted:
             try:
                 connection, used = self._idle.pop()
             except IndexError:
-                connection = self._open_another()
+                try:
+                    connection = self._open_another()
+                except StoreError as error:
+                    failed.append(error)
+                    if (meaning := self._nodes.none_answers(failed)) is not None:
+                        raise meaning from error.__cause__
+                    continue
                 if connection is None:
                     continue
                 return connection
@@ -229,7 +234,7 @@ class ConnectionPool(adbapi.ConnectionPool):
         return self._finish_connection(connection)
 
     def _begin_connection(self) -> Any:
-        connection = DatabaseConnection(**self.connkw)
+        connection = self._opening.begin(self.connkw)
         self.connections[id(connection)] = connection  # before it connects, so that abort can reach its socket
         return connection
 
@@ -239,33 +244,30 @@ class ConnectionPool(adbapi.ConnectionPool):
         :raises StoreError: it cannot be, and there is no other.
         """
         try:
-            self._log_in(connection)
+            self._opening.log_in(connection, is_first=not self._opened)
         except BaseException as error:
             self.disconnect(connection)
             if not isinstance(error, pymysql.err.Error | OSError | StoreError):
                 raise
             meaning = error if isinstance(error, StoreError) else self._meaning(error, None)
-            if not self._opened:
-                raise meaning from (None if meaning is error else error)
+            if not self._has_another():
+                named = self._nodes.leave(connection.node, meaning)
+                raise named from (None if meaning is error else error)
             self._limit.met(len(self.connections), str(meaning) if isinstance(meaning, Busy) else "")
             connection = None
         else:
             self._opened[id(connection)] = time.monotonic()
+            if not self._nodes.reached(connection.node):  # so it was left meanwhile
+                self.disconnect(connection)
+                connection = None
         self._limit.settled(len(self.connections) - len(self._opened), len(self._opened))
         return connection
 
-    def _log_in(self, connection: Any) -> None:
-        for attempt in range(1, CLOSING_ATTEMPTS + 1):
-            try:
-                with connection.opening():
-                    connection.connect()
-                    self._open_session(connection)
-            except pymysql.err.Error as error:
-                if known_meaning(error) is not Busy or self._opened or attempt == CLOSING_ATTEMPTS:
-                    raise
-                time.sleep(CLOSING)
-            else:
-                return
+    def _has_another(self) -> bool:
+        """Whether there is a connection that leads where the next one would; of a lost server it says nothing."""
+        if not self._nodes.are_several:
+            return bool(self._opened)
+        return any(opened > self._distrusted_before for opened in list(self._opened.values()))
 
     def _fill(self, count: int) -> None:
         with contextlib.suppress(StoreError):  # one more or less does not matter
@@ -274,16 +276,6 @@ class ConnectionPool(adbapi.ConnectionPool):
                 if connection is None:
                     return
                 self.release(connection)
-
-
-def _rolls_back(connection: Any) -> bool:
-    """Whether the server answers; a connection on which it does not is closed."""
-    try:
-        connection.rollback()
-    except Exception:
-        connection._force_close()
-        return False
-    return True
 
 
 def _closing() -> StoreUnavailable:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from ..table.contract import StoreConflict, StoreError, StoreLoginRefused, StoreMisconfigured
+from ..table.contract import StoreConflict, StoreError, StoreLoginRefused, StoreMisconfigured, StoreUnavailable
 from ..telemetry import log_lines, reasons
 from ..telemetry.backoff import backoff
 from ..telemetry.bilingual import Bilingual
@@ -19,6 +19,7 @@ from ..telemetry.outage import Outage
 CONFLICT_DELAY = 0.05  # s
 MAX_CONFLICT_DELAY = 1.0  # s
 MISCONFIGURED_DELAY = 30.0  # s
+MAX_DELAY_OF_SEVERAL = 5.0  # s, where another server may answer
 CONFLICTS_UNTOLD = 3  # in a row; deadlocks are ordinary, rows that stay locked are not
 
 
@@ -93,7 +94,8 @@ class Retry:
             return MISCONFIGURED_DELAY
         self._counters.retries["unavailable"] += 1
         self._tell(log_lines.DATABASE_FAILED, error, deliveries)
-        return CONFLICT_DELAY if is_there else self._backoff(self._failures - 1)
+        delay = CONFLICT_DELAY if is_there else self._backoff(self._failures - 1)
+        return min(delay, MAX_DELAY_OF_SEVERAL) if isinstance(error, StoreUnavailable) and error.has_others else delay
 
     async def wait(self, seconds: float) -> None:
         """Wait; ``make_last`` ends the wait early."""

@@ -29,7 +29,7 @@ from aiot_mqtt.settings.secret import Secret
 from aiot_mqtt.settings.settings import ConfigError, Settings, load_settings
 from aiot_mqtt.simulate.publisher import Publisher, PublisherOptions
 from aiot_mqtt.table import address
-from aiot_mqtt.table.address import database_address, database_tls
+from aiot_mqtt.table.address import database_addresses, database_tls
 from aiot_mqtt.table.connection import DatabaseConnection
 from aiot_mqtt.table.contract import StoreUnavailable
 from aiot_mqtt.telemetry import log_lines
@@ -286,7 +286,7 @@ class SettingsTests(TlsTestCase):
         chosen = Settings(mqtt_tls=True, db_tls=True, **settings)
         try:
             broker_endpoint(chosen, reactor)
-            database_address(chosen)
+            database_addresses(chosen)
         except ConfigError as error:
             return error.mistakes
         return []

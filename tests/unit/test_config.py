@@ -48,9 +48,35 @@ VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
             "[2001:db8::1]": "2001:db8::1",
             "fe80::1%eth0": "fe80::1%eth0",
         },
-        ["a b", "a/b", "host:1883", "host:", "主机"],
+        ["a b", "a/b", "主机"],
         "must be a host name or address alone (the port has a setting of its own)",
     ),
+    (
+        ("MQTT_BROKER",),
+        {},
+        ["host:1883", "host:"],
+        "must be a host name or address alone (the port has a setting of its own)",
+    ),
+    (
+        ("DB_HOST",),
+        {
+            "db:3307": "db:3307",
+            "a, b:3307 ,[::1]:3308": "a,b:3307,[::1]:3308",
+            "::1,[2001:db8::1]": "[::1],[2001:db8::1]",
+            "[::1]:3306": "[::1]:3306",
+        },
+        ["host:", "host:0", "host:65536", "host:x", "[::1]:", "10.0.0.1:-1"],
+        "the port must be a whole number from 1 to 65535, and an IPv6 address before it stands in brackets",
+    ),
+    (
+        ("DB_HOST",),
+        {},
+        ["a,b/c,,a:x,a"],
+        "address 2: must be a host name or address alone (the port has a setting of its own); address 3: is empty;"
+        " address 4: the port must be a whole number from 1 to 65535, and an IPv6 address before it stands in brackets;"
+        " address 5: stands there already",
+    ),
+    (("DB_HOST",), {}, ["a,"], "address 2: is empty"),
     (
         ("MQTT_BROKER", "DB_HOST"),
         {},
@@ -141,8 +167,15 @@ VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
     (
         ("MQTT_TOPIC_PREFIX",),
         {"devices": "devices", "iot/v1/devices": "iot/v1/devices", "设备": "设备"},
-        ["a/+", "#", "a/#/b", "a+", "$share/g/devices", "$SYS"],
+        ["a/+", "#", "a/#/b", "a+", "$SYS", "$shared/a"],
         "must be topic levels without the wildcards + and #, not beginning with $",
+    ),
+    (
+        ("MQTT_TOPIC_PREFIX",),
+        {},
+        ["$share/g/devices", "$share", "$queue/devices"],
+        "must not be a shared subscription: a broker gives one device's messages to several members, so rows would"
+        " move back, and what a dead member had is lost. Give each instance a prefix of its own",
     ),
     (
         ("MQTT_TOPIC_PREFIX",),

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.mqtt.tls_endpoint import sends_password_in_clear
 from aiot_mqtt.settings.secret import Secret
 from aiot_mqtt.settings.settings import Settings
-from aiot_mqtt.table.address import logs_in_without_tls
+from aiot_mqtt.table.address import hosts_without_tls
 from aiot_mqtt.telemetry.bilingual import Bilingual
 from aiot_mqtt.tls import refusal
 from aiot_mqtt.tls.client import TlsClient
@@ -139,7 +139,7 @@ class PasswordsInClearTests(SynchronousTestCase):
         """Whether the broker's password and the database's leave this host without TLS."""
         passwords = {"mqtt_username": "u", "mqtt_password": Secret("m"), "db_password": Secret("d")}
         chosen = Settings(**{**passwords, **settings})
-        return sends_password_in_clear(chosen), logs_in_without_tls(chosen)
+        return sends_password_in_clear(chosen), bool(hosts_without_tls(chosen))
 
     def test_each_that_leaves_this_host_is_told(self) -> None:
         self.assertEqual(self.told(), (False, False))
@@ -147,6 +147,8 @@ class PasswordsInClearTests(SynchronousTestCase):
         self.assertEqual(self.told(**elsewhere), (True, True))
         self.assertEqual(self.told(**elsewhere, mqtt_tls=True), (False, True))
         self.assertEqual(self.told(**elsewhere, db_tls=True), (True, False))
+        several = Settings(db_host="127.0.0.1,db.example:3307,[2001:db8::1]", db_password=Secret("d"))
+        self.assertEqual(hosts_without_tls(several), "db.example,2001:db8::1")
         self.assertEqual(self.told(**elsewhere, mqtt_password=Secret(), db_password=Secret()), (False, False))
 
 

@@ -302,6 +302,17 @@ class WriterTests(SynchronousTestCase):
         self.assertTrue(3 <= len(reminders) <= 4, len(reminders))
         self.assertEqual({event["where"] for event in reminders}, {reasons.IN_BROKER})
 
+    def test_no_wait_exceeds_five_seconds_where_another_server_may_answer(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.table.failures = [StoreUnavailable("down") for _ in range(40)]
+        for failure in self.table.failures:
+            assert isinstance(failure, StoreUnavailable)
+            failure.has_others = True
+        with capturedLogs():
+            self.writer.startService()
+            self.clock.pump([5.0] * 41)
+        self.assertEqual(self.table.failures, [])
+
     def test_a_table_that_is_down_at_start_is_waited_for(self) -> None:
         self.set_up(MemoryTable(["a"], status_length=33))
         self.table.failures = [StoreUnavailable("refused (2003)")]

@@ -29,6 +29,7 @@ UNREACHABLE = Text(
     "correct DB_HOST and DB_PORT; the database's log says more",
     "核对 DB_HOST 和 DB_PORT；详见数据库日志",
 )
+PASSED_OVER = Text("{host}:{port} is passed over: {reason}", "{host}:{port} 被跳过：{reason}")
 REACHED = Text("{host}:{port} answers", "{host}:{port} 有应答")
 TLS_REFUSED = Text("{reason}", "{reason}", "{advice}", "{advice}")
 TLS = Text("encrypted, and the database is who it should be", "已加密，数据库身份已核实")

@@ -8,6 +8,11 @@ DATABASE_CONNECTED = line(
     "✅ 数据库已连接 - {database}",
     "✅ Database connected - {database}",
 )
+DATABASE_IN_USE = line("✅ 使用数据库地址 {server}", "✅ Using the database at {server}")
+DATABASE_CHANGED = line(
+    "⚠️ 改用数据库地址 {server}，已跳过: {reason}",
+    "⚠️ Using the database at {server} now, passed over: {reason}",
+)
 DATABASE_PASSWORD_IN_CLEAR = line(
     "⚠️ 数据库登录和全部数据未加密经网络发往 {host}: 途中任何人都能读取、篡改 — 请启用 DB_TLS",
     "⚠️ The database login and all data go to {host} unencrypted, for anybody on the way — set DB_TLS",

@@ -24,6 +24,13 @@ HOST_PORT = Bilingual(
     "must be a host name or address alone (the port has a setting of its own)",
     "只能是主机名或地址（端口另有配置项）",
 )
+HOST_EMPTY = Bilingual("is empty", "为空")
+HOST_NUMBERED = Bilingual("address {number}: {what}", "第 {number} 个地址: {what}")
+HOST_TWICE = Bilingual("stands there already", "重复")
+HOST_BAD_PORT = Bilingual(
+    "the port must be a whole number from 1 to {most}, and an IPv6 address before it stands in brackets",
+    "端口必须是 1 到 {most} 的整数，端口前的IPv6地址要加方括号",
+)
 HOST_LENGTH = Bilingual(
     "cannot be a host name: that has at most 253 characters, and 1 to 63 between two dots",
     "不能是主机名: 最多253个字符，两点之间 1 到 63 个",
@@ -45,6 +52,12 @@ TOPIC_UNSEEN = Bilingual(
 )
 TOPIC_WILDCARD = Bilingual(
     "must be topic levels without the wildcards + and #, not beginning with $", "不能有通配符 + 和 #，不能以 $ 开头"
+)
+TOPIC_SHARED = Bilingual(
+    "must not be a shared subscription: a broker gives one device's messages to several members, so rows would move"
+    " back, and what a dead member had is lost. Give each instance a prefix of its own",
+    "不能用共享订阅: Broker会把同一设备的消息分给多个成员，行会被旧消息覆盖，成员失效后它的消息会丢失。"
+    "请给每个实例各用一个前缀",
 )
 TOPIC_SLASHES = Bilingual(
     "must be topic levels with one / between two, and none at the beginning or the end",
