@@ -9,13 +9,13 @@ from ..health.state import State, Verdict
 from ..health.status_words import size
 from ..telemetry.durations import duration
 from . import words
+from .icons import symbol
 from .markup import Content, Markup, element, joined
 from .moment import Moment
 from .reader import Reader
 
 ICONS = {State.OK: "✔", State.LOOK: "▲", State.PROTECTED: "⛨", State.FAULT: "✖"}
 MET, UNMET, KEPT, UNKNOWN = "ok", "fault", "protected", "none"
-MARKS = {MET: "✔", UNMET: "✖", KEPT: "⛨", UNKNOWN: "—", "look": "▲"}
 
 
 def bar(moment: Moment, reader: Reader) -> Markup:
@@ -23,7 +23,7 @@ def bar(moment: Moment, reader: Reader) -> Markup:
     verdict = moment.verdict
     to_do = list(_to_do(moment, reader))
     return joined(
-        element("span", ICONS[verdict.state], class_="icon", aria_hidden="true"),
+        symbol(verdict.state.value, "icon"),
         element("h1", reader.says(verdict.state.word)),
         element("p", reader.says(verdict.sentence), class_="sentence"),
         element("p", reader.says(words.TO_DO), " ".join(to_do), class_="to-do") if to_do else None,
@@ -61,7 +61,7 @@ def boxes(moment: Moment, reader: Reader) -> Markup:
         element(
             "li",
             element("h3", reader.says(name)),
-            element("p", element("span", MARKS[state], class_="mark", aria_hidden="true"), first, class_="first"),
+            element("p", None if state == UNKNOWN else symbol(state, "mark"), first, class_="first"),
             [element("p", line) for line in lines],
             element("p", reader.says(words.CAUSE), class_="cause") if place == cause else None,
             class_=f"box {state}",

@@ -14,6 +14,7 @@ from . import words
 from .bar import bar, boxes, title
 from .cards import devices, flips, refusals, strangers, the_sum
 from .chart import chart
+from .icons import STALE, icon_address, symbol
 from .links import events_address, page_address
 from .markup import Content, Markup, element, joined
 from .moment import Moment
@@ -70,15 +71,22 @@ def page(
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title(moment.verdict, reader)),
-        element("link", rel="icon", id="icon", type="image/svg+xml", href=f"/icon-{state}.svg"),
+        element(
+            "link",
+            rel="icon",
+            id="icon",
+            type="image/svg+xml",
+            href=f"/icon-{state}.svg",
+            data_stale=icon_address(STALE),
+        ),
         element("link", rel="stylesheet", href="/page.css"),
         element("script", src="/page.js", defer=True),
         element("noscript", element("meta", http_equiv="refresh", content=f"{REFRESH}")),
     )
     stale = element(
         "div",
-        element("span", "⌛", class_="icon", aria_hidden="true"),
-        element("p", says(words.STALE_WORD), class_="word"),
+        symbol(STALE, "icon"),
+        element("h1", says(words.STALE_WORD)),
         element("p", id="stale-text", class_="sentence", data_text=says(words.STALE)),
         id="stale",
         class_="bar",

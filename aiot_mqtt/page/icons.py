@@ -1,8 +1,11 @@
-"""The small picture in the tab: a shape and a colour for each state."""
+"""The picture of each state: a shape and a sign, which no font needs to have."""
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from ..health.state import State
+from .markup import Markup
 
 STALE = "stale"
 _SHAPES = {
@@ -15,10 +18,24 @@ _SHAPES = {
 
 
 def icon(state: str) -> str:
-    """An SVG. :param state: a key of ``State``, or ``STALE``."""
+    """An SVG file for the tab, in colour. :param state: a key of ``State``, or ``STALE``."""
     colour, shape, sign = _SHAPES[state]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><g fill="{colour}">{shape}</g>'
         f'<path d="{sign}" fill="none" stroke="#fff" stroke-width="4" stroke-linecap="round" stroke-linejoin="round"/>'
         "</svg>"
+    )
+
+
+def icon_address(state: str) -> str:
+    """The same as an address that needs no service to be alive."""
+    return "data:image/svg+xml," + quote(icon(state))
+
+
+def symbol(state: str, class_: str) -> Markup:
+    """The same within the page, in the colour of the text beside it and that of what is behind it (``--behind``)."""
+    _, shape, sign = _SHAPES[state]
+    return Markup(
+        f'<svg class="symbol {class_}" viewBox="0 0 32 32" aria-hidden="true" focusable="false">{shape}'
+        f'<path class="sign" d="{sign}"/></svg>'
     )

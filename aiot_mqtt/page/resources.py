@@ -20,7 +20,7 @@ from ..telemetry import log_lines
 from ..telemetry.survive import start
 from . import words
 from .document import ALONE, LOCKED, MAX_UUID, page
-from .icons import STALE, icon
+from .icons import icon
 from .live import MAX_VIEWERS, Live, View
 from .looks import Looks
 from .reader import language_of
@@ -29,7 +29,8 @@ HTML = "text/html; charset=utf-8"
 POLICY = "; ".join(
     (
         "default-src 'none'",
-        *(f"{kind}-src 'self'" for kind in ("style", "script", "connect", "img")),
+        *(f"{kind}-src 'self'" for kind in ("style", "script", "connect")),
+        "img-src 'self' data:",  # the tab's icon once the service is away
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -58,7 +59,7 @@ def page_resources(
         "page.js": _Static("text/javascript; charset=utf-8", static.joinpath("page.js").read_bytes()),
         **{
             f"icon-{state}.svg": _Static("image/svg+xml", icon(state).encode())
-            for state in (*(each.value for each in State), STALE)
+            for state in (each.value for each in State)
         },
     }
 

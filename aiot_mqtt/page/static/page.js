@@ -70,7 +70,7 @@
     root.dataset.stale = "";
     stale.hidden = false;
     document.title = `⌛ ${body.dataset.stale} · aiot-mqtt`;
-    icon.href = "/icon-stale.svg";
+    icon.href = icon.dataset.stale; // no service is there to be asked for it
     said.textContent = `${body.dataset.stale}: ${staleText.textContent}`;
   }
 
