@@ -172,8 +172,8 @@ class Check:
                     database.read_only()
                     probe_timezone(table.newest, settings, findings, is_fleet_active=heard.messages > 0)
                     probe_binlog(database, table, heard, findings)
-                    if heard.is_subscribed:
-                        probe_unknown(database, table.shape, heard, findings)
+                    if heard.is_subscribed or (seen.service is not None and seen.service.unknown):
+                        probe_unknown(database, table.shape, seen.service, heard, findings)
                 if findings.has("broker.login") or "broker" not in only:
                     probe_throughput(database, settings, seen.service, heard, findings)
             except (pymysql.err.Error, StoreError) as error:

@@ -254,4 +254,8 @@ def _tell_refusal(settings: Settings, error: Exception, findings: Findings) -> N
         findings.error("database.login", texts.BUSY, **values)
     else:
         sentence = error.args[0] if error.args and isinstance(error.args[0], Bilingual) else words
+        reason, advice = with_advice(sentence)
+        if reason != sentence:  # it has advice in it
+            findings.error("database.login", texts.LOGIN_NOT_TRIED, reason=reason, advice=advice, **values)
+            return
         findings.error("database.login", texts.LOGIN_REFUSED, **{**values, "words": sentence})

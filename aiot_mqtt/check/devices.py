@@ -24,15 +24,19 @@ FEW = 1  # percent of the messages at QoS 0 that nobody need worry about
 REPORTS_IN_TIMEOUT = 3  # that a device should manage in HEARTBEAT_TIMEOUT
 
 
-def probe_unknown(database: Database, shape: TableShape, heard: Heard, findings: Findings) -> None:
-    """Which of those that were heard have no row."""
-    if not heard.uuids:
+def probe_unknown(
+    database: Database, shape: TableShape, service: Service | None, heard: Heard, findings: Findings
+) -> None:
+    """Which of those that were heard have no row: by ourselves, and in the last ten minutes by a running service."""
+    names = () if service is None else service.unknown_names
+    told = 0 if service is None else service.unknown
+    if not heard.uuids and not told:
         findings.unknown("devices.unknown", texts.NOBODY_CAME)
         return
     until = time.monotonic() + ASKED_FOR
     asked, unknown = 0, []
     try:
-        for uuid in sorted(heard.uuids)[:ASKED_AT_MOST]:
+        for uuid in [*names, *sorted(heard.uuids - {*names})][:ASKED_AT_MOST]:
             if time.monotonic() > until:
                 break
             asked += 1
@@ -41,9 +45,13 @@ def probe_unknown(database: Database, shape: TableShape, heard: Heard, findings:
     except (pymysql.err.Error, StoreError) as error:
         findings.unknown("devices.unknown", texts.NOT_ASKED, words=error_words(error))
         return
+    # A row may have been added since the service heard of its device.
+    count = max(len(unknown), told - sum(name not in unknown for name in names))
+    values = {"count": count, "examples": ", ".join(_shown(unknown[:SHOWN])), "asked": asked}
     if unknown:
-        values = {"count": len(unknown), "examples": ", ".join(_shown(unknown[:SHOWN])), "asked": asked}
         findings.warning("devices.unknown", texts.UNKNOWN, **values)
+    elif count:
+        findings.warning("devices.unknown", texts.UNKNOWN_TOLD, **values)
     else:
         findings.ok("devices.unknown", texts.KNOWN, count=asked)
 

@@ -7,12 +7,12 @@ import pwd
 import sqlite3
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from ..health.command import TIMEOUT, NotRunning, ask, is_alive
+from ..health.command import TIMEOUT, NotRunning, ask, fetch_json, is_alive
 from ..health.state import State
 from ..mqtt.tls_endpoint import broker_endpoint
 from ..settings.earlier_service import looks_url_encoded
@@ -29,6 +29,7 @@ from .findings import Findings
 from .texts import local as texts
 from .words import both, causes
 
+NAMES = "newest_unknown_uuids"
 NOTHING_IN_IT = "nothing is in it"
 BYTES_A_DEVICE = 500  # of the spool: 208 MB for a million devices with short documents, and a journal beside it
 SHOWN = 300  # characters of a sentence of the service
@@ -50,6 +51,10 @@ class Service:
     commit_seconds: float | None
     flapping: tuple[int, int] | None
     """Devices that report too seldom, and their interval in seconds."""
+    unknown: int = 0
+    """Names that no row has and that sent something in the last ten minutes."""
+    unknown_names: tuple[str, ...] = ()
+    """The newest of them, where we may know."""
 
     @classmethod
     def read(cls, answer: Mapping[str, Any]) -> Service:
@@ -64,7 +69,19 @@ class Service:
             taken_over=None if taken_over is None else int(taken_over),
             commit_seconds=None if commit is None else float(commit),
             flapping=None if flapping is None else (int(flapping["devices"]), int(flapping["interval_seconds"])),
+            unknown=int(answer.get("unknown_uuids") or 0),
         )
+
+    def with_names(self, address: tuple[str, int], token: str) -> Service:
+        """The same with what it tells only those who may know its devices."""
+        if not self.unknown:
+            return self
+        try:
+            names = fetch_json(address, "/status", token, NAMES)[NAMES]
+        except NotRunning:
+            return self
+        named = names if isinstance(names, list) else []
+        return replace(self, unknown_names=tuple(name for name in named if isinstance(name, str)))
 
 
 def user_name() -> str:
@@ -156,6 +173,7 @@ def probe_service(settings: Settings, version: str, findings: Findings) -> Servi
         return None
     try:
         service = Service.read(ask(settings.http_listen, "/readyz"))
+        service = service.with_names(settings.http_listen, settings.http_token.reveal())
     except (ValueError, KeyError, TypeError) as error:
         findings.warning("local.service", texts.SERVICE_OTHER, reason=type(error).__name__)
         return None

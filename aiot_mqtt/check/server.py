@@ -58,14 +58,15 @@ def _probe_clock(database: Database, findings: Findings, wall_clock: Callable[[]
 
 def _probe_commit(database: Database, findings: Findings) -> None:
     flush, sync = database.variable("innodb_flush_log_at_trx_commit"), database.variable("sync_binlog")
-    has_binlog, is_galera = is_on(database.variable("log_bin")), is_on(database.variable("wsrep_on"))
+    has_binlog, nodes = is_on(database.variable("log_bin")), _nodes(database)
+    is_galera = nodes > 1  # a cluster of one has its commits nowhere else
     if flush is None:
         words = Bilingual("innodb_flush_log_at_trx_commit is not told", "读不到 innodb_flush_log_at_trx_commit")
         findings.unknown("database.commit", texts.COMMIT_UNKNOWN, words=words)
         return
     said = [f"innodb_flush_log_at_trx_commit={flush}"]
     said += [f"sync_binlog={sync}"] if has_binlog else []
-    said += ["wsrep_on=1"] if is_galera else []
+    said += [f"wsrep_cluster_size={nodes}"] if nodes else []
     values: dict[str, Any] = {"settings": ", ".join(said)}
     if int(flush) != 1 and is_galera:
         findings.ok("database.commit", texts.COMMIT_GALERA, **values)
@@ -77,6 +78,13 @@ def _probe_commit(database: Database, findings: Findings) -> None:
         findings.warning("database.commit", texts.COMMIT_BINLOG, **values)
     else:
         findings.ok("database.commit", texts.COMMIT, **values)
+
+
+def _nodes(database: Database) -> int:
+    """Nodes of the Galera cluster that the server belongs to; 0: to none."""
+    if not is_on(database.variable("wsrep_on")):
+        return 0
+    return int(dict(database.rows("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'")).get("wsrep_cluster_size", 1))
 
 
 def naive_now(settings: Settings, wall_clock: Callable[[], float] = time.time) -> datetime:

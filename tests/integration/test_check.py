@@ -25,11 +25,13 @@ from aiot_mqtt.check.findings import Finding, Status
 from aiot_mqtt.check.probes import GROUPS
 from aiot_mqtt.service import spool_owner
 from aiot_mqtt.settings.settings import Settings, load_settings
+from aiot_mqtt.table import link
 from rig import load, servers
 from rig.certificates import HOUR, Authority, Issued, alternatives
+from rig.clusters import Galera
 from rig.programs import settings_for
 from rig.relay import Relay
-from rig.selection import OTHER_SERVERS, OTHER_WAYS, only_in_all
+from rig.selection import LONG_ROUND, OTHER_SERVERS, OTHER_WAYS, only_in_all
 from rig.servers import Database, MariaDB, Mosquitto, free_port, shared_database
 from tests.eventually import eventually
 
@@ -590,6 +592,31 @@ class MySQLTests(CheckTestCase):
         self.database.query("REVOKE UPDATE (is_online) ON aiot_admin.device_main FROM 'aiot'@'%'", database=None)
         found = await self.look(only=["database"])
         self.assert_cause(found, "database.rights", "UPDATE (is_online)", "UPDATE (is_online)")
+
+    async def test_a_password_that_would_go_under_a_key_from_the_network(self) -> None:
+        """The server has forgotten the account's password, and wants it whole."""
+        self.start_broker(version="2.1")
+        self.database.query("FLUSH PRIVILEGES", database=None)
+        self.patch(link, "is_loopback", lambda _host: False)  # which tests do not leave
+        found = await self.look(only=["database"])
+        after = ("database.table", "database.user")
+        self.assert_cause(found, "database.login", "the password was not sent", "未发送密码", *after)
+        self.assertIn("set DB_TLS, or DB_PUBLIC_KEY_FILE", str(found["database.login"].remedy))
+
+
+@only_in_all(LONG_ROUND)
+class GaleraTests(CheckTestCase):
+    async def test_a_commit_is_worth_what_the_other_nodes_are(self) -> None:
+        with Galera(settings=["--innodb-flush-log-at-trx-commit=2"]) as cluster:
+            first, *others = cluster.nodes
+            found = await self.look(only=["database"], database=first)
+            self.assert_found(found, "database.commit", Status.OK, "every node of the cluster", "集群各节点")
+            self.assertIn("wsrep_cluster_size=3", found["database.commit"].message)
+            for node in others:
+                await deferToThread(node.stop)
+            await deferToThread(cluster.until_size, first, 1)
+            found = await self.look(only=["database"], database=first)
+            self.assert_found(found, "database.commit", Status.WARNING, "a power cut there loses", "断电")
 
 
 class DeviceTests(CheckTestCase):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import unittest
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,16 @@ from tests.eventually import eventually
 from tests.integration.test_check import LISTEN, CheckTestCase
 
 AIOT_MQTT = [sys.executable, "-m", "aiot_mqtt", "check"]
+# The service, which waits for a call that does not come back for a second and not for five minutes.
+_IMPATIENCE = """
+import sys
+from aiot_mqtt.health.progress import Part
+Part.__init__.__defaults__ = (1.0,)
+from aiot_mqtt.__main__ import main
+sys.argv = ["aiot-mqtt"]
+main()
+"""
+IMPATIENT = [sys.executable, "-c", _IMPATIENCE]
 
 
 class ServiceTests(CheckTestCase):
@@ -48,11 +59,11 @@ class ServiceTests(CheckTestCase):
     def was_taken_over(self, times: int) -> bool:
         return bool(self.ask()["taken_over"] == times)
 
-    async def start_service(self, **changed: Any) -> Program:
+    async def start_service(self, argv: Sequence[str] = FOREGROUND, **changed: Any) -> Program:
         port = free_port()
         self.listening: dict[str, Any] = {"HTTP_LISTEN": f"tcp:{port}:interface=127.0.0.1", "HEARTBEAT_TIMEOUT": "300"}
         settings = {**settings_for(self.broker, self.database), **self.listening, **changed}
-        program = Program(FOREGROUND, settings, folder=self.folder)
+        program = Program(argv, settings, folder=self.folder)
         self.addCleanup(program.close)
         await deferToThread(program.wait_for, STARTED)
         return program
@@ -109,6 +120,60 @@ class ServiceTests(CheckTestCase):
         service.process.send_signal(signal.SIGSTOP)
         found = await self.look(only=["local"], **self.listening)
         self.assert_cause(found, "local.service", "the service hangs", "服务卡住")
+
+    async def test_a_service_that_makes_no_progress(self) -> None:
+        """A call to the database that does not come back: /readyz answers, and /healthz says what is wrong."""
+        broker = self.start_broker()
+        with Relay(self.database.port) as relay:
+            await self.start_service(IMPATIENT, DB_PORT=str(relay.port), SPOOL_FILE="")
+            await deferToThread(load.publish, broker.port, [("devices/d1/data", "{}")])
+            await eventually(lambda: self.ask()["commit_seconds"])
+            relay.cut()
+            # Nothing waits for its acknowledgement: the broker has it, the service has not written it.
+            await deferToThread(load.publish, broker.port, [("devices/d1/data", "{}")])
+            address = self.settings(**self.listening).http_listen
+            assert address is not None
+            await eventually(lambda: not health.is_alive(address))
+            found = await self.look(only=["local"], **self.listening)
+        self.assert_cause(found, "local.service", "makes no progress (/healthz", "没有进展")
+
+    async def test_more_comes_than_window_and_commits_allow(self) -> None:
+        broker = self.start_broker()
+        with Relay(self.database.port) as relay:
+            relay.delay(0.05)  # a database far away
+            await self.start_service(DB_PORT=str(relay.port), MQTT_PROTOCOL="3.1.1")
+            await deferToThread(load.publish, broker.port, [("devices/d1/data", "{}")])
+            await eventually(lambda: self.ask()["commit_seconds"])
+            with self.publishing(*[("devices/d1/heartbeat", "")] * 50):
+                found = await self.look(listen=LISTEN, MQTT_PROTOCOL="3.1.1", **self.listening)
+        self.assert_found(
+            found, "database.throughput", Status.WARNING, "and the window of 20 with a commit of", "窗口 20"
+        )
+        self.assertTrue(found["database.throughput"].values["is_measured"])
+        self.assertLess(found["database.throughput"].values["rate"], 20 / 0.05)
+
+    async def test_what_only_the_service_has_heard(self) -> None:
+        broker = self.start_broker()
+        token = "s3cret-token-of-a-test"
+        await self.start_service(HTTP_TOKEN=token)
+        address = self.settings(**self.listening).http_listen
+        assert address is not None
+        names = [f"stranger-{number}" for number in range(8)]
+        await deferToThread(load.publish, broker.port, [(f"devices/{name}/data", "{}") for name in names])
+        await eventually(lambda: self.ask()["unknown_uuids"] == len(names))
+        found = await self.look(only=["devices"], HTTP_TOKEN=token, **self.listening)
+        self.assert_found(
+            found, "devices.unknown", Status.WARNING, "8 uuids have no row (such as stranger-", "8 个 uuid"
+        )
+        found = await self.look(only=["devices"], **self.listening)
+        self.assert_found(found, "devices.unknown", Status.WARNING, "8 uuids without a row", "8 个表中不存在的 uuid")
+        self.assertNotIn("stranger", found["devices.unknown"].message)
+        # Those that were given a row meanwhile are none any more.
+        newest = health.ask_status(address, token)
+        for name in newest["newest_unknown_uuids"]:
+            self.database.add_device(name)
+        found = await self.look(only=["devices"], HTTP_TOKEN=token, **self.listening)
+        self.assert_found(found, "devices.unknown", Status.WARNING, "3 uuids without a row", "3 个表中不存在的 uuid")
 
     async def test_strangers_at_every_port(self) -> None:
         def refuse(talk: Talk) -> None:
@@ -168,6 +233,19 @@ class SpoolTests(CheckTestCase):
     async def test_none(self) -> None:
         found = await self.look_here(SPOOL_FILE="")
         self.assert_found(found, "local.spool", Status.WARNING, "SPOOL_FILE is empty", "未启用 SPOOL_FILE")
+
+    async def test_a_disk_that_is_nearly_full(self) -> None:
+        disk = self.folder / "disk"
+        disk.mkdir()
+        mounting = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0777", "tmpfs", str(disk)]
+        await deferToThread(subprocess.run, mounting, check=True)
+        self.addCleanup(subprocess.run, ["umount", str(disk)], check=True)
+        found = await self.look(SPOOL_FILE=str(disk / "spool"))
+        self.assert_found(found, "local.disk", Status.WARNING, "1 MB free, about 64 MB needed", "剩余 1 MB")
+        self.assertIn(str(disk), str(found["local.disk"].remedy))
+        (disk / "fill").write_bytes(bytes(1024 * 1024))
+        found = await self.look_here(SPOOL_FILE=str(disk / "spool"))
+        self.assert_cause(found, "local.spool", "the disk is full", "磁盘已满", "local.disk")
 
     def test_a_disk_that_is_small_for_the_fleet(self) -> None:
         findings = Findings()

@@ -134,12 +134,13 @@ class ReportTests(SynchronousTestCase):
 
 
 class GaleraTests(SynchronousTestCase):
-    """A cluster is not among the servers for tests, so what its nodes say of themselves is put in here."""
+    """What the nodes of a real cluster say stands in the tests with servers; here what else they could."""
 
-    def test_a_commit_is_on_the_other_nodes(self) -> None:
+    def test_a_commit_is_on_the_other_nodes_where_there_are_some(self) -> None:
         for values, status, words in (
-            ({"innodb_flush_log_at_trx_commit": 2, "wsrep_on": 1}, Status.OK, "every node"),
-            ({"innodb_flush_log_at_trx_commit": 0, "wsrep_on": "ON"}, Status.OK, "every node"),
+            ({"innodb_flush_log_at_trx_commit": 2, "wsrep_on": 1, "size": 3}, Status.OK, "every node"),
+            ({"innodb_flush_log_at_trx_commit": 0, "wsrep_on": "ON", "size": 2}, Status.OK, "every node"),
+            ({"innodb_flush_log_at_trx_commit": 2, "wsrep_on": 1, "size": 1}, Status.WARNING, "a power cut"),
             ({"innodb_flush_log_at_trx_commit": 2, "wsrep_on": 0}, Status.WARNING, "a power cut"),
             ({"innodb_flush_log_at_trx_commit": 1, "sync_binlog": 0, "log_bin": 1}, Status.WARNING, "binary log"),
             ({"innodb_flush_log_at_trx_commit": 1, "sync_binlog": 0, "log_bin": 0}, Status.OK, "is on disk"),
@@ -147,6 +148,8 @@ class GaleraTests(SynchronousTestCase):
         ):
             findings, server = Findings(), Database(None)  # type: ignore[arg-type]
             self.patch(Database, "variable", lambda _self, name, values=values: values.get(name))
+            size = values.get("size")
+            self.patch(Database, "rows", lambda _self, _sql, size=size: [("wsrep_cluster_size", size)] * bool(size))
             _probe_commit(server, findings)
             (found,) = [each for each in findings.complete() if each.probe.id == "database.commit"]
             self.assertEqual(found.status, status, found)

@@ -78,6 +78,12 @@ LOGIN_REFUSED = Text(
     "see the account of {user} in the database",
     "检查数据库中 {user} 的账号",
 )
+LOGIN_NOT_TRIED = Text(
+    "the login was not tried to its end: {reason}",
+    "登录未完成：{reason}",
+    "{advice}",
+    "{advice}",
+)
 LOGIN = Text(
     "logged in at {host}:{port} as {account}, {version}",
     "已登录 {host}:{port}，账号 {account}，{version}",

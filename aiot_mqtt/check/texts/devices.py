@@ -12,6 +12,13 @@ UNKNOWN = Text(
     " on",
     "主题里要用 uuid，不是 device_id；或在后端添加设备，下一条消息起生效",
 )
+UNKNOWN_TOLD = Text(
+    "the running service says that {count} uuids without a row sent something in the last 10 minutes; their names it"
+    " tells only with HTTP_TOKEN",
+    "运行中的服务报告：10 分钟内有 {count} 个表中不存在的 uuid 在发送；名称只在提供 HTTP_TOKEN 时给出",
+    "aiot-mqtt status names the newest; the topic must have the uuid, not the device_id; or add the device",
+    "用 aiot-mqtt status 查看名称；主题里要用 uuid，不是 device_id；或在后端添加设备",
+)
 NOBODY_CAME = Text(
     "no device reported while listening: whether each has a row is not seen",
     "收听期间没有设备上报：看不出设备是否都在表中",
