@@ -9,7 +9,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.check.probes import ALL
+from aiot_mqtt.check.probes import ALL, BY_ID
+from aiot_mqtt.check.texts import Text, broker, database, devices, local
 from aiot_mqtt.commands import RUN
 from aiot_mqtt.settings.settings import setting_defaults
 from aiot_mqtt.telemetry.log_lines import ENGLISH
@@ -171,6 +172,21 @@ class DocumentTests(SynchronousTestCase):
     def test_every_probe_of_the_check_is_told(self) -> None:
         for text in CHECKS:
             self.assertEqual(re.findall(r"^### (.*)$", text, re.MULTILINE), [probe.id for probe in ALL])
+
+    def test_every_cause_that_the_check_tells_has_its_remedy_there_too(self) -> None:
+        for number, text in enumerate(CHECKS):
+            parts = dict(re.findall(r"^### ([a-z_.]+)\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL))
+            for module in (broker, database, devices, local):
+                group = module.__name__.rpartition(".")[2]
+                told = "\n".join(part for name, part in parts.items() if BY_ID[name].group == group)
+                for each in vars(module).values():
+                    if isinstance(each, Text) and each.remedy and not re.fullmatch(r"\{\w+\}", each.remedy):
+                        words = (each.english, each.remedy) if number == 0 else (each.chinese, each.remedy_chinese)
+                        line = re.sub(r"\{(\w+)[^}]*\}", r"{\1}", " → ".join(words)).replace("*", r"\*")
+                        self.assertIn(f"- {line}\n", told)
+            for name, part in parts.items():
+                if "`error`" in part or "`warning`" in part:
+                    self.assertIn(" → ", part, f"{name} says nothing of what to do")
 
     def test_links_lead_somewhere(self) -> None:
         """Those within the repository to a file, and to a heading in it; of others only the form is looked at."""
