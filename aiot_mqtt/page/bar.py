@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ..health.outlook import in_words
 from ..health.state import State, Verdict
-from ..health.status_words import size
+from ..health.status_words import ICONS, size
 from ..telemetry.durations import duration
 from . import words
 from .icons import symbol
@@ -14,43 +12,41 @@ from .markup import Content, Markup, element, joined
 from .moment import Moment
 from .reader import Reader
 
-ICONS = {State.OK: "✔", State.LOOK: "▲", State.PROTECTED: "⛨", State.FAULT: "✖"}
-MET, UNMET, KEPT, UNKNOWN = "ok", "fault", "protected", "none"
+MET, LOOK, KEPT, UNMET = (state.value for state in (State.OK, State.LOOK, State.PROTECTED, State.FAULT))
+UNKNOWN = "none"
 
 
 def bar(moment: Moment, reader: Reader) -> Markup:
     """The state, and what is to be done."""
     verdict = moment.verdict
-    to_do = list(_to_do(moment, reader))
+    to_do = _to_do(moment, reader)
     return joined(
         symbol(verdict.state.value, "icon"),
         element("h1", reader.says(verdict.state.word)),
         element("p", reader.says(verdict.sentence), class_="sentence"),
-        element("p", reader.says(words.TO_DO), " ".join(to_do), class_="to-do") if to_do else None,
+        element("p", reader.says(words.TO_DO), to_do, class_="to-do") if to_do else None,
     )
 
 
 def title(verdict: Verdict, reader: Reader) -> str:
     """Of the tab."""
-    return f"{ICONS[verdict.state]} {reader.says(verdict.state.word)} · aiot-mqtt"
+    return f"{ICONS[verdict.state.value]} {reader.says(verdict.state.word)} · aiot-mqtt"
 
 
-def _to_do(moment: Moment, reader: Reader) -> Iterator[str]:
+def _to_do(moment: Moment, reader: Reader) -> str | None:
+    """One thing: about the first place that is not well, or all that is worth a look."""
     figures = moment.figures
-    said = {
-        "broker": (words.LOOK_AT_BROKER, figures.broker.address, figures.broker.trouble),
-        "database": (words.LOOK_AT_DATABASE, figures.database.address, figures.database.trouble),
-        "spool": (words.LOOK_AT_DISK, "", figures.spool.trouble),
-    }
     unmet = [each for each in moment.verdict.conditions if not each.is_met]
-    for condition in unmet[:3]:
-        if condition.id not in said:
-            if moment.verdict.state is State.LOOK and len(unmet) > 1:
-                yield reader.says(condition.reason) + reader.says(words.STOP)
-            continue
-        text, address, trouble = said[condition.id]
-        if trouble is not None:
-            yield reader.says(text, address=address, reason=reader.says(trouble.reason))
+    if moment.verdict.state is State.LOOK and len(unmet) > 1:
+        return reader.says(words.STOP).join((*(reader.says(each.reason) for each in unmet), ""))
+    for condition in unmet:
+        if condition.id == "broker" and figures.broker.trouble is not None:
+            return reader.says(words.LOOK_AT_BROKER, address=figures.broker.address)
+        if condition.id == "spool" and figures.spool.trouble is not None:
+            return reader.says(words.LOOK_AT_DISK)
+        if condition.id == "database" and figures.database.trouble is not None:
+            return reader.says(words.LOOK_AT_DATABASE, address=figures.database.address)
+    return None
 
 
 def boxes(moment: Moment, reader: Reader) -> Markup:
@@ -92,7 +88,7 @@ def _broker(moment: Moment, reader: Reader) -> Place:
     if broker.sessions_lost:
         lines.append(reader.says(words.SESSIONS_LOST, count=f"{broker.sessions_lost:,}"))
     if _is_met(moment, "broker"):
-        state = MET if _is_met(moment, "messages") else "look"
+        state = MET if _is_met(moment, "messages") else LOOK
         return words.BROKER, state, reader.says(words.LISTENING), lines
     reason = next(each.reason for each in moment.verdict.conditions if each.id == "broker")
     if broker.trouble is None:
@@ -106,7 +102,7 @@ def _service(moment: Moment, reader: Reader) -> Place:
     broker, past = moment.figures.broker, moment.beside.past
     state = MET if _is_met(moment, "progress") else UNMET
     if state == MET and not _is_met(moment, "window"):
-        state = "look"
+        state = LOOK
     first = reader.says(words.OLDEST_WAITS, seconds=f"{broker.oldest_unacknowledged:,.1f}")
     lines = []
     if broker.window:

@@ -13,9 +13,18 @@ STALE = Bilingual(
     "页面与服务失去联系 {n} 秒，以下是旧数据。",
 )
 TO_DO = Bilingual("To do: ", "要做的事：")
-LOOK_AT_DATABASE = Bilingual("look at the database {address}: {reason}.", "检查数据库 {address}：{reason}。")
-LOOK_AT_BROKER = Bilingual("look at the broker {address}: {reason}.", "检查 Broker {address}：{reason}。")
-LOOK_AT_DISK = Bilingual("look at the disk of SPOOL_FILE: {reason}.", "检查 SPOOL_FILE 所在的磁盘：{reason}。")
+LOOK_AT_DATABASE = Bilingual(
+    "see whether {address} runs and can be reached from here; aiot-mqtt check says more.",
+    "检查 {address} 是否在运行、本机能否连上；aiot-mqtt check 会指出原因。",
+)
+LOOK_AT_BROKER = Bilingual(
+    "see whether the broker {address} runs and can be reached from here; aiot-mqtt check says more.",
+    "检查 Broker {address} 是否在运行、本机能否连上；aiot-mqtt check 会指出原因。",
+)
+LOOK_AT_DISK = Bilingual(
+    "see to the disk and the rights of SPOOL_FILE; aiot-mqtt check says more.",
+    "检查 SPOOL_FILE 所在的磁盘与权限；aiot-mqtt check 会指出原因。",
+)
 NEXT_ATTEMPT = Bilingual("next attempt in {lasts}", "{lasts}后再试")
 STOP = Bilingual(".", "。")
 WAY = Bilingual("The way of a message", "消息的路径")
