@@ -48,8 +48,7 @@ class History:
             return
         seconds = now - last[0]
         came, kept = max(0.0, (received - last[1]) / seconds), max(0.0, (stored - last[2]) / seconds)
-        first = self.short[-1].at + 1 if self.short else int(now)
-        for at in range(max(first, int(last[0]) + 1), int(now) + 1):
+        for at in range(int(last[0]) + 1, int(now) + 1):
             self._note(Rate(at, came, kept, came))
 
     def _note(self, rate: Rate) -> None:

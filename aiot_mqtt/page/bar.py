@@ -108,7 +108,7 @@ def _service(moment: Moment, reader: Reader) -> Place:
     if broker.window:
         share, peak = (f"{each / broker.window:.1%}" for each in (broker.unacknowledged, past.unacknowledged_peak))
         lines.append(reader.says(words.WINDOW, share=share, peak=peak))
-    lines.append(reader.says(words.RUNS_SINCE, clock=reader.clock(moment.figures.time - moment.figures.uptime)))
+    lines.append(reader.says(words.RUNS_SINCE, clock=reader.clock(moment.started_at)))
     return words.SERVICE, state, first, lines
 
 

@@ -114,7 +114,7 @@ def the_sum(moment: Moment, reader: Reader) -> Markup:
     verdict = reader.says(words.EQUAL)
     if balance.difference:
         verdict = reader.says(words.NOT_EQUAL, count=f"{balance.difference:,}")
-    caption = reader.says(words.SUM_SINCE, clock=reader.clock(figures.time - figures.uptime))
+    caption = reader.says(words.SUM_SINCE, clock=reader.clock(moment.started_at))
     return _folded(
         words.SUM,
         verdict,

@@ -30,6 +30,11 @@ class Moment:
     flips: Sequence[Flip] = ()
     refusals: Mapping[str, Newest] = field(default_factory=dict)
 
+    @property
+    def started_at(self) -> float:
+        """Seconds since the epoch; the same at each moment."""
+        return self.beside.past.started_at
+
     def time(self, at: float) -> float:
         """Seconds since the epoch of a time of the clock that is never set."""
         return self.figures.time - (self.clock - at)

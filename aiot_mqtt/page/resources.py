@@ -97,7 +97,7 @@ class _Page(Resource):
         language = _language(request, self._language)
         refused = refusal(request, self._token)
         uuid = _argument(request, "uuid").strip()[:MAX_UUID]
-        wants_devices = bool(uuid) or b"devices" in (request.args or {})
+        wants_devices = bool(uuid) or _wants_devices(request)
         if refused is not None:
             hidden = LOCKED if refused[0] == http.UNAUTHORIZED else ALONE
             code = http.OK
@@ -139,6 +139,7 @@ class _Page(Resource):
         sent = answer(request, code, HTML, body)
         request.setHeader(b"Content-Security-Policy", POLICY.encode())
         request.setHeader(b"Content-Language", reader.says(words.LANGUAGE).encode())
+        request.setHeader(b"Content-Length", str(len(sent)).encode())
         request.setHeader(b"Vary", b"Accept-Language, Authorization")
         return sent
 
@@ -160,7 +161,7 @@ class _Events(Resource):
         # A page from elsewhere could not read it, but it could take the places of those who may.
         if request.getHeader("sec-fetch-site") not in (None, "same-origin", "none"):
             return answer(request, http.FORBIDDEN, TEXT, b"this is for the page itself\n")
-        shows_devices = b"devices" in (request.args or {})
+        shows_devices = _wants_devices(request)
         if shows_devices and (refused := refusal(request, self._token)) is not None:
             if refused[0] == http.UNAUTHORIZED:
                 ask_for_token(request)
@@ -182,6 +183,11 @@ def _argument(request: Request, name: str) -> str:
     """What the address says, once."""
     given = (request.args or {}).get(name.encode(), [])
     return given[0].decode("utf-8", "backslashreplace") if len(given) == 1 else ""
+
+
+def _wants_devices(request: Request) -> bool:
+    """``request.args`` has nothing of a name that stands without ``=``."""
+    return b"devices" in {each.partition(b"=")[0] for each in request.uri.partition(b"?")[2].split(b"&")}
 
 
 def _language(request: Request, default: str) -> str:
