@@ -32,6 +32,19 @@ TRANSLATED = (
     *("抢会话", "没有代码的", "没有授权", "放不进", "五列", "一整批", "两倍的 `MQTT", "不丢任何", "单元"),
 )
 """Words that no Chinese engineer would write; what he writes instead is in the READMEs."""
+CONTRACT = (
+    *("`devices/{uuid}/data`", "`devices/{uuid}/status`", "`devices/{uuid}/heartbeat`"),
+    *("`last_report_data`", "`device_status`", "`last_seen`", "`last_heartbeat`", "`is_online`"),
+    *(f"`MQTT_{name}`" for name in ("BROKER", "PORT", "USERNAME", "PASSWORD")),
+    *(f"`DB_{name}`" for name in ("HOST", "PORT", "NAME", "USER", "PASSWORD")),
+    *("env.example .env", "mqtt-service.service", "docker compose", "systemctl status mosquitto", "INFO", "⚠️", "❌"),
+    *("sudo journalctl -u mqtt-service -f", "tail -f mqtt_service.log", "journalctl -u mqtt-service -n 100"),
+    *('mosquitto_sub -h localhost -t "devices/#"', "JSON_PRETTY(last_report_data)", "WHERE device_id = 'test-device'"),
+    *("🎉 MQTT连接成功 - Broker: localhost:1883", "📡 订阅主题: devices/+/data", "📡 订阅主题: devices/+/status"),
+    *("📡 订阅主题: devices/+/heartbeat", "🚀 MQTT服务已启动", "`❌ MQTT连接失败，错误代码: 5`"),
+    *("`❌ 数据库连接失败`", "`⚠️ 设备不存在: xxx`", "`HEARTBEAT_TIMEOUT`"),
+)
+"""What operators of the earlier service know, and look for first."""
 BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
@@ -77,7 +90,8 @@ def anchors(text: str) -> set[str]:
 
 def links(text: str) -> list[str]:
     """Where the links and pictures of a document lead."""
-    return re.findall(r"\]\(([^()\s]+)\)", re.sub(r"(`+)[^`\n]+\1", "`", without_blocks(text)))
+    prose = re.sub(r"(`+)[^`\n]+\1", "`", without_blocks(text))
+    return re.findall(r"\]\(([^()\s]+)\)", prose) + re.findall(r'(?:src|srcset|href)="([^"]+)"', prose)
 
 
 class DocumentTests(SynchronousTestCase):
@@ -144,6 +158,10 @@ class DocumentTests(SynchronousTestCase):
                 words = re.split(r"…|<\w+>|xxx|\d+", line)
                 self.assertTrue(any(all(part.strip() in told for part in words) for told in logged), f"{name}: {line}")
 
+    def test_what_operators_of_the_earlier_service_look_for_is_in_both_readmes(self) -> None:
+        for readme in READMES:
+            self.assertEqual([words for words in CONTRACT if words not in readme], [])
+
     def test_the_readmes_commands_are_the_same_and_those_for_developers_are_there(self) -> None:
         english_ones, chinese_ones = map(named_commands, READMES)
         self.assertEqual(english_ones, chinese_ones)
@@ -151,6 +169,9 @@ class DocumentTests(SynchronousTestCase):
         for command in english_ones:
             if (found := FOR_DEVELOPERS.fullmatch(command)) and (script := found[1]):
                 self.assertTrue(os.access(ROOT / script, os.X_OK), script)
+                for option in re.findall(r" (--[\w-]+)", command):
+                    room = ROOT / Path(script).name / "__main__.py"
+                    self.assertIn(f'"{option}"', room.read_text("utf-8"), command)
 
     def test_the_commands_of_aiot_mqtt_that_are_told_are_there(self) -> None:
         for name, text in DOCUMENTS.items():
