@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,9 @@ def read_on(trial: Trial) -> None:
         else:
             type_it(command)
     until(lambda: "25.5" in trial.sql(f"USE aiot_admin; {statement(README, 'SELECT')}"), "the README's SELECT shows it")
+    with urllib.request.urlopen(f"http://127.0.0.1:{trial.http_port}/", timeout=30) as page:
+        if b"aiot-mqtt" not in page.read():
+            raise Failed("there is no page")
     machine.run("systemctl", "stop", UNIT)
     for command in documents.commands(documents.section("docs/operations.md", "The spool by hand")):
         type_it(command)
