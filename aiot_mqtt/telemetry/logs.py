@@ -26,7 +26,7 @@ from .streams import Outlet, Stream
 LEVELS = {"DEBUG": LogLevel.debug, "INFO": LogLevel.info, "WARNING": LogLevel.warn, "ERROR": LogLevel.error}
 NAMES = {level: name for name, level in LEVELS.items()} | {LogLevel.critical: "ERROR"}
 # Twisted tells at INFO what only its own developers need to know.
-QUIET_NAMESPACES = ("twisted.internet", "twisted.application", "twisted.scripts", "stdout", "stderr")
+QUIET_NAMESPACES = ("twisted.internet", "twisted.application", "twisted.scripts", "log_legacy", "stdout", "stderr")
 
 Formatter = Callable[[LogEvent], str]
 

@@ -7,6 +7,7 @@ import re
 
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
+from twisted.python.log import LogPublisher as LegacyPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.telemetry import log_lines
@@ -175,9 +176,20 @@ class LogTests(SynchronousTestCase):
             self.assertEqual(self.shown(level, "aiot_mqtt.writing.writer"), shown, level)
 
     def test_what_twisted_tells_its_own_developers_is_written_at_debug_only(self) -> None:
-        for namespace in ("twisted.internet.tcp", "twisted.application.app", "twisted.scripts._twistd_unix", "stdout"):
+        of_twisted = ("twisted.internet.tcp", "twisted.application.app", "twisted.scripts._twistd_unix", "log_legacy")
+        for namespace in (*of_twisted, "stdout"):
             self.assertEqual(self.shown("INFO", namespace), ["warn", "error", "critical"], namespace)
             self.assertEqual(self.shown("DEBUG", namespace), ["debug", "info", "warn", "error", "critical"], namespace)
+
+    def test_what_its_old_interface_tells_is_of_that_sort(self) -> None:
+        stream = MemoryStream()
+        lines = Log([stream], level="INFO", log_format="text", language="zh")
+        legacy = LegacyPublisher(publishPublisher=LogPublisher(lines.observer))
+        legacy.msg("_SilentSite starting on 9464")
+        legacy.msg(failure=failure(), isError=1, why=None)
+        lines.finish(20)
+        self.assertNotIn("9464", stream.written.decode())
+        self.assertIn("ValueError: broken", stream.written.decode())
 
     def test_twisted_tells_no_more_than_the_level_allows(self) -> None:
         self.assertEqual(self.shown("ERROR", "twisted.internet.tcp"), ["error", "critical"])
