@@ -1,7 +1,8 @@
 """``scripts/try-containers``: build the image with a real engine, and run it as the compose file does.
 
 What the Dockerfile begins with is stood in for by the same Debian with the same Python, because no registry is needed
-then. Broker and database run on this machine; the container shares its network. Needs root, podman, buildah and runc.
+then. Broker and database run on this machine, and the container shares its network; at the end all three run as the
+compose file has them. Needs root, podman with its network, buildah and runc.
 """
 
 from __future__ import annotations
@@ -13,20 +14,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 from rig.load import publish
 from rig.programs import STARTED
 from rig.servers import MariaDB, Mosquitto, free_port
 
-from .machine import FOLDER, ROOT, Failed, download_wheels, let, make_python_root, until
+from .composed import COMPOSED, Composed
+from .engine import LIMITS, Engine
+from .machine import FOLDER, ROOT, Failed, download_wheels, let, make_python_root, make_root, until
 
 BASE = "docker.io/library/python:3.13-slim"
-TOOLS = ("debootstrap", "podman", "buildah", "runc")
+TOOLS = (
+    "debootstrap",
+    "podman",
+    "buildah",
+    "runc",
+    "iptables",
+    "/usr/lib/podman/netavark",
+    "/usr/lib/podman/aardvark-dns",
+)
+PACKAGES = "debootstrap podman buildah runc netavark aardvark-dns iptables"
 NAME = "aiot-mqtt-tried"
-LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=10000:10000")  # an engine may not raise those of this machine
+IMAGE = "mqtt-service"
 # As x-hardened in docker-compose.yml.
 HARDENED = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--ulimit=core=0")
 
@@ -36,54 +47,8 @@ def why_not() -> str | None:
     if os.geteuid() != 0:
         return "this needs root"
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
-        return f"{', '.join(missing)}: not installed (apt-get install debootstrap podman buildah runc)"
+        return f"{', '.join(missing)}: not installed (apt-get install {PACKAGES})"
     return None
-
-
-class Engine:
-    """Podman with a store of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        # Not below the folder: podman takes no runroot of more than 50 characters, wherever the project lies.
-        self._run = tempfile.mkdtemp(prefix="aiot-", dir="/run")
-        self._store = ("--root", str(folder / "store"), "--runroot", self._run, "--runtime", "runc")
-
-    def podman(self, *arguments: str, ends_with: int | None = 0) -> str:
-        return _output(["podman", *self._store, "--cgroup-manager=cgroupfs", *arguments], ends_with)
-
-    def import_base(self, root: Path) -> None:
-        with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as tar:
-            command = ["podman", *self._store, "import", "-q", "--change", "ENV=PATH=/usr/bin:/usr/sbin", "-", BASE]
-            _output(command, stdin=tar.stdout)
-
-    def build(self, source: Path, wheels: Path) -> None:
-        """The Dockerfile as it stands, with what pip needs where its configuration says."""
-        configuration = wheels / "pip.conf"
-        configuration.write_text(f"[global]\nno-index = true\nfind-links = {wheels}\n")
-        mounts = (f"--volume={wheels}:{wheels}:ro", f"--volume={configuration}:/etc/pip.conf:ro")
-        store = self._store[:4]
-        _output(
-            [
-                *("buildah", *store, "bud", "--runtime", "runc", "--format", "docker", "--pull-never"),
-                *("--network", "host", *mounts, "-t", "mqtt-service", str(source)),
-            ]
-        )
-
-    def close(self) -> None:
-        self.podman("rm", "--all", "--force", "--time=1", ends_with=None)
-        self.podman("system", "reset", "--force", ends_with=None)
-        shutil.rmtree(self._run, ignore_errors=True)
-
-
-def _output(
-    command: Sequence[str], ends_with: int | None = 0, stdin: IO[bytes] | int | None = subprocess.DEVNULL
-) -> str:
-    done = subprocess.run(
-        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    if ends_with is not None and done.returncode != ends_with:
-        raise Failed(f"{' '.join(command)[:300]}: exit code {done.returncode}\n{done.stdout[-3000:]}")
-    return done.stdout
 
 
 class Trial:
@@ -113,9 +78,7 @@ class Trial:
         environment = [f"--env={name}={value}" for name, value in settings.items()]
         volume = f"--volume={NAME}:/var/lib/mqtt-service"
         way = (*HARDENED, volume) if spool is None else options
-        self.engine.podman(
-            "run", "--detach", f"--name={NAME}", "--network=host", *LIMITS, *way, *environment, "mqtt-service"
-        )
+        self.engine.podman("run", "--detach", f"--name={NAME}", "--network=host", *LIMITS, *way, *environment, IMAGE)
 
     def report(self, devices: int = 50) -> None:
         self.number += 1
@@ -131,10 +94,8 @@ class Trial:
 
         until(is_stored, "every row holds what was published last")
 
-    def health(self) -> int:
-        """The exit code of the HEALTHCHECK."""
-        command = ["podman", *self.engine._store, "--cgroup-manager=cgroupfs", "healthcheck", "run", NAME]
-        return subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    def is_healthy(self) -> bool:
+        return self.engine.is_healthy(NAME)
 
     def logs(self) -> str:
         return self.engine.podman("logs", NAME)
@@ -149,7 +110,7 @@ def hardened(trial: Trial) -> None:
     until(lambda: STARTED in trial.logs(), "it has subscribed")
     trial.report()
     trial.expect_stored()
-    until(lambda: trial.health() == 0, "the HEALTHCHECK is passed")
+    until(trial.is_healthy, "the HEALTHCHECK is passed")
     if (user := trial.engine.podman("exec", NAME, "id", "-u").strip()) == "0":
         raise Failed(f"it runs as user {user}")
 
@@ -157,10 +118,10 @@ def hardened(trial: Trial) -> None:
 def frozen(trial: Trial) -> None:
     """SIGSTOP: the HEALTHCHECK fails, and is passed again after SIGCONT"""
     trial.engine.podman("kill", "--signal=STOP", NAME)
-    if trial.health() == 0:
+    if trial.is_healthy():
         raise Failed("the HEALTHCHECK is passed by a process that stands still")
     trial.engine.podman("kill", "--signal=CONT", NAME)
-    until(lambda: trial.health() == 0, "the HEALTHCHECK is passed again")
+    until(trial.is_healthy, "the HEALTHCHECK is passed again")
     trial.report()
     trial.expect_stored()
 
@@ -212,11 +173,14 @@ def main() -> int:
     try:
         began = time.monotonic()
         print(f"an image by the Dockerfile, on Debian's Python (log: {log})", flush=True)
-        engine.import_base(make_python_root(log))
+        engine.import_root(make_python_root(log), BASE)
         source, wheels = folder / "source", folder / "wheels"
         subprocess.run(["git", "clone", "-q", "--no-local", ROOT, source], check=True)
         download_wheels(wheels, "3.13")
-        engine.build(source, wheels)
+        configuration = wheels / "pip.conf"
+        configuration.write_text(f"[global]\nno-index = true\nfind-links = {wheels}\n")
+        mounts = (f"--volume={wheels}:{wheels}:ro", f"--volume={configuration}:/etc/pip.conf:ro")
+        engine.build(source, IMAGE, *mounts)
         print(f"ok     Built  {time.monotonic() - began:.0f} s", flush=True)
         trial = Trial(engine, folder)
         trial.broker.start()
@@ -224,7 +188,11 @@ def main() -> int:
         trial.database.create_device_table()
         trial.database.grant()
         trial.database.add_devices(f"device-{device}" for device in range(50))
-        return next((1 for event in EVENTS if let(event, trial, trial.logs)), 0)
+        if any(let(event, trial, trial.logs) for event in EVENTS):
+            return 1
+        evaluation = Composed(engine, source / "docker-compose.yml", IMAGE)
+        evaluation.make_images(folder, make_root(log))
+        return int(any(let(event, evaluation, evaluation.logs) for event in COMPOSED))
     finally:
         engine.close()
         if trial is not None:
