@@ -58,7 +58,11 @@ def show_status(
                 raise
             text = not_running(error, [], language, as_json=as_json)
         else:
-            text = json.dumps(status, ensure_ascii=False) if as_json else in_words(status, language)
+            text = (
+                json.dumps(status, ensure_ascii=False)
+                if as_json
+                else in_words(status, language, is_watched=watch and is_terminal)
+            )
         output.write(("\x1b[H\x1b[2J" if watch and is_terminal and not as_json else "") + text + "\n")
         output.flush()
         if not watch or not is_terminal:

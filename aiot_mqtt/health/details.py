@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
+from ..presence.flips import Flip
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.outage import Trouble
+from ..telemetry.printable import shorten
 from .figures import Figures
 from .metrics import Beside
 
+SHOWN_FLIPS = 5
 
-def details(figures: Figures, beside: Beside, newest_strangers: list[str]) -> dict[str, Any]:
+
+def details(figures: Figures, beside: Beside) -> dict[str, Any]:
     """In a form that is stable, and only added to; times in seconds since the epoch. null: it is not known."""
     broker, database, spool = figures.broker, figures.database, figures.spool
     balance = figures.counters.balance(figures.pending + spool.deliveries)
@@ -46,7 +52,20 @@ def details(figures: Figures, beside: Beside, newest_strangers: list[str]) -> di
         },
         "devices": None if devices is None else {"online": devices[0], "all": devices[1]},
         "sum": {"deliveries": balance.deliveries, "outcomes": balance.outcomes},
-        "newest_unknown_uuids": newest_strangers,
+    }
+
+
+def of_devices(strangers: Sequence[str], flips: Iterable[Flip]) -> dict[str, Any]:
+    """What it tells of single devices, in a form that is stable, and only added to.
+
+    :param strangers: names that no row has and that sent something lately. :param flips: the newest first.
+    """
+    return {
+        "newest_unknown_uuids": [*strangers],
+        "newest_changes": [
+            {"uuid": shorten(each.device), "time": each.at, "online": each.is_online, "own_word": each.is_own_word}
+            for each in islice(flips, SHOWN_FLIPS)
+        ],
     }
 
 

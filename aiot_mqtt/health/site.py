@@ -49,7 +49,7 @@ def health_site(
     *,
     showing_devices: Mapping[str, IResource] | None = None,
     open_to_all: Mapping[str, IResource] | None = None,
-    newest_strangers: Callable[[], list[str]] = list,
+    telling_devices: Callable[[], Mapping[str, Any]] = dict,
     token: str = "",
 ) -> Site:
     """The whole site.
@@ -60,7 +60,7 @@ def health_site(
     :param showing_devices: by path, without its slash, what is not for everybody: on this host, or for who has the
         token. Each is a leaf.
     :param open_to_all: the same of what is for everybody who reaches the port, or looks itself for whom.
-    :param newest_strangers: names that no row has and that sent something lately.
+    :param telling_devices: what ``/status`` says of devices; see ``details.of_devices``.
     :param token: ``HTTP_TOKEN``; empty: what shows devices is answered on this host alone.
     """
 
@@ -78,7 +78,7 @@ def health_site(
 
     def all_of_it() -> Answer:
         now = figures()
-        told = {**status(now), **details(now, beside(), newest_strangers())}
+        told = {**status(now), **details(now, beside()), **telling_devices()}
         return http.OK, JSON, json.dumps(told, ensure_ascii=False).encode() + b"\n"
 
     def metrics() -> Answer:

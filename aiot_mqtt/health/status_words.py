@@ -25,8 +25,8 @@ _OUTCOMES = {
 }
 
 
-def in_words(status: dict[str, Any], language: str) -> str:
-    """The sentence, and what stands below it."""
+def in_words(status: dict[str, Any], language: str, *, is_watched: bool = False) -> str:
+    """The sentence, and what stands below it. :param is_watched: and who changed last, which whoever watches wants."""
     colon = "：" if language == "zh" else ": "
     state = status["state"]
     lines = [f"{ICONS[state]} {WORDS[state][language]}{colon}{status['sentence'][language]}"]
@@ -36,6 +36,8 @@ def in_words(status: dict[str, Any], language: str) -> str:
     else:
         conditions = status["conditions"]
     lines += [f"  {'✅' if each['ok'] else '⚠️'} {each['id']:<10} {each['reason'][language]}" for each in conditions]
+    if is_watched and "sum" in status:
+        lines += ["", *(line.chinese if language == "zh" else line for line in _changes(status))]
     return "\n".join(lines)
 
 
@@ -158,6 +160,22 @@ def _unknown(status: dict[str, Any]) -> Bilingual:
         f"Unknown    {count:,} uuids in 10 min that no row has{names}",
         f"未知uuid  10 分钟内 {count:,} 个表中没有的{chinese}",
     )
+
+
+def _changes(status: dict[str, Any]) -> Iterator[Bilingual]:
+    """Who went offline or came back, the last one first."""
+    changes = status.get("newest_changes", [])
+    if not changes:
+        yield Bilingual("Changes    — (none since this start)", "变化      —（本次启动以来没有）")
+    for each in changes:
+        ago, at, name = duration(max(0.0, status["time"] - each["time"])), _moment(each["time"]), each["uuid"]
+        if each["online"]:
+            what = Bilingual("is online again", "恢复在线")
+        elif each["own_word"]:
+            what = Bilingual("said that it is offline, or its will did", "自己（或遗嘱）报告离线")
+        else:
+            what = Bilingual("is offline: silent for HEARTBEAT_TIMEOUT", "离线：超过 HEARTBEAT_TIMEOUT 没有消息")
+        yield Bilingual(f"  {at} ({ago} ago)  {name} {what}", f"  {at}（{ago.chinese}前）  {name} {what.chinese}")
 
 
 def _sum(status: dict[str, Any]) -> Bilingual:

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ..health.alert_command import AlertCommand, alert_text
 from ..health.besides import Besides
+from ..health.details import of_devices
 from ..health.device_ask import DeviceAsk
 from ..health.history import History
 from ..health.line_tally import LineTally
@@ -151,7 +152,9 @@ def health_services(
         watch.figures,
         beside.now,
         pace.stalled,
-        newest_strangers=lambda: remembered.newest_strangers(SHOWN_STRANGERS, reactor.seconds()),
+        telling_devices=lambda: of_devices(
+            remembered.newest_strangers(SHOWN_STRANGERS, reactor.seconds()), flips.newest
+        ),
         showing_devices={"why": WhyResource(asking.facts)},
         open_to_all=page_resources(looks, live, asking.facts, token=token, language=settings.log_language),
         token=token,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
+import signal
 import subprocess
 import sys
 import time
@@ -170,6 +174,39 @@ class HealthTests(HealthCase):
         self.assertGreater(last["aiot_mqtt_broker_failures"], 0)
         self.assertEqual(last["aiot_mqtt_internal_errors"], 0)
 
+    def test_whoever_watches_sees_who_changed_last(self) -> None:
+        self.run_service(HEARTBEAT_TIMEOUT="2", HEARTBEAT_CHECK_INTERVAL="1").wait_for("/readyz")
+        self.until("ok")
+        load.publish(self.broker.port, [("devices/d1/status", "offline"), ("devices/d2/heartbeat", "")])
+        self.until_changes(("d2", False, False), ("d1", False, True))
+        load.publish(self.broker.port, [("devices/d2/heartbeat", "")])
+        self.until_changes(("d2", True, False), ("d2", False, False), ("d1", False, True))
+        self.assertNotIn("is online again", self.command("status")[1])
+        terminal, other_end = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        argv, env = [*AIOT_MQTT, "status", "--watch"], environment(self.settings)
+        watching = subprocess.Popen(argv, env=env, cwd=self.folder, stdout=other_end, stdin=subprocess.DEVNULL)
+        os.close(other_end)
+        try:
+            told = ""
+            while "d1 said that it is offline, or its will did" not in told:
+                self.assertTrue(select.select([terminal], [], [], LINE_TIMEOUT)[0], told)
+                told += os.read(terminal, 65536).decode("utf-8", "replace")
+        finally:
+            watching.send_signal(signal.SIGINT)
+            watching.wait()
+        self.assertIn("d2 is online again", told)
+
+    def until_changes(self, *wanted: tuple[str, bool, bool]) -> None:
+        """Ask until the newest changes are at least these: uuid, online, by its own word."""
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while True:
+            told = json.loads(self.ask("/status")[1])["newest_changes"]
+            if {(each["uuid"], each["online"], each["own_word"]) for each in told} >= {*wanted}:
+                return
+            self.assertLess(time.monotonic(), deadline, told)
+            time.sleep(0.05)
+
     def test_a_port_that_is_taken_is_told_and_stops_nothing(self) -> None:
         self.run_service().wait_for("/readyz")
         second = self.run_service(MQTT_CLIENT_ID="second", SPOOL_FILE="")
@@ -185,5 +222,5 @@ class HealthTests(HealthCase):
             ("10.1.2.3", 200),
         ):
             self.assertEqual(self.ask("/healthz", host)[0], code, host)
-        self.assertEqual(self.ask("/")[0], 404)
+        self.assertEqual(self.ask("/nowhere")[0], 404)
         self.assertEqual(self.ask("/healthz"), (200, "ok\n"))
