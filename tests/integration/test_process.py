@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aiot_mqtt import __version__
 from rig import servers
 from rig.programs import FOREGROUND, LINE_TIMEOUT, TWISTD, environment
 
@@ -187,6 +188,22 @@ class LogFileTests(ProcessTestCase):
             _, said = process.communicate(timeout=LINE_TIMEOUT)
             self.assertEqual(process.returncode, 78)
             self.assertIn(f"- {name}: 写不进去: 没有那个文件或目录", said.decode())
+
+
+class StartTests(ProcessTestCase):
+    def test_the_first_line_says_what_runs_and_with_what_and_no_secret(self) -> None:
+        for language, what, offline in (("zh", "启动", "离线 77 秒"), ("en", "starts", "offline after 77 s")):
+            settings = {"LOG_LANGUAGE": language, "HEARTBEAT_TIMEOUT": "77", "DB_PASSWORD": "geheim", "DB_TABLE": "t9"}
+            process = self.start(
+                settings={**settings, "MQTT_TOPIC_PREFIX": "fleet/9", "MQTT_USERNAME": "u", "MQTT_PASSWORD": "geheim"}
+            )
+            self.wait_until(lambda: "\n" in self.text())
+            first = self.text().partition("\n")[0]
+            for text in (f"▶️ aiot-mqtt {__version__} {what}", "127.0.0.1:1", "fleet/9", "aiot_admin.t9", offline):
+                self.assertIn(text, first)
+            self.assert_stops(process)
+            self.assertNotIn("geheim", self.text())
+            self.log.unlink()
 
 
 class SignalTests(ProcessTestCase):

@@ -23,12 +23,13 @@ from aiot_mqtt.spool.spool import Spool
 from aiot_mqtt.spool.spooler import Spooler
 from aiot_mqtt.table.contract import StoreConflict, StoreMisconfigured, StoreUnavailable, Written
 from aiot_mqtt.table.memory import MemoryTable
-from aiot_mqtt.telemetry import log_lines
+from aiot_mqtt.telemetry import log_lines, reasons
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.refusals import Refusals
 from aiot_mqtt.writing import chunk_size
 from aiot_mqtt.writing.data_path import State
 from aiot_mqtt.writing.saver import MAX_IN_MEMORY, START_PATIENCE
+from aiot_mqtt.writing.where_kept import where_kept
 from aiot_mqtt.writing.writer import Writer
 from rig.faulty_disk import BROKEN, READ_ONLY, FaultyDisk
 from rig.spool_files import update_of
@@ -211,6 +212,21 @@ class SpoolingTests(SpoolingMixin):
         self.thaw()
         self.assertEqual(self.documents(), ['{"n": 1}', '{"n": 3}', None])
         self.assert_settled()
+
+    def test_where_messages_are_that_wait_is_known_at_any_time(self) -> None:
+        self.assertIs(where_kept(None)(), reasons.IN_BROKER)
+        where = where_kept(self.process.spooler)
+        self.process.spool._disk = FaultyDisk(lambda name: (BROKEN, False) if name == "create" else None)
+        self.freeze()
+        self.receive("a")
+        self.assertIs(where(), reasons.TO_BE_KEPT_HERE)
+        self.advance(6)
+        self.assertIs(where(), reasons.SPOOL_FAILS)
+        self.process.spool._disk = Disk()
+        self.advance(60)
+        self.assertIs(where(), reasons.KEPT_HERE)
+        self.thaw()
+        self.assertIs(where(), reasons.TO_BE_KEPT_HERE)
 
     def test_who_hears_of_commits_is_told_what_comes_from_the_disk(self) -> None:
         told: list[tuple[str, bool]] = []
