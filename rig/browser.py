@@ -27,7 +27,7 @@ ANSWER_TIMEOUT = 180.0  # s, for a busy machine
 WAIT_TIMEOUT = 120.0  # s until a page shows something
 FAREWELL = 20.0  # s a browser may take to end
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # W3C WebDriver, 11: what a reference to an element is called
-TAB, ENTER, SPACE = "\ue004", "\ue007", " "  # W3C WebDriver, 17.4.2
+TAB, ENTER, SHIFT, RIGHT = "\ue004", "\ue007", "\ue008", "\ue014"  # W3C WebDriver, 17.4.2
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # which root may not have
@@ -206,9 +206,10 @@ class Page:
         element = self.ask("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT]
         self.ask("POST", f"/element/{element}/click")
 
-    def type(self, keys: str) -> None:
-        """Press keys, wherever the focus is: characters, or ``TAB`` and the like."""
-        actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+    def press(self, *keys: str) -> None:
+        """Press these keys at once, wherever the focus is: characters, or ``TAB`` and the like."""
+        actions = [{"type": "keyDown", "value": key} for key in keys]
+        actions += [{"type": "keyUp", "value": key} for key in reversed(keys)]
         self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
 
     def size(self, width: int, height: int, *, scale: float = 1.0, is_phone: bool = False) -> None:

@@ -51,7 +51,7 @@ class BrowserTests(SynchronousTestCase):
             page.scheme(is_dark=True)
             dark = "matchMedia('(prefers-color-scheme: dark)').matches"
             self.assertEqual(page.script(f"return [innerWidth, {dark}]"), [390, True])
-            page.type(TAB)
+            page.press(TAB)
             self.assertEqual(page.script("return document.activeElement.tagName"), "BUTTON")
             page.script("document.querySelector('button').textContent = ''; setTimeout(() => { throw new Error('x') })")
             self.assertIn("button-name", page.accessibility()[0])

@@ -102,6 +102,8 @@
   if (matchMedia("(max-width: 800px)").matches) {
     document.querySelectorAll(".card > details").forEach((each) => each.removeAttribute("open"));
   }
+  const header = document.querySelector("header");
+  new ResizeObserver(() => { root.style.scrollPaddingTop = `${header.offsetHeight + 8}px`; }).observe(header);
   watch();
   setInterval(look, 500);
 })();
