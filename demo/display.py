@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -10,11 +9,12 @@ from pathlib import Path
 from typing import IO, Literal
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from rig import display
+from rig.drawing import write_picture
 
 from .ledger import DeviceRow
 
@@ -22,30 +22,7 @@ RECENT = 1.5  # s that a row is shown as just heard
 LINE_INTERVAL = 2.0  # s between lines where nothing can be redrawn
 PICTURE_COLUMNS = 104
 LINES_AROUND = 11  # of the terminal, for what stands above and below the rows
-# rich's own format names fonts on a host of somebody else's, and itself.
-PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">
-<title>scripts/demo at work: devices, who is online, their last report, and what became of every message</title>
-<style>
-.{unique_id}-matrix {{ font: {char_height}px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; \
-line-height: {line_height}px }}
-.{unique_id}-title {{ font: 600 18px system-ui, sans-serif }}
-{styles}
-</style>
-<defs>
-<clipPath id="{unique_id}-clip-terminal">
-<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
-</clipPath>
-{lines}
-</defs>
-{chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
-{backgrounds}
-<g class="{unique_id}-matrix">
-{matrix}
-</g>
-</g>
-</svg>
-"""
+TITLE = "scripts/demo at work: devices, who is online, their last report, and what became of every message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +73,8 @@ class Display(display.Display):
 
     def picture(self, moment: Moment, path: Path) -> None:
         """Write the moment as an SVG that stands alone."""
-        console = Console(
-            width=PICTURE_COLUMNS, record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor"
-        )
-        console.print(self._frame(moment, PICTURE_COLUMNS, len(moment.rows)))
-        svg = console.export_svg(title="scripts/demo", code_format=PICTURE, unique_id="demo")
-        path.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", "utf-8")
+        frame = self._frame(moment, PICTURE_COLUMNS, len(moment.rows))
+        write_picture(frame, path, "scripts/demo", PICTURE_COLUMNS, TITLE)
 
     def _line(self, moment: Moment) -> str:
         online = sum(row.is_online for row in moment.rows)

@@ -16,12 +16,14 @@ from twisted.internet.task import LoopingCall
 
 from rig.display import LINE_INTERVAL
 from rig.document import fill_in
+from rig.narrator import Narrator
 from rig.run import run
 from rig.servers import ServerFailed, ServersMissing
 
 from .catalogue import FAULTS
 from .display import Display, ProgressOf, markdown
 from .document import BEGIN, DOCUMENT, END, campaign_in_words
+from .replay import EXIT_INTERRUPTED, EXIT_WRONG, replay
 from .rounds import Fault, Outcome, play
 from .simulation import simulate
 from .soak import INTERVAL, soak
@@ -30,8 +32,6 @@ from .world import Scene, World
 SHOW_INTERVAL = 0.5  # s
 MAX_VOID = 3  # rounds in a row that are repeated because the broker itself dropped something
 REPEATED = 1000  # what a repeated round's seed is larger by
-EXIT_WRONG = 1
-EXIT_INTERRUPTED = 130
 
 
 def _options() -> argparse.Namespace:
@@ -41,6 +41,13 @@ def _options() -> argparse.Namespace:
         " the last message that the broker acknowledged to its device.",
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[fault.name for fault in FAULTS], default=[])
+    parser.add_argument(
+        "--story",
+        metavar="NAME",
+        choices=[fault.name for fault in FAULTS],
+        help="play one round of this fault and tell what is done and seen, with the address of the page",
+    )
+    parser.add_argument("--language", choices=("en", "zh"), help="of the story (LOG_LANGUAGE, or the locale's)")
     parser.add_argument("--soak", type=float, metavar="SECONDS", help="one long run instead, with a fault a minute")
     parser.add_argument("--simulate", type=int, metavar="N", help="N courses of the seeded simulation instead")
     parser.add_argument("--rounds", type=int, metavar="N", help="of each fault, instead of its own number")
@@ -69,6 +76,10 @@ def _options() -> argparse.Namespace:
     return options
 
 
+def _scene(options: argparse.Namespace) -> Scene:
+    return Scene(database="mysql" if options.mysql else "mariadb", broker=options.mosquitto, quick=options.quick)
+
+
 class Campaign:
     """Plays the rounds, one after the other or a few at a time."""
 
@@ -76,9 +87,7 @@ class Campaign:
         self._options = options
         self._display = display
         self._reactor = reactor
-        self._scene = Scene(
-            database="mysql" if options.mysql else "mariadb", broker=options.mosquitto, quick=options.quick
-        )
+        self._scene = _scene(options)
         self._faults = [fault for fault in FAULTS if not options.only or fault.name in options.only]
         if options.soak:
             self._faults = [soak(options.soak)]
@@ -177,6 +186,10 @@ def main() -> None:
             display.say(f"{fault.name:22} {fault.description}")
         return
 
+    if options.story:
+        narrator = Narrator(sys.stdout, language=options.language)
+        fault = next(fault for fault in FAULTS if fault.name == options.story)
+        run(lambda reactor: replay(fault, _scene(options), options.seed, narrator, reactor))
     run(lambda reactor: Campaign(options, display, reactor).run())
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 
 import orjson
 
+from aiot_mqtt.simulate.fleet import Message
 from aiot_mqtt.telemetry.counters import balance
 
 from .fleet import Acknowledged
@@ -63,12 +64,16 @@ def wrong_values(device: Acknowledged, row: Row | None, zone: tzinfo) -> list[st
         compare("last_report_data", orjson.loads(device.report), row.report and orjson.loads(row.report))
     if device.status is not None:
         compare("device_status", orjson.loads(device.status)["status"], row.status)
-    says_offline = last.kind == "status" and orjson.loads(last.payload)["status"] == "offline"
-    compare("is_online", not (says_offline or device.is_silent), row.is_online)
+    compare("is_online", not (says_offline(last) or device.is_silent), row.is_online)
     compare_time("last_seen", device.heard_at, row.last_seen)
     if device.heartbeat_at is not None:
         compare_time("last_heartbeat", device.heartbeat_at, row.last_heartbeat)
     return wrong
+
+
+def says_offline(message: Message) -> bool:
+    """Whether its device signs off with it."""
+    return message.kind == "status" and bool(orjson.loads(message.payload)["status"] == "offline")
 
 
 def wrong_sum(figures: Mapping[str, int]) -> str | None:

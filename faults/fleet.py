@@ -101,6 +101,8 @@ class Fleet:
         """The number in the last report."""
         self.padding = 0
         """Bytes that are added to each report of data."""
+        self.words: Sequence[str] = WORDS
+        """The statuses that devices report; may be changed at any time."""
         self._random = Random(seed)
         self._reactor = reactor
         self._endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, timeout=CONNECT_TIMEOUT)
@@ -246,16 +248,15 @@ class Fleet:
 
     def _message(self, device: int, kind: str) -> Message:
         self.published += 1
-        if kind == "heartbeat":
-            payload = b""
-        else:
+        payload = b""
+        if kind != "heartbeat":
             self.sequence += 1
-            if kind == "data":
-                padding = b', "padding": "%s"' % (b"x" * self.padding) if self.padding else b""
-                temperature = 15 + 10 * self._random.random()
-                payload = b'{"seq": %d, "temperature": %.1f%s}' % (self.sequence, temperature, padding)
-            else:
-                payload = b'{"status": "%s", "seq": %d}' % (self._random.choice(WORDS).encode(), self.sequence)
+        if kind == "data":
+            padding = b', "padding": "%s"' % (b"x" * self.padding) if self.padding else b""
+            temperature = 15 + 10 * self._random.random()
+            payload = b'{"seq": %d, "temperature": %.1f%s}' % (self.sequence, temperature, padding)
+        elif kind == "status":
+            payload = b'{"status": "%s", "seq": %d}' % (self._random.choice(self.words).encode(), self.sequence)
         return Message(time.time(), device, kind, self._topics[kind][device], payload, False, ORDINARY)
 
     def _send(self, lane: _Lane) -> None:
@@ -267,8 +268,7 @@ class Fleet:
         publisher.send(messages)
 
     def _progressed(self, lane: _Lane) -> None:
-        publisher = lane.publisher
-        if publisher is None:
+        if (publisher := lane.publisher) is None:
             return
         for _ in range(publisher.acknowledged - lane.settled):
             message = lane.queue.popleft()

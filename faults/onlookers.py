@@ -1,4 +1,4 @@
-"""Who looks on during a round: one at the table, one at the broker's own figures."""
+"""Who looks on during a round: one at the table, one at the broker's own figures, one at the service's page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from aiot_mqtt.health.command import NotRunning, ask_status
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.receiver import Acknowledger
 from aiot_mqtt.telemetry.survive import start
+from rig.narrator import AWAY
 from rig.servers import Database
 
 from .check import Row
@@ -137,3 +140,44 @@ class BrokerOnlooker:
 
     def read_finished(self) -> None:
         """See ``Receiver``."""
+
+
+class HealthOnlooker:
+    """Asks the service a few times a second how it is, as its page does."""
+
+    def __init__(self, port: int, reactor: Any) -> None:
+        """:param port: on loopback, where it answers."""
+        self._address = ("127.0.0.1", port)
+        self.status: dict[str, Any] = {}
+        """As it was at the last look; empty where nobody answered."""
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
+
+    @property
+    def state(self) -> str:
+        """In a word: a ``State``'s value, or ``AWAY``."""
+        return str(self.status.get("state", AWAY))
+
+    @property
+    def spooled(self) -> int:
+        """Devices whose state waits on disk."""
+        return int((self.status.get("spool") or {}).get("devices") or 0)
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._looking.start(LOOK_INTERVAL)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._looking.running:
+            self._looking.stop()
+
+    def _look(self) -> Deferred[None]:
+        def unanswered(failure: Failure) -> dict[str, Any]:
+            failure.trap(NotRunning)
+            return {}
+
+        return deferToThread(ask_status, self._address, "").addErrback(unanswered).addCallback(self._note)
+
+    def _note(self, status: dict[str, Any]) -> None:
+        self.status = status

@@ -68,15 +68,23 @@ class Outcome:
         return not (self.lost or self.moved_back or self.wrong)
 
 
-async def play(fault: Fault, scene: Scene, seed: int, reactor: Any, begun: Callable[[World], None]) -> Outcome:
+async def play(
+    fault: Fault,
+    scene: Scene,
+    seed: int,
+    reactor: Any,
+    begun: Callable[[World], None],
+    world_of: Callable[[Scene, Layout, int, Any], World] = World,
+) -> Outcome:
     """Play a round.
 
     :param seed: decides what is left to chance.
     :param begun: told of its world, for whoever shows how it goes.
+    :param world_of: makes that, where it is to tell of what happens in it.
     """
     if fault.alone is not None:
         return await fault.alone(scene, seed)
-    world = World(scene, fault.layout, seed, reactor)
+    world = world_of(scene, fault.layout, seed, reactor)
     outcome = Outcome(fault=fault.name, seed=seed, details=world.details)
     try:
         begun(world)
@@ -120,7 +128,7 @@ async def _settle(world: World, fault: Fault) -> None:
     try:
         # Not as long again where they did not become right before.
         limit = 1.0 if world.findings else fault.recovery_limit
-        await world.until(lambda: not _wrong_rows(world), "every row holds what was acknowledged last", limit)
+        await world.until(lambda: not wrong_rows(world), "every row holds what was acknowledged last", limit)
     except NotInTime as error:
         world.findings.append(str(error))
 
@@ -131,7 +139,8 @@ async def _hear_broker(world: World) -> None:
     await world.until(lambda: world.broker_figures.ticks >= ticks + 2, "the broker tells its figures")
 
 
-def _wrong_rows(world: World) -> dict[str, list[str]]:
+def wrong_rows(world: World) -> dict[str, list[str]]:
+    """What is wrong with each device's row, at the last look at the table."""
     rows = world.table.rows
     wrong = {device.uuid: wrong_values(device, rows.get(device.uuid), ZONE) for device in world.fleet.devices}
     return {uuid: texts for uuid, texts in wrong.items() if texts}
@@ -139,7 +148,7 @@ def _wrong_rows(world: World) -> dict[str, list[str]]:
 
 async def _check(world: World, fault: Fault, outcome: Outcome) -> None:
     world.table.note(await world.thread(read_rows, world.database))
-    wrong = _wrong_rows(world)
+    wrong = wrong_rows(world)
     outcome.lost = sum(len(texts) for texts in wrong.values())
     outcome.wrong += [f"{uuid}: {'; '.join(texts)}" for uuid, texts in list(wrong.items())[:MAX_SHOWN]]
     outcome.moved_back = len(world.table.moved_back())
