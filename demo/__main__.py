@@ -25,12 +25,14 @@ from aiot_mqtt.simulate.publisher import PublisherOptions
 from aiot_mqtt.simulate.simulation import Simulation
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.logs import in_english
+from rig.narrator import Narrator, locale_of
 from rig.run import run
-from rig.servers import Mosquitto, ServerFailed, ServersMissing
+from rig.servers import Mosquitto, ServerFailed, ServersMissing, free_port
 
 from .backends import Backend, MariaDBBackend, SqliteBackend, start_broker
 from .display import Display, Moment, naive_now
 from .ledger import Ledger
+from .story import DEVICES, LOOK, RATE, tell_story
 
 PORT = 21883
 NAMES = ("boiler-room", "classroom-101", "classroom-102", "greenhouse", "gym", "kitchen", "lab-north", "lab-south",
@@ -50,14 +52,32 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--for", type=float, dest="seconds", metavar="S", help="end by itself after S seconds")
     parser.add_argument("--real", action="store_true", help="with MariaDB as the table, instead of SQLite")
-    parser.add_argument("--devices", type=int, default=len(NAMES), metavar="N", help=f"how many ({len(NAMES)})")
-    parser.add_argument("--rate", type=float, metavar="N", help="messages a second of the fleet (one for each device)")
+    parser.add_argument(
+        "--story",
+        action="store_true",
+        help="on MariaDB, what the service is for in a few steps: killed, without database, without broker; a minute",
+    )
+    parser.add_argument("--language", choices=("en", "zh"), help="of the story (LOG_LANGUAGE, or the locale's)")
+    parser.add_argument(
+        "--look", type=float, default=LOOK, metavar="S", help=f"seconds to look between its steps ({LOOK:.0f})"
+    )
+    parser.add_argument("--devices", type=int, metavar="N", help=f"how many ({len(NAMES)}; {DEVICES} in the story)")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        metavar="N",
+        help=f"messages a second of the fleet (one for each device; {RATE:.0f} in the story)",
+    )
     parser.add_argument("--seed", type=int, default=4, metavar="N", help="another seed, another course of events (4)")
     parser.add_argument(
         "--port", type=int, default=PORT, metavar="N", help=f"of the broker; if taken, another one ({PORT})"
     )
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="write the last moment of the fleet as SVG")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write the last moment, or the story, as SVG")
     options = parser.parse_args()
+    if options.devices is None:
+        options.devices = DEVICES if options.story else len(NAMES)
+    if options.story and options.seconds is not None:
+        parser.error("--story ends by itself, without --for")
     if not 1 <= options.devices <= 10_000 or not 0 < options.port < 65536:
         parser.error("--devices must be from 1 to 10000, --port from 1 to 65535")
     if (options.rate is not None and not options.rate > 0) or (options.seconds is not None and not options.seconds > 0):
@@ -127,7 +147,7 @@ class Demo:
             mqtt_broker=broker.host,
             mqtt_port=broker.port,
             mqtt_client_id="aiot-mqtt-demo",
-            http_listen=None,
+            http_listen=(broker.host, page := free_port()),
             stats_interval=0,
             shutdown_timeout=5,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -136,6 +156,7 @@ class Demo:
         )
         service = AiotMqttService(settings, self._reactor, table=backend.table)
         service.startService()
+        self._display.say(f"demo: the page is http://{broker.host}:{page}/")
         try:
             await self._subscribed
             return await self._publish(broker, backend, service, settings)
@@ -234,13 +255,28 @@ class Demo:
             self._display.say(f"  the service warned: {warning}")
 
 
+async def _tell(options: argparse.Namespace, narrator: Narrator, reactor: Any) -> int:
+    code = await tell_story(
+        narrator,
+        reactor,
+        devices=options.devices,
+        rate=options.rate or RATE,
+        seed=options.seed,
+        look=options.look,
+    )
+    if options.picture and code == 0:
+        narrator.picture(options.picture, "scripts/demo --story")
+    return code
+
+
 def main() -> None:
     """Run, with Ctrl-C as its ordinary end."""
     options = _options()
-    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
-    is_utf8 = "utf" in locale.lower()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    display = Display(sys.stdout, is_utf8=is_utf8)
+    if options.story:
+        narrator = Narrator(sys.stdout, language=options.language)
+        run(lambda reactor: _tell(options, narrator, reactor))
+    display = Display(sys.stdout, is_utf8="utf" in locale_of(os.environ))
 
     demo = Demo(options, display)
 

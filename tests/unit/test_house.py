@@ -45,7 +45,7 @@ BESIDE: dict[str, set[str]] = {
     "fuzz": {"rig"},
     "faults": {"rig"},
     "bench": {"rig"},
-    "demo": {"rig"},
+    "demo": {"faults", "rig"},
     "booted": {"rig"},
     "scripts": set(),
 }
