@@ -19,7 +19,7 @@ from rig.narrator import AWAY, Narrator
 DEVICES = 200
 RATE = 1000.0  # messages a second
 LOOK = 3.0  # s of messages between two steps, for whoever looks at the page
-MISSED = 2.0  # s of messages that come while the service is dead
+MISSED = 3.0  # s of messages that come while the service is dead, beside those for who looks: a page is grey after 5 s
 DEAD_SHARE = 20  # one device of so many dies
 TIMEOUT = 8  # s of silence; far above the half second between two heartbeats of a device
 SETTINGS = {"HEARTBEAT_TIMEOUT": str(TIMEOUT), "HEARTBEAT_CHECK_INTERVAL": "1"}
@@ -60,6 +60,9 @@ async def devices_report(teller: Teller) -> None:
             f"{devices:,} 台设备每秒上报 {world.fleet.rate:,.0f} 条消息，数据表随之更新。",
         )
     )
+    while any(device.report is None for device in world.fleet.devices):
+        world.fleet.report_anew()
+        await teller.messages(1.0)
     everybody = [device.uuid for device in world.fleet.devices]
     await world.until(lambda: all(world.table.rows[uuid].is_online for uuid in everybody), "all are online")
     await world.looks(State.OK.value)
@@ -81,7 +84,7 @@ async def service_killed(teller: Teller) -> None:
     killed.signal(signal.SIGKILL)
     await world.until(lambda: not killed.is_running, "the service is dead")
     await world.looks(AWAY)
-    await teller.messages(MISSED)
+    await teller.messages(MISSED + teller.look)
     missed = world.fleet.acknowledged - before
     world.is_started_again = True
     world.start_service()

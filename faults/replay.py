@@ -64,7 +64,7 @@ async def tell(
         narrator.tell(Bilingual("interrupted, before anything could be counted", "已中断，未及核对"))
         return EXIT_INTERRUPTED
     narrator.step(COUNTED)
-    findings = [*(finding for world in worlds for finding in account(world)), *_others(outcome)]
+    findings = [*(finding for world in worlds for finding in account(world)), *_others(outcome, is_alone=not worlds)]
     for finding in findings:
         narrator.checked(*finding)
     seconds = reactor.seconds() - began
@@ -110,8 +110,8 @@ def account(world: World) -> Iterator[Finding]:
     yield Finding(
         not wrong,
         Bilingual(
-            f"acknowledged against stored: {right:,} of {rows:,} rows hold the last report, status and times",
-            f"已确认与已存：{rows:,} 行中 {right:,} 行是设备最后的上报、状态和时间",
+            f"acknowledged against stored: {rows:,} rows, {right:,} hold their device's last report, status and times",
+            f"已确认与已存：共 {rows:,} 行，{right:,} 行是设备最后的上报、状态和时间",
         ),
     )
     yield _presence(world)
@@ -139,8 +139,14 @@ def _is_alive(device: Acknowledged) -> bool:
     return device.last is not None and not device.is_silent and not says_offline(device.last)
 
 
-def _others(outcome: Outcome) -> Iterator[Finding]:
-    """What no sum shows."""
+def _others(outcome: Outcome, *, is_alone: bool) -> Iterator[Finding]:
+    """What no sum shows. :param is_alone: whether there was no world."""
+    if is_alone:
+        count = outcome.messages
+        yield Finding(
+            outcome.is_right,
+            Bilingual(f"{count:,} were played, each with its answer", f"已执行 {count:,} 次，逐次核对"),
+        )
     if outcome.moved_back:
         text = f"{outcome.moved_back} rows hold an earlier report than they once did"
         yield Finding(False, Bilingual(text, f"{outcome.moved_back} 行的上报比曾经的更早"))

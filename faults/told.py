@@ -51,7 +51,9 @@ class StoryWorld(World):
         self._showing.start(SHOW_INTERVAL)
         await super().start()
         self.health.start()
-        self.narrator.tell(Bilingual(f"The page: {self.page}", f"页面：{self.page}"), "bold")
+        self.narrator.tell(
+            Bilingual(f"Keep the page open beside this: {self.page}", f"请在旁边打开页面：{self.page}"), "bold"
+        )
 
     async def close(self) -> None:
         """See the base."""

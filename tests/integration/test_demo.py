@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import termios
+import urllib.request
 from collections.abc import Callable, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,6 +24,7 @@ from rig import servers
 DEMO = [sys.executable, "-m", "demo"]
 ADDS_UP = re.compile(r"demo: [\d.]+ s, first row changed after [\d.]+ s: it all adds up")
 BROKER = re.compile(r"Mosquitto \S+ at 127\.0\.0\.1:(\d+)")
+PAGE = re.compile(r"http://127\.0\.0\.1:\d+/")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -138,6 +140,10 @@ class DemoTests(SynchronousTestCase):
         terminal.read_until(lambda shown: "just now" in shown)
         found = BROKER.search(ESCAPE.sub("", terminal.shown))
         assert found is not None, terminal.shown
+        page = PAGE.search(ESCAPE.sub("", terminal.shown))
+        assert page is not None, terminal.shown
+        with urllib.request.urlopen(page[0], timeout=60) as answer:
+            self.assertIn("text/html", answer.headers["Content-Type"])
         # A client, because by the end another test's server may have the port.
         with socket.create_connection(("127.0.0.1", int(found[1]))) as client:
             client.sendall(encode_connect(PublisherOptions("onlooker", mqtt5=False)))
