@@ -102,8 +102,8 @@ async def database_frozen(teller: Teller) -> None:
     world, narrator = teller.world, teller.narrator
     narrator.step(
         Bilingual(
-            "The database is frozen: connections stay open, nothing answers; what comes is kept on this host's disk.",
-            "冻结数据库：连接不断，但没有应答；消息存到本机磁盘。",
+            "The database is frozen and answers nothing; what comes is kept on this host's disk.",
+            "冻结数据库，连接不断但没有应答；消息存到本机磁盘。",
         )
     )
     world.fleet.report_anew()
@@ -131,6 +131,7 @@ async def broker_restarted(teller: Teller) -> None:
     world.fleet.report_anew()
     await world.thread(world.broker.stop)
     await world.looks(State.FAULT.value)
+    await world.sleep(teller.look)  # no message counts the time now
     await world.thread(world.broker.start)
     narrator.done(Bilingual("it is back", "Broker 恢复"))
     await _well_again(teller)

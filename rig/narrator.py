@@ -68,20 +68,19 @@ class Standing:
     state: str
     """Of the service: a ``State``'s value, or ``AWAY``."""
 
-    def in_words(self) -> Bilingual:
-        """All of it in one line."""
-        fleet = Bilingual(
-            f"published {self.published:,}, acknowledged {self.acknowledged:,}",
-            f"已发布 {self.published:,}，已确认 {self.acknowledged:,}",
-        )
-        parts = [fleet]
-        if self.deliveries:
-            parts.append(sum_in_words(self.deliveries, self.outcomes))
-            parts.append(Bilingual(f"on disk {self.spooled:,} devices", f"本机暂存 {self.spooled:,} 台"))
-        parts.append(
-            Bilingual(f"online {self.online:,} of {self.devices:,}", f"在线 {self.online:,} / {self.devices:,}")
-        )
-        return listed(parts, "; ", "；")
+    def in_words(self) -> list[Bilingual]:
+        """Devices and messages in one line; in another, where the service can be asked, its sum."""
+        parts = [
+            Bilingual(
+                f"published {self.published:,}, acknowledged {self.acknowledged:,}",
+                f"已发布 {self.published:,}，已确认 {self.acknowledged:,}",
+            ),
+            Bilingual(f"online {self.online:,} of {self.devices:,}", f"在线 {self.online:,} / {self.devices:,}"),
+        ]
+        if not self.deliveries:
+            return [listed(parts, "; ", "；")]
+        parts.append(Bilingual(f"on disk {self.spooled:,} devices", f"本机暂存 {self.spooled:,} 台"))
+        return [listed(parts, "; ", "；"), sum_in_words(self.deliveries, self.outcomes)]
 
 
 def sum_in_words(deliveries: Mapping[str, int], outcomes: Mapping[str, int]) -> Bilingual:
@@ -151,7 +150,8 @@ class Narrator(display.Display):
 
     def figures(self, standing: Standing) -> None:
         """The figures of this time."""
-        self._print(standing.in_words(), "dim", "     ")
+        for line in standing.in_words():
+            self._print(line, "dim", "     ")
 
     def checked(self, is_right: bool, text: str) -> None:
         """A line of the closing account."""
@@ -161,8 +161,11 @@ class Narrator(display.Display):
         """How things stand, until the next time; nothing where it cannot be redrawn."""
         if self._live is not None:
             state = Text(f"● {self._in_language(_WORDS[standing.state])}", _STYLES[standing.state])
-            figures = Text(self._in_language(standing.in_words()), "dim", no_wrap=True, overflow="ellipsis")
-            self.show(Group(Text(""), self._shown(state), self._shown(figures)), "", 0.0)
+            lines = [Text(self._in_language(line), "dim") for line in standing.in_words()]
+            shown = [self._shown(line) for line in (Text(""), state, *lines)]
+            for line in shown:
+                line.no_wrap, line.overflow = True, "ellipsis" if self._is_utf8 else "crop"
+            self.show(Group(*shown), "", 0.0)
 
     def picture(self, path: Path, title: str) -> None:
         """Write all that was told as an SVG that stands alone."""

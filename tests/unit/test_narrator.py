@@ -89,8 +89,8 @@ class NarratorTests(SynchronousTestCase):
                 "",
                 "1. it is killed",
                 "     Look at the page: blue, Protected.",
-                "     published 1,200, acknowledged 1,100; received 900 = stored 800 + superseded 60 + pending 40;"
-                " on disk 7 devices; online 19 of 20",
+                "     published 1,200, acknowledged 1,100; online 19 of 20; on disk 7 devices",
+                "     received 900 = stored 800 + superseded 60 + pending 40",
                 "WRONG it is killed",
             ],
         )
