@@ -43,16 +43,25 @@ def devices(moment: Moment, reader: Reader) -> Markup:
 
 
 def flips(moment: Moment, reader: Reader) -> Markup:
-    """The newest changes between online and offline."""
+    """The newest changes between online and offline. Long, so it is best asked for where ``flips_key`` has changed."""
     if not moment.flips:
         return _folded(words.FLIPS, 0, reader, element("p", reader.says(words.NO_FLIPS), class_="quiet"))
-    steady = replace(reader, now=reader.now // AGES_EACH * AGES_EACH)
+    steady = replace(reader, now=_steady(reader.now))
     return _folded(
         words.FLIPS,
         len(moment.flips),
         reader,
         _scrolled(table(reader, None, words.FLIP_HEADS, [_flip(flip, steady) for flip in moment.flips])),
     )
+
+
+def flips_key(moment: Moment) -> object:
+    """As long as this is the same, so is what ``flips`` makes of it, for one language."""
+    return moment.flips_noted, _steady(moment.figures.time)
+
+
+def _steady(now: float) -> float:
+    return now // AGES_EACH * AGES_EACH
 
 
 def _flip(flip: Flip, reader: Reader) -> Sequence[Content]:
@@ -170,7 +179,7 @@ def _newest(newest: Newest | None, moment: Moment, reader: Reader) -> tuple[Cont
 
 def _when(time: float, reader: Reader) -> Markup:
     """By the clock, with its age."""
-    return element("span", reader.clock(time), element("span", " ", reader.ago(time), class_="quiet"), class_="when")
+    return Markup(f'<span class="when">{reader.clock(time)}<span class="quiet"> {reader.ago(time)}</span></span>')
 
 
 def _scrolled(shown: Markup) -> Markup:

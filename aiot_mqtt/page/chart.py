@@ -15,8 +15,8 @@ LATELY = 10  # s that "now" is the mean of
 FEWEST = 10.0  # messages a second that the chart reaches to, at least
 
 
-def chart(moment: Moment, reader: Reader, rates: Sequence[Rate], step: int, points: int) -> Markup:
-    """A figure.
+def chart(moment: Moment, reader: Reader, rates: Sequence[Rate], step: int, points: int) -> tuple[Markup, Markup]:
+    """The picture, and what it says in words.
 
     :param step: seconds of a point.
     :param points: as many as it is wide.
@@ -24,7 +24,7 @@ def chart(moment: Moment, reader: Reader, rates: Sequence[Rate], step: int, poin
     span = reader.says(words.TEN_MINUTES if step == 1 else words.ONE_HOUR)
     shown = [rate for rate in rates if rate.at > moment.clock - step * points]
     if not shown:
-        return element("p", reader.says(words.CHART_EMPTY), class_="quiet")
+        return element("p", reader.says(words.CHART_EMPTY), class_="quiet"), Markup()
     most = max(shown, key=lambda rate: rate.peak)
     # What a spool gives the table at the end of an outage would make a line on the ground of all the rest.
     top = _round(max(most.peak, FEWEST, min(2 * most.peak, max(rate.stored for rate in shown))))
@@ -46,24 +46,21 @@ def chart(moment: Moment, reader: Reader, rates: Sequence[Rate], step: int, poin
         f'<svg viewBox="0 0 {points} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
         f"{joined(*grid)}{_path('area', received[1])}{_path('received', received[0])}{_path('stored', stored[0])}</svg>"
     )
-    return element(
-        "figure",
-        element(
-            "div",
-            element("span", _count(top), class_="top", aria_hidden="true"),
-            picture,
-            element("span", "0", class_="bottom", aria_hidden="true"),
-            class_="plot",
-        ),
-        element(
-            "div",
-            element("span", reader.says(words.BEFORE, span=span)),
-            element("span", reader.says(words.AT_NOW)),
-            class_="axis",
-            aria_hidden="true",
-        ),
-        element("figcaption", text),
+    plot = element(
+        "div",
+        element("span", _count(top), class_="top", aria_hidden="true"),
+        picture,
+        element("span", "0", class_="bottom", aria_hidden="true"),
+        class_="plot",
     )
+    axis = element(
+        "div",
+        element("span", reader.says(words.BEFORE, span=span)),
+        element("span", reader.says(words.AT_NOW)),
+        class_="axis",
+        aria_hidden="true",
+    )
+    return joined(plot, axis), joined(text)
 
 
 def _path(name: str, steps: str) -> str:
@@ -72,26 +69,18 @@ def _path(name: str, steps: str) -> str:
 
 def _line(values: Sequence[tuple[int, float]], now: float, step: int, points: int, top: float) -> tuple[str, str]:
     """The path of a line, and of the area below it; both are broken where nobody looked."""
-    line, area = [], []
-    before: int | None = None
-    began = 0
-    last = int(now) // step * step
+    last, scale = int(now) // step, HEIGHT / top
+    runs: list[tuple[int, int, list[str]]] = []  # where each begins and ends, and its points
     for at, value in values:
-        x = min(points, points - (last - at) // step)
-        y = HEIGHT - round(HEIGHT * value / top)
-        if before is None or x - before > 1:
-            if before is not None:
-                area.append(f"V{HEIGHT}H{began}Z")
-            line.append(f"M{x} {y}")
-            area.append(f"M{x} {y}")
-            began = x
+        x = min(points, points - last + at // step)
+        if runs and x - runs[-1][1] <= 1:
+            began, _, run = runs.pop()
         else:
-            line.append(f"L{x} {y}")
-            area.append(f"L{x} {y}")
-        before = x
-    if before is not None:
-        area.append(f"V{HEIGHT}H{began}Z")
-    return "".join(line), "".join(area)
+            began, run = x, []
+        run.append(f"{x} {HEIGHT - round(scale * value)}")
+        runs.append((began, x, run))
+    lines = [(began, "M" + "L".join(run)) for began, _, run in runs]
+    return "".join(line for _, line in lines), "".join(f"{line}V{HEIGHT}H{began}Z" for began, line in lines)
 
 
 def _round(value: float) -> float:

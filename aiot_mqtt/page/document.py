@@ -12,7 +12,7 @@ from ..health.why import answer
 from ..health.why_lines import lines
 from . import words
 from .bar import bar, boxes, title
-from .cards import devices, flips, refusals, strangers, the_sum
+from .cards import devices, flips, flips_key, refusals, strangers, the_sum
 from .chart import chart
 from .icons import STALE, icon_address, symbol
 from .links import events_address, page_address
@@ -25,20 +25,30 @@ MAX_UUID = 256  # characters that can be typed
 LOCKED, ALONE = "locked", "alone"
 
 
-def live_parts(moment: Moment, reader: Reader, *, shows_devices: bool) -> dict[str, str]:
+Kept = dict[str, tuple[object, Markup]]
+"""What is long and need not be made anew at each look: by its part, what it was made of, and what was."""
+
+
+def live_parts(moment: Moment, reader: Reader, kept: Kept, *, shows_devices: bool) -> dict[str, str]:
     """What changes while somebody looks, by the id of the element that holds it."""
+    short, long = chart(moment, reader, moment.short, 1, SHORT), chart(moment, reader, moment.long, STEP, LONG)
     shown = {
         "bar": bar(moment, reader),
         "clock": Markup(reader.clock(moment.figures.time)),
         "boxes": boxes(moment, reader),
-        "chart-short": chart(moment, reader, moment.short, 1, SHORT),
-        "chart-long": chart(moment, reader, moment.long, STEP, LONG),
+        "chart-short": short[0],
+        "text-short": short[1],
+        "chart-long": long[0],
+        "text-long": long[1],
         "devices": devices(moment, reader),
         "sum": the_sum(moment, reader),
     }
     if shows_devices:
+        key = flips_key(moment)
+        if kept.get("flips", ("", ""))[0] != key:
+            kept["flips"] = key, flips(moment, reader)
         shown |= {
-            "flips": flips(moment, reader),
+            "flips": kept["flips"][1],
             "strangers": strangers(moment, reader),
             "refusals": refusals(moment, reader),
         }
@@ -164,7 +174,15 @@ def _charts(held: Mapping[str, Markup], reader: Reader) -> Markup:
             ]
             for name, span in spans
         ],
-        [element("div", held[f"chart-{name}"], data_part=f"chart-{name}", class_=f"chart {name}") for name, _ in spans],
+        [
+            element(
+                "figure",
+                element("div", held[f"chart-{name}"], data_part=f"chart-{name}"),
+                element("figcaption", held[f"text-{name}"], data_part=f"text-{name}"),
+                class_=f"chart {name}",
+            )
+            for name, _ in spans
+        ],
     )
 
 

@@ -50,6 +50,11 @@ class _Viewer:
     has: Mapping[str, str] = field(default_factory=dict)
     """What was sent last, by its part."""
 
+    def send(self, word: bytes, parts: Mapping[str, str]) -> None:
+        """Write this, after which the peer has these parts."""
+        self.request.write(word)
+        self.has = parts
+
     def pauseProducing(self) -> None:
         """The peer does not read, or not as fast."""
         self.is_paused = True
@@ -93,16 +98,18 @@ class Live(Service):
 
     def add(self, request: Request, view: View) -> None:
         """Send to this request until its connection ends; its headers are set."""
+        shown = self._look(view)
         viewer = _Viewer(request, view, self._forget)
         self._viewers.add(viewer)
         request.notifyFinish().addErrback(lambda _failure: self._forget(viewer))
         request.registerProducer(viewer, True)
-        self._send(viewer, self._look(view))
+        viewer.send(_word(shown, {}), shown.parts)
         if not self._looking.running:
             self._looking.start(LOOK_INTERVAL, now=False)
 
     def _tick(self) -> None:
         shown: dict[View, Shown] = {}
+        words: dict[tuple[View, int], bytes] = {}  # by what those who get them have already
         for viewer in list(self._viewers):
             if viewer.is_paused:
                 viewer.paused_for += LOOK_INTERVAL
@@ -112,17 +119,13 @@ class Live(Service):
             try:
                 if viewer.view not in shown:
                     shown[viewer.view] = self._look(viewer.view)
-                self._send(viewer, shown[viewer.view])
+                having = viewer.view, id(viewer.has)
+                if having not in words:
+                    words[having] = _word(shown[viewer.view], viewer.has)
+                viewer.send(words[having], shown[viewer.view].parts)
             except Exception:  # the next look may be better, and the others have theirs
                 self._log.failure(log_lines.PAGE_FAILED_UNEXPECTEDLY)
                 self._end(viewer)
-
-    def _send(self, viewer: _Viewer, shown: Shown) -> None:
-        news = {name: text for name, text in shown.parts.items() if viewer.has.get(name) != text}
-        viewer.has = shown.parts
-        message: dict[str, Any] = {"state": shown.state, "title": shown.title, "said": shown.sentence, "parts": news}
-        # JSON has no line break but between its parts, where json.dumps puts none.
-        viewer.request.write(f"data: {json.dumps(message, ensure_ascii=False)}\n\n".encode("utf-8", "replace"))
 
     def _end(self, viewer: _Viewer) -> None:
         self._forget(viewer)
@@ -134,3 +137,11 @@ class Live(Service):
         self._viewers.discard(viewer)
         if not self._viewers and self._looking.running:
             self._looking.stop()
+
+
+def _word(shown: Shown, has: Mapping[str, str]) -> bytes:
+    """What is sent to who has this already."""
+    news = {name: text for name, text in shown.parts.items() if has.get(name) != text}
+    message = {"state": shown.state, "title": shown.title, "said": shown.sentence, "parts": news}
+    # JSON has no line break but between its parts, where json.dumps puts none.
+    return f"data: {json.dumps(message, ensure_ascii=False)}\n\n".encode("utf-8", "replace")

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from twisted.internet.interfaces import IReactorTime
 
 from .bar import title
-from .document import live_parts
+from .document import Kept, live_parts
 from .live import Shown, View
 from .moment import Moment
 from .reader import Reader
@@ -26,6 +26,7 @@ class Looks:
         self._clock = clock
         self._moment: Moment | None = None
         self._parts: dict[View, Mapping[str, str]] = {}
+        self._kept: dict[View, Kept] = {}
 
     def at(self, view: View) -> tuple[Moment, Reader, Mapping[str, str]]:
         """What there is to see, who sees it, and its parts."""
@@ -36,7 +37,9 @@ class Looks:
             self._parts.clear()
         reader = Reader(view.language, self._zone, moment.figures.time)
         if view not in self._parts:
-            self._parts[view] = live_parts(moment, reader, shows_devices=view.shows_devices)
+            self._parts[view] = live_parts(
+                moment, reader, self._kept.setdefault(view, {}), shows_devices=view.shows_devices
+            )
         return moment, reader, self._parts[view]
 
     def shown(self, view: View) -> Shown:

@@ -28,6 +28,8 @@ class Moment:
     """By the clock that is never set, which rates, knocks and refusals are told by."""
     strangers: Sequence[tuple[str, Knocks]] = ()
     flips: Sequence[Flip] = ()
+    flips_noted: int = 0
+    """How many there were; as long as it is the same, so are they."""
     refusals: Mapping[str, Newest] = field(default_factory=dict)
 
     @property
@@ -59,5 +61,6 @@ def take(
         now,
         remembered.newest_knocks(SHOWN_STRANGERS, now),
         tuple(flips.newest),
+        flips.noted,
         dict(remembered.newest),
     )

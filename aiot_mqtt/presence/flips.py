@@ -35,6 +35,8 @@ class Flips:
         self._said_offline: set[int] = set()
         self.newest: deque[Flip] = deque(maxlen=KEPT)
         """The last one first."""
+        self.noted = 0
+        """How many there were."""
 
     def went_silent(self, devices: Sequence[str]) -> None:
         """A sweep has set these offline."""
@@ -62,4 +64,5 @@ class Flips:
 
     def _note(self, devices: Sequence[str], *, is_online: bool, is_own_word: bool = False) -> None:
         now = self._wall_clock()
+        self.noted += len(devices)
         self.newest.extendleft(Flip(now, device, is_online, is_own_word) for device in devices[-KEPT:])

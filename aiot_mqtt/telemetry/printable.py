@@ -9,6 +9,8 @@ def escaped(text: str) -> str:
     """The text in printable characters: line breaks, control characters and those that turn the direction of writing
     stand as escapes.
     """
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 

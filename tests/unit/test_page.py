@@ -232,7 +232,7 @@ class ChartTests(SynchronousTestCase):
             counters.stored += int(stored)
             history.look(at + 1)
         moment = take(some_figures(), Beside(), history, Flips(), Remembered(), now=now)
-        return chart(moment, Reader("en", ZONE, NOON), moment.short, 1, SHORT)
+        return "".join(chart(moment, Reader("en", ZONE, NOON), moment.short, 1, SHORT))
 
     def test_the_picture_has_a_twin_in_words(self) -> None:
         html = self.drawn([(100, 1000, 400), (101, 3000, 700)], 102.4)
