@@ -10,7 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CHECK = "sudo venv/bin/aiot-mqtt check"
 WITHOUT_END = ("sudo venv/bin/aiot-mqtt --try", "sudo journalctl -u mqtt-service -f", "sudo tail -f mqtt_service.log")
 """These go on until Ctrl-C."""
-FOR_DEVELOPERS = re.compile(r"(scripts/[\w-]+)( --[\w-]+)*|docker compose up --build|venv/bin/twistd aiot-mqtt")
+FOR_DEVELOPERS = re.compile(
+    r"(scripts/[\w-]+)( --[\w-]+( [\w-]+)?)*|docker compose up --build|venv/bin/twistd aiot-mqtt"
+)
 """What the README names and only other tests run; the first group is a file that has to be there."""
 _SHELL = re.compile(r"(sudo|systemctl|journalctl|ss|mysql|docker|venv/bin/[\w-]+|scripts/[\w-]+|aiot-mqtt)( .*)?")
 
