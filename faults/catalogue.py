@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from rig.clusters import Galera, GroupReplication
+
 from . import broker_faults as broker
+from . import cluster_faults as cluster
 from . import data_faults as data
 from . import database_faults as database
 from . import disk_faults as disk
@@ -17,6 +22,10 @@ from .world import Layout
 BY_BROKER_RELAY = Layout(relayed=frozenset({"broker"}), settings={"MQTT_KEEPALIVE": "5"})
 BY_DATABASE_RELAY = Layout(relayed=frozenset({"database"}))
 BY_RELAYS = Layout(relayed=frozenset({"broker", "database"}))
+# As its manual has it: what one node loses with its power, the others have.
+GALERA = Layout(cluster=partial(Galera, settings=["--innodb-flush-log-at-trx-commit=0"]), rate=500)
+GROUP = Layout(cluster=GroupReplication, rate=500)
+GROUP_OF_PRIMARIES = Layout(cluster=partial(GroupReplication, is_multi_primary=True), rate=500)
 
 FAULTS = (
     Fault("kill", "the service killed at a random moment", service.kill, rounds=50),
@@ -215,5 +224,33 @@ FAULTS = (
         "the database stopped for 10 s, without a spool",
         spool.absent,
         layout=Layout(settings={"SPOOL_FILE": ""}),
+    ),
+    Fault("galera-killed", "Galera: the node that is written to killed", cluster.killed, layout=GALERA),
+    Fault("galera-frozen", "Galera: the node that is written to frozen", cluster.frozen, layout=GALERA),
+    Fault("galera-isolated", "Galera: the node that is written to cut off", cluster.isolated, layout=GALERA),
+    Fault("galera-majority", "Galera: the two other nodes frozen", cluster.majority_frozen, layout=GALERA),
+    Fault("galera-donor", "Galera: the node that is written to locked as a donor", cluster.donating, layout=GALERA),
+    Fault("galera-schema", "Galera: a column added and dropped", cluster.schema_change, layout=GALERA),
+    Fault("galera-rolling", "Galera: each node restarted in turn", cluster.rolling_restart, layout=GALERA),
+    *(
+        Fault(
+            f"galera-writer-{rows}",
+            f"Galera: another program writes {rows} rows at a time on another node",
+            cluster.second_writer(rows),
+            layout=GALERA,
+        )
+        for rows in (1, 10, 50)
+    ),
+    Fault("group-killed", "Group Replication: the primary killed", cluster.killed, layout=GROUP),
+    Fault("group-frozen", "Group Replication: the primary frozen", cluster.frozen, layout=GROUP),
+    Fault("group-switchover", "Group Replication: another primary chosen", cluster.switched_over, layout=GROUP),
+    Fault("group-majority", "Group Replication: both secondaries frozen", cluster.majority_frozen, layout=GROUP),
+    Fault("group-schema", "Group Replication: a column added and dropped", cluster.schema_change, layout=GROUP),
+    Fault("group-rolling", "Group Replication: each node restarted in turn", cluster.rolling_restart, layout=GROUP),
+    Fault(
+        "group-writer-50",
+        "Group Replication of three primaries: another program writes 50 rows at a time on another node",
+        cluster.second_writer(50),
+        layout=GROUP_OF_PRIMARIES,
     ),
 )

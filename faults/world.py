@@ -18,6 +18,7 @@ from twisted.internet.threads import deferToThread
 
 from aiot_mqtt.spool.names import files_of
 from rig import servers
+from rig.clusters import Cluster
 from rig.programs import settings_for
 from rig.relay import Relay
 from rig.servers import Database, MariaDB, Mosquitto, MySQL
@@ -74,6 +75,10 @@ class Layout:
     """Commands for ``faults.service`` before it starts."""
     database: tuple[str, ...] = ()
     """Options of the database's server."""
+    cluster: Callable[[], Cluster[Any]] | None = None
+    """Makes the cluster that is there instead of one server."""
+    rate: float | None = None
+    """Messages a second, where the scene's are too many."""
 
 
 class World:
@@ -81,6 +86,9 @@ class World:
 
     broker: Mosquitto
     database: Database
+    """The server, or the node of the cluster that is looked at: its last one, which the service tries last."""
+    cluster: Any
+    """The cluster, where there is one."""
     service: ServiceProcess
     fleet: Fleet
     table: TableOnlooker
@@ -208,6 +216,8 @@ class World:
     def service_settings(self) -> dict[str, str]:
         """The environment of the service."""
         settings = settings_for(self.broker, self.database)
+        if self._layout.cluster is not None:
+            settings["DB_HOST"] = self.cluster.addresses
         for name, variable in (("broker", "MQTT_PORT"), ("database", "DB_PORT")):
             if name in self.relays:
                 settings[variable] = str(self.relays[name].port)
@@ -235,7 +245,9 @@ class World:
         self._memory.start(MEMORY_INTERVAL, now=False)
         await self.until(lambda: self.service.count(STARTED), "the service is subscribed")
         uuids = list(numbered(self.devices))
-        self.fleet = Fleet(uuids, self.broker.port, self.reactor, rate=self.scene.rate, seed=self._seed)
+        self.fleet = Fleet(
+            uuids, self.broker.port, self.reactor, rate=self._layout.rate or self.scene.rate, seed=self._seed
+        )
         self.fleet.start()
         await self.until(lambda: any(row.report for row in self.table.rows.values()), "the first reports are stored")
 
@@ -268,16 +280,27 @@ class World:
         queue = [] if layout.queue is None else [f"max_queued_messages {layout.queue}"]
         self.broker = Mosquitto(self.scene.broker, settings=["sys_interval 1", *queue], persistence=layout.persistence)
         self.broker.start()
-        self.database = (MariaDB if self.scene.database == "mariadb" else MySQL)(settings=layout.database)
+        if layout.cluster is not None:
+            self.cluster = layout.cluster()
+            self.cluster.start()
+            self.cluster.nodes[0].add_devices([*numbered(self.devices), *VICTIMS])
+            self.cluster.until_seen(VICTIMS[-1])
+            self.database = self.cluster.nodes[-1]
+        else:
+            self._start_database()
+        for name in layout.relayed:
+            self.relays[name] = Relay(self.broker.port if name == "broker" else self.database.port)
+
+    def _start_database(self) -> None:
+        self.database = (MariaDB if self.scene.database == "mariadb" else MySQL)(settings=self._layout.database)
         self.database.start()
         self.database.create_device_table()
         self.database.grant()
         self.database.add_devices([*numbered(self.devices), *VICTIMS])
-        for name in layout.relayed:
-            self.relays[name] = Relay(self.broker.port if name == "broker" else self.database.port)
 
     def _close_servers(self) -> None:
-        for part in (*self.relays.values(), getattr(self, "broker", None), getattr(self, "database", None)):
+        database = getattr(self, "cluster", None) or getattr(self, "database", None)
+        for part in (*self.relays.values(), getattr(self, "broker", None), database):
             if part is not None:
                 part.close()
         servers.remove_folder(Path(self.folder))

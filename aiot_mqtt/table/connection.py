@@ -84,6 +84,8 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
         self._received = 0
         self.node = 0
         """Which of several servers it leads to, for who has several."""
+        self.waits_by: tuple[str, ...] | None = None
+        """See ``lag``; None: the server was not asked yet."""
         super().__init__(defer_connect=True, ssl_disabled=True, **arguments)
         if tls is not None:
             self.ssl = self._ssl_required = True

@@ -161,6 +161,10 @@ class StoreConflict(StoreError):
     """Another transaction was in the way (a deadlock, a lock wait): trying again soon is likely to work."""
 
 
+class StoreOvertaken(StoreConflict):
+    """Another transaction won, and this one was rolled back: less likely the smaller it is."""
+
+
 class StoreUnavailable(StoreError):
     """The server cannot be reached, or cannot write at the moment."""
 

@@ -20,6 +20,7 @@ from .contract import (
     StoreError,
     StoreLoginRefused,
     StoreMisconfigured,
+    StoreOvertaken,
     StoreRefused,
     StoreUnavailable,
 )
@@ -29,6 +30,10 @@ class ReadOnly(StoreUnavailable):
     """The connection lives, but leads to a server that may not write: after a failover another one answers there."""
 
 
+class Behind(StoreUnavailable):
+    """The connection lives, but leads to a node that lacks what its cluster has, and does not catch up in time."""
+
+
 class Busy(StoreUnavailable):
     """The server has no connection left for us."""
 
@@ -36,11 +41,12 @@ class Busy(StoreUnavailable):
 # 1205, 1292, 3140 and 2013 are all OperationalError to PyMySQL: its classes do not tell.
 _CONFLICT = frozenset(
     {
-        *(1205, 1213, 3101, 3572),  # lock wait, deadlock, certification of Group Replication, NOWAIT
+        *(1205, 3572),  # lock wait, NOWAIT
         *(1020, 1412, 1613, 1614, 1615, 1689),  # what was read has changed, or the transaction was rolled back
         1317,  # somebody ended this one statement
     }
 )
+_OVERTAKEN = frozenset({1213, 3101})  # a deadlock, or the certification of Galera; that of Group Replication
 _REFUSED = frozenset(
     {
         *(3140, 3141, 3143, 3144, 3150, 3151, 3156, 3157, 3158),  # JSON: text, charset, size, key, cast, depth
@@ -63,10 +69,14 @@ _UNAVAILABLE = frozenset(
         *(1969, 3024),  # it took longer than the server allows: less at once may not
     }
 )
+_ERROR_DURING_COMMIT = 1180
+# The storage engine's HA_ERR_LOCK_DEADLOCK in its words: what Group Replication gives where another primary was first.
+_DEADLOCK_DURING_COMMIT = re.compile(r"\b149\b")
 _TOO_LARGE = 1153  # for a packet; the server then closes
 _MEANINGS: tuple[tuple[frozenset[int], type[StoreError]], ...] = (
     (_REFUSED, StoreRefused),
     (_CONFLICT, StoreConflict),
+    (_OVERTAKEN, StoreOvertaken),
     (_LOGIN_REFUSED, StoreLoginRefused),
     (_READ_ONLY, ReadOnly),
     (_BUSY, Busy),
@@ -112,6 +122,8 @@ def known_meaning(error: Exception) -> type[StoreError] | None:
     number = error_number(error)
     if not _is_answer(error) or (number != _SIGNAL and _is_owners_own(error)):
         return None
+    if number == _ERROR_DURING_COMMIT and _DEADLOCK_DURING_COMMIT.search(error_words(error)):
+        return StoreOvertaken
     for numbers, kind in _MEANINGS:
         if number in numbers:
             return kind

@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred
 from ..telemetry.reasons import database as reasons
 from .connection_limit import ConnectionLimit
 from .contract import StoreError, StoreUnavailable
-from .errors import Busy, ReadOnly
+from .errors import Behind, Busy, ReadOnly
 from .opening import Opening
 from .threads import Threads
 
@@ -146,9 +146,13 @@ class ConnectionPool(adbapi.ConnectionPool):
             connection.commit()
         except BaseException as error:
             answers = connection.rolls_back()
-            if not isinstance(error, pymysql.err.Error | OSError):
+            meaning: StoreError
+            if isinstance(error, Behind):
+                meaning = error
+            elif isinstance(error, pymysql.err.Error | OSError):
+                meaning = self._meaning(error, connection if answers else None)
+            else:
                 raise
-            meaning = self._meaning(error, connection if answers else None)
             if isinstance(meaning, StoreUnavailable) and not isinstance(meaning, Busy):
                 meaning = self._nodes.leave(connection.node, meaning)
                 self.distrust()

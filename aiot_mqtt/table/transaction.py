@@ -11,6 +11,7 @@ from typing import Any
 
 from ..devices.update import DeviceUpdate
 from .contract import Written
+from .lag import catch_up
 from .matching import match_rows
 from .statements import TableShape, update_statements
 
@@ -40,6 +41,9 @@ def write_updates(
             return _ALL_FOUND
     with connection.cursor() as cursor:
         rest, written = match_rows(cursor, shape, updates, max_bytes, heard_until)
+        if written.unknown and catch_up(connection):
+            matched = None  # it was rolled back
+            rest, written = match_rows(cursor, shape, updates, max_bytes, heard_until)
     # Rows that came since the UPDATE; or the count is of changed rows only, because a proxy lost our CLIENT_FOUND_ROWS.
     if matched != len(rest) or written.shared:
         for _, statement in update_statements(shape, rest, max_bytes):

@@ -14,11 +14,16 @@ MAX_BYTES = 4 * 1024 * 1024  # of documents that are read from disk at one time
 
 
 class ChunkSize:
-    """Pure. Halved by a failure, doubled by a full chunk that was quick, and cut to measure by one that was slow."""
+    """Pure. Halved by a failure, doubled by a full chunk that was quick, and cut to measure by one that was slow.
+
+    One that another transaction overtook is halved, too, and then grows by an eighth at a time: beside a second writer
+    to other nodes of a cluster each size has its odds, and doubling would lose every other attempt.
+    """
 
     def __init__(self) -> None:
         self.rows = USUAL
         self._quickest = AIM  # s, of all since the last failure
+        self._is_wary = False  # of others who write the same rows
 
     @property
     def quickest(self) -> float | None:
@@ -32,7 +37,8 @@ class ChunkSize:
         if seconds > AIM:
             self.rows = max(1, min(self.rows, int(rows * AIM / seconds)))
         elif rows >= self.rows and seconds < enough:
-            self.rows = min(MAX_ROWS, 2 * self.rows)
+            self.rows = min(MAX_ROWS, self.rows + (max(1, self.rows // 8) if self._is_wary else self.rows))
+            self._is_wary = self._is_wary and self.rows < USUAL
 
     def failed(self, rows: int) -> None:
         """A transaction of so many rows was not answered in time, lost its connection, or met another one.
@@ -41,3 +47,9 @@ class ChunkSize:
         """
         self.rows = max(1, min(ROWS_AFTER_FAILURE, rows // 2))
         self._quickest = AIM
+        self._is_wary = False
+
+    def overtaken(self, rows: int) -> None:
+        """A transaction of so many rows was rolled back because another one had some of them."""
+        self.rows = max(1, rows // 2)
+        self._is_wary = True

@@ -9,7 +9,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from ..table.contract import StoreConflict, StoreError, StoreLoginRefused, StoreMisconfigured, StoreUnavailable
+from ..table.contract import (
+    StoreConflict,
+    StoreError,
+    StoreLoginRefused,
+    StoreMisconfigured,
+    StoreOvertaken,
+    StoreUnavailable,
+)
 from ..telemetry import log_lines, reasons
 from ..telemetry.backoff import backoff
 from ..telemetry.bilingual import Bilingual
@@ -21,6 +28,7 @@ MAX_CONFLICT_DELAY = 1.0  # s
 MISCONFIGURED_DELAY = 30.0  # s
 MAX_DELAY_OF_SEVERAL = 5.0  # s, where another server may answer
 CONFLICTS_UNTOLD = 3  # in a row; deadlocks are ordinary, rows that stay locked are not
+OVERTAKEN_UNTOLD = 10  # in a row: as often a chunk of a thousand rows is halved until it is one
 
 
 class Retry:
@@ -84,7 +92,7 @@ class Retry:
         self._failures += 1
         if isinstance(error, StoreConflict):
             self._counters.retries["conflict"] += 1
-            if self._failures > CONFLICTS_UNTOLD:
+            if self._failures > (OVERTAKEN_UNTOLD if isinstance(error, StoreOvertaken) else CONFLICTS_UNTOLD):
                 self._tell(log_lines.ROWS_LOCKED, error, deliveries)
             return min(MAX_CONFLICT_DELAY, CONFLICT_DELAY * self._failures)
         if isinstance(error, StoreMisconfigured):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -72,6 +73,37 @@ class ChunkSizeTests(SynchronousTestCase):
         self.assertEqual(seen[:3], [ROWS_AFTER_FAILURE, ROWS_AFTER_FAILURE // 2, ROWS_AFTER_FAILURE // 4])
         size.failed(1)
         self.assertEqual(size.rows, 1)
+
+    def test_one_that_is_overtaken_is_halved_and_grows_slowly_until_it_has_its_usual_size(self) -> None:
+        size = ChunkSize()
+        size.overtaken(USUAL)
+        self.assertEqual(size.rows, USUAL // 2)
+        seen = [size.rows]
+        while size.rows < USUAL:
+            size.written(size.rows, 0.01)
+            seen.append(size.rows)
+        self.assertEqual(seen[:4], [500, 562, 632, 711])
+        size.written(size.rows, 0.01)
+        self.assertEqual(size.rows, 2 * seen[-1])  # as ever
+        for _ in range(20):
+            size.overtaken(size.rows)
+        self.assertEqual(size.rows, 1)
+
+    def test_beside_another_writer_most_attempts_are_worth_making(self) -> None:
+        for row_is_lost in (0.001, 0.01, 0.1):  # how likely one is
+            random, size = Random(1), ChunkSize()
+            lost = written = 0
+            for _ in range(2000):
+                rows = size.rows
+                if random.random() < (1 - row_is_lost) ** rows:
+                    size.written(rows, 0.005)
+                    written += rows
+                else:
+                    size.overtaken(rows)
+                    lost += 1
+            self.assertLess(lost, 800, row_is_lost)
+            best = max(rows * (1 - row_is_lost) ** rows for rows in range(1, 2000))
+            self.assertGreater(written, 2000 * 0.3 * best, row_is_lost)
 
     def test_slow_and_distant_databases_are_drained(self) -> None:
         for name, seconds, most in (

@@ -10,6 +10,7 @@ from aiot_mqtt.table.contract import (
     StoreError,
     StoreLoginRefused,
     StoreMisconfigured,
+    StoreOvertaken,
     StoreRefused,
     StoreUnavailable,
 )
@@ -51,12 +52,19 @@ class MeaningTests(SynchronousTestCase):
         for number in (2049, 2059, 2061):
             self.assertIs(type(meaning(OperationalError(number, "no"), None)), StoreLoginRefused)
 
+    def test_a_deadlock_that_a_commit_met_is_one(self) -> None:
+        words = "Got error 149 - 'Lock deadlock; Retry transaction' during COMMIT"
+        self.assertIs(type(meaning(said(1180, "HY000", words), None)), StoreOvertaken)
+        other = "Got error 28 - 'No space left on device' during COMMIT"
+        self.assertIs(type(meaning(said(1180, "HY000", other), None)), StoreUnavailable)
+
     def test_known_numbers_need_no_trial(self) -> None:
         def never() -> Exception | None:
             raise AssertionError
 
         for kind, numbers in (
-            (StoreConflict, (1205, 1213, 1020, 3101, 1317)),
+            (StoreConflict, (1205, 1020, 1317)),
+            (StoreOvertaken, (1213, 3101)),
             (StoreRefused, (1406, 1366, 4025, 3819, 3140, 1644, 1411, 3156)),
             (StoreLoginRefused, (1044, 1045, 1049)),
             (ReadOnly, (1290, 1792, 1836, 3032, 1047)),

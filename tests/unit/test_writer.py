@@ -16,6 +16,7 @@ from aiot_mqtt.table.contract import (
     StoreConflict,
     StoreLoginRefused,
     StoreMisconfigured,
+    StoreOvertaken,
     StoreRefused,
     StoreUnavailable,
     TableDescription,
@@ -360,6 +361,21 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(self.connection.acknowledged, [1])
         self.assertEqual(events, [])
         self.assertEqual(self.counters.retries, {"conflict": 1})
+
+    def test_one_that_is_overtaken_again_and_again_is_told_late(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.table.failures = [StoreOvertaken("Deadlock found (1213)") for _ in range(10)]
+        self.writer.startService()
+        self.receive("a")
+        self.clock.pump([1.0] * 12)
+        self.assertEqual((self.table.failures, self.connection.acknowledged), ([], [1]))
+        self.table.failures = [StoreOvertaken("Deadlock found (1213)") for _ in range(11)]
+        with capturedLogs() as events:
+            self.receive("a")
+            self.clock.pump([1.0] * 12)
+        self.assertEqual(
+            [event["log_format"] for event in events], [log_lines.ROWS_LOCKED, log_lines.DATABASE_BACK], events
+        )
 
     def test_rows_that_stay_locked_are_told(self) -> None:
         self.set_up(MemoryTable(["a"]))

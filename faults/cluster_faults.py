@@ -1,0 +1,211 @@
+"""What happens to a cluster of databases, all of whose addresses the service has."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pymysql
+
+from rig.clusters import GaleraNode, GroupNode
+from rig.servers import DATABASE, Database
+
+from .onlookers import read_rows
+from .world import VICTIMS, World
+
+AGAIN = 6.0  # s after which the service must write, from when the cluster takes a write of anybody
+WRITES_OF_SECOND_WRITER = 190.0  # transactions a second, at most
+BLOCKED = 8.0  # s
+
+
+async def killed(world: World) -> None:
+    """The node that is written to is killed; it comes back later."""
+    node = world.cluster.nodes[0]
+    await world.thread(node.kill)
+    await _written_again(world)
+    await world.sleep(5, quick=1)
+    await world.thread(_come_back, world, node)
+
+
+async def frozen(world: World) -> None:
+    """The node that is written to is frozen, as a host that hangs."""
+    node = world.cluster.nodes[0]
+    node.freeze()
+    await _written_again(world)
+    await world.sleep(15, quick=1)
+    node.thaw()
+    await world.thread(_take_part, world, node)
+
+
+async def majority_frozen(world: World) -> None:
+    """All nodes but the one that is written to are frozen: nobody can commit until they are back."""
+    _, *others = world.cluster.nodes
+    for node in others:
+        node.freeze()
+    await world.sleep(20, quick=8)
+    for node in others:
+        node.thaw()
+    await _written_again(world)
+    for node in world.cluster.nodes:
+        await world.thread(_take_part, world, node)
+
+
+async def rolling_restart(world: World) -> None:
+    """Each node stopped and started in turn, as for an update."""
+    for node in world.cluster.nodes:
+        await world.thread(node.stop)
+        await world.sleep(2, quick=0.5)
+        await world.thread(_come_back, world, node)
+    await _written_again(world)
+
+
+async def schema_change(world: World) -> None:
+    """A column is added, and dropped again."""
+    query = world.cluster.nodes[0].query
+    await world.thread(query, "ALTER TABLE device_main ADD COLUMN added int NOT NULL DEFAULT 0 FIRST")
+    await world.sleep(5, quick=1)
+    await world.thread(query, "ALTER TABLE device_main DROP COLUMN added")
+
+
+async def isolated(world: World) -> None:
+    """Galera: the node that is written to is cut off from the others."""
+    node = world.cluster.nodes[0]
+    await world.thread(world.cluster.isolate, node)
+    await _written_again(world)
+    await world.sleep(12, quick=1)
+    await world.thread(world.cluster.heal, node)
+    await world.thread(world.cluster.until_synced, node)
+
+
+async def donating(world: World) -> None:
+    """Galera: the node that is written to sends another one all of its data: it is desynced, and locked meanwhile."""
+    node: GaleraNode = world.cluster.nodes[0]
+    await world.thread(_lock_as_a_donor, node, world)
+    await world.thread(world.cluster.until_synced, node)
+
+
+async def switched_over(world: World) -> None:
+    """Group Replication: another node is made the primary."""
+    node: GroupNode = world.cluster.nodes[1]
+    [[uuid]] = await world.thread(node.query, "SELECT @@server_uuid")
+    await world.thread(node.query, f"SELECT group_replication_set_as_primary('{uuid}')")
+    await _written_again(world)
+
+
+def second_writer(rows: int) -> Callable[[World], Awaitable[None]]:
+    """Another program writes so many rows in each transaction, on another node, as often as that goes."""
+    return partial(_second_writer, rows=rows)
+
+
+async def _second_writer(world: World, rows: int) -> None:
+    ended = threading.Event()
+    node = world.cluster.nodes[1]
+    before, gap, longest = world.now, world.now, 0.0
+    stored = world.service.figures.get("stored", 0)
+    writing = world.thread(_write_rows, world, node, rows, ended)
+    until = world.now + (6 if world.scene.quick else 12)
+    while world.now < until:
+        await world.sleep(0.1)
+        if (now_stored := world.service.figures.get("stored", 0)) != stored:
+            stored, gap = now_stored, world.now
+        longest = max(longest, world.now - gap)
+    ended.set()
+    world.details["writes_of_the_other"], world.details["conflicts_of_the_other"] = await writing
+    world.details["conflicts"] = world.service.figures.get("retries_conflict", 0)
+    world.details["longest_without_a_write"] = round(longest, 1)
+    world.details["seconds"] = round(world.now - before, 1)
+    if longest > AGAIN:
+        world.findings.append(f"nothing was stored for {longest:.1f} s beside a second writer")
+
+
+def _write_rows(world: World, node: Database, rows: int, ended: threading.Event) -> tuple[int, int]:
+    """Blocks until told to end; returns how many transactions were committed, and how many gave way."""
+    committed = conflicts = 0
+    ids = [row[0] for row in node.query("SELECT id FROM device_main")]
+    with pymysql.connect(unix_socket=str(node.socket), user="root", database=DATABASE) as connection:
+        while not ended.is_set():
+            some = ", ".join(map(str, sorted(world.random.sample(ids, rows))))
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(f"UPDATE device_main SET total_reports = total_reports + 1 WHERE id IN ({some})")
+                connection.commit()
+                committed += 1
+            except pymysql.MySQLError:  # a deadlock, or what certification found
+                connection.rollback()
+                conflicts += 1
+            ended.wait(1 / WRITES_OF_SECOND_WRITER)
+    return committed, conflicts
+
+
+async def _written_again(world: World) -> None:
+    """Wait until somebody else can write, then until the service has; it must not take long."""
+    await world.thread(_until_written, world)
+    began = world.now
+    rows = await world.thread(read_rows, world.database)
+    seen = {uuid: (row.sequence, row.last_seen) for uuid, row in rows.items() if uuid not in VICTIMS}
+
+    def has_written() -> bool:
+        now = world.table.rows
+        return any((now[uuid].sequence, now[uuid].last_seen) != seen[uuid] for uuid in seen if uuid in now)
+
+    await world.until(has_written, "the service writes again")
+    took = world.now - began
+    world.details["wrote_again_after"] = max(round(took, 1), world.details.get("wrote_again_after", 0.0))
+    if took > AGAIN:
+        world.findings.append(f"the service wrote {took:.1f} s after the cluster took a write of somebody else")
+
+
+def _until_written(world: World) -> None:
+    """Blocks until one of the nodes takes a write."""
+    written = threading.Event()
+
+    def write(node: Database) -> None:
+        while not written.is_set():
+            with contextlib.suppress(pymysql.MySQLError, OSError):
+                connection = pymysql.connect(
+                    unix_socket=str(node.socket),
+                    user=node.service_user,
+                    password=node.service_password.encode(),
+                    database=DATABASE,
+                    **_IMPATIENT,
+                )
+                with contextlib.closing(connection), connection.cursor() as cursor:
+                    cursor.execute("UPDATE device_main SET last_seen = NOW() WHERE uuid = %s", (VICTIMS[-1],))
+                    connection.commit()
+                    written.set()
+                    return
+            written.wait(0.1)
+
+    threads = [threading.Thread(target=write, args=(node,), daemon=True) for node in world.cluster.nodes]
+    for thread in threads:
+        thread.start()
+    written.wait(120)
+
+
+_IMPATIENT: dict[str, Any] = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2, "ssl_disabled": True}
+
+
+def _lock_as_a_donor(node: GaleraNode, world: World) -> None:
+    seconds = 3.0 if world.scene.quick else BLOCKED
+    with pymysql.connect(unix_socket=str(node.socket), user="root") as connection, connection.cursor() as cursor:
+        cursor.execute("SET GLOBAL wsrep_desync = ON")
+        cursor.execute("FLUSH TABLES WITH READ LOCK")
+        threading.Event().wait(seconds)
+        cursor.execute("UNLOCK TABLES")
+        cursor.execute("SET GLOBAL wsrep_desync = OFF")
+
+
+def _come_back(world: World, node: Any) -> None:
+    node.start()
+    _take_part(world, node)
+
+
+def _take_part(world: World, node: Any) -> None:
+    """Blocks until a node belongs to the cluster again, which a member of a group must be told to."""
+    if isinstance(node, GaleraNode):
+        world.cluster.until_synced(node)
+    elif node.state != "ONLINE":
+        node.join()

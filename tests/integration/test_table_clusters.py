@@ -1,0 +1,128 @@
+"""The table on real clusters: what one node does not know yet, and whom the service writes to."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from aiot_mqtt.table.address import DatabaseAddress
+from aiot_mqtt.table.contract import StoreOvertaken, Written
+from aiot_mqtt.table.mysql import DeviceTable
+from rig import servers
+from rig.clusters import Cluster, Galera, GroupReplication
+from rig.selection import LONG_ROUND, only_in_all
+from rig.servers import Database
+from tests.store_contract import make_update, unknown
+
+ATTEMPTS = 10
+_clusters: dict[str, Any] = {}
+
+
+class ClusterCase(TestCase):
+    name: ClassVar[str]
+    timeout = 300
+
+    def setUp(self) -> Any:
+        return deferToThread(self.start)
+
+    def start(self) -> None:
+        """One cluster for all tests of a class, because trial has no ``setUpClass``; it ends with the process."""
+        if self.name not in _clusters:
+            cluster: Cluster[Any] = Galera() if self.name == "galera" else GroupReplication(is_multi_primary=True)
+            cluster.start()
+            _clusters[self.name] = cluster
+        self.cluster = _clusters[self.name]
+
+    def table(self, *nodes: Database) -> DeviceTable:
+        first, *others = [
+            DatabaseAddress(node.host, node.port, servers.DATABASE, node.service_user, servers.DEVICE_TABLE)
+            for node in nodes
+        ]
+        table = DeviceTable(first, nodes[0].service_password, reactor, others=others, pool_size=1)
+        table.startService()
+        self.addCleanup(table.stopService)
+        return table
+
+    def make_ballast(self, node: Database) -> None:
+        """A table of which an update takes a node long to apply."""
+        node.query("DROP TABLE IF EXISTS ballast")
+        node.query("CREATE TABLE ballast (id int AUTO_INCREMENT PRIMARY KEY, v int NOT NULL DEFAULT 0, w char(200))")
+        node.query("INSERT INTO ballast (w) VALUES (REPEAT('x', 200))")
+        for _ in range(16):
+            node.query("INSERT INTO ballast (w) SELECT w FROM ballast")
+
+    async def late_row(self, node: Database, other: Database) -> None:
+        """Write a device whose row another node has, as long as this one lags."""
+        await deferToThread(self.make_ballast, other)
+        table = self.table(node)
+        await table.describe()
+        self.assertEqual(await table.write([make_update("nobody")]), unknown("nobody"))
+        lagged = 0
+        for attempt in range(ATTEMPTS):
+            uuid = f"late-{attempt}"
+            await deferToThread(other.query, "UPDATE ballast SET v = v + 1")
+            await deferToThread(other.add_device, uuid)
+            (was_there,) = (await deferToThread(node.query, f"SELECT COUNT(*) FROM device_main WHERE uuid = '{uuid}'"))[
+                0
+            ]
+            self.assertEqual(await table.write([make_update(uuid)]), Written())
+            lagged += not was_there
+            if lagged:
+                break
+        self.assertTrue(lagged, "the node never lagged")
+
+    async def overtaken(self, node: Database, other: Database) -> None:
+        """Have another node commit a row in between our UPDATE and our COMMIT."""
+        node.add_device("contended")
+        self.cluster.until_seen("contended")
+        table = self.table(node)
+        await table.describe()
+        original = table._write
+
+        def write_slowly(*arguments: Any) -> Written:
+            written = original(*arguments)
+            other.query("UPDATE device_main SET total_reports = total_reports + 1 WHERE uuid = 'contended'")
+            return written
+
+        self.patch(table, "_write", write_slowly)
+        await self.assertFailure(table.write([make_update("contended")]), StoreOvertaken)
+        self.patch(table, "_write", original)
+        self.assertEqual(await table.write([make_update("contended")]), Written())
+
+
+@only_in_all(LONG_ROUND)
+class GaleraTests(ClusterCase):
+    name = "galera"
+
+    async def test_a_row_that_the_node_does_not_know_yet_is_waited_for(self) -> None:
+        await self.late_row(self.cluster.nodes[0], self.cluster.nodes[1])
+
+    async def test_what_another_node_committed_meanwhile_is_a_conflict(self) -> None:
+        await self.overtaken(self.cluster.nodes[0], self.cluster.nodes[1])
+
+    async def test_a_node_that_rejects_queries_is_left_at_once(self) -> None:
+        first, second, _ = self.cluster.nodes
+        first.add_device("rejected")
+        self.cluster.until_seen("rejected")
+        table = self.table(first, second)
+        await table.describe()
+        first.query("SET GLOBAL wsrep_reject_queries = ALL")
+        self.addCleanup(first.query, "SET GLOBAL wsrep_reject_queries = NONE")
+        self.assertEqual(await table.write([make_update("rejected")]), Written())
+        self.assertEqual(table.server_in_use, f"{second.host}:{second.port}")
+
+
+@only_in_all(LONG_ROUND)
+class GroupReplicationTests(ClusterCase):
+    name = "group"
+    if servers.unavailable("mysql"):
+        skip = servers.unavailable("mysql")
+
+    async def test_what_another_node_committed_meanwhile_is_a_conflict(self) -> None:
+        await self.overtaken(self.cluster.nodes[0], self.cluster.nodes[1])
+
+    async def test_a_row_that_the_node_does_not_know_yet_is_waited_for(self) -> None:
+        await self.late_row(self.cluster.nodes[0], self.cluster.nodes[1])
