@@ -12,7 +12,7 @@ from faults.catalogue import FAULTS
 from faults.rounds import Fault, Outcome, play
 from faults.world import Layout, Scene, World
 from rig import servers
-from rig.selection import OTHER_SERVERS, only_in_all
+from rig.selection import LONG_ROUND, OTHER_SERVERS, only_in_all
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 # What depends on the database's server or the broker's version more than others.
@@ -20,7 +20,8 @@ OF_OTHER_SERVERS = (
     *("kill-steps", "db-killed", "db-read-only", "db-renamed", "db-mood", "bad-rows", "poison", "twins"),
     *("broker-restart", "rival-once"),
 )
-ELSEWHERE = {"disk-calls"}  # test_disk_calls
+ON_CLUSTERS = {fault.name for fault in FAULTS if fault.layout.cluster is not None}
+ELSEWHERE = {"disk-calls", *ON_CLUSTERS}  # test_disk_calls; below
 
 
 class FaultsCase(TestCase):
@@ -64,6 +65,20 @@ class OtherServersTests(FaultsCase):
     """Mosquitto 2.1 and MySQL."""
 
     skip = servers.unavailable("mysql") or servers.unavailable("2.1")
+
+
+@only_in_all(LONG_ROUND)
+@with_each(("galera-isolated",), Scene(quick=True))
+class GaleraTests(FaultsCase):
+    """Three MariaDBs; the campaign plays the others."""
+
+
+@only_in_all(LONG_ROUND)
+@with_each(("group-switchover",), Scene(quick=True))
+class GroupReplicationTests(FaultsCase):
+    """Three MySQLs; the campaign plays the others."""
+
+    skip = servers.unavailable("mysql")
 
 
 async def _killed_during_an_outage(world: World) -> None:
