@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from rig.browser import Browser, Page
+from rig.browser import Page
 from rig.picture import Colour, colours, contrast
 from rig.selection import OTHER_WAYS, only_in_all
 from rig.servers import Server
-from rig.stage import FAULT, LOOK, OK, PROTECTED, Stage
+from rig.stage import FAULT, LOOK, OK, PROTECTED
 
-UUIDS = [f"d{number}" for number in range(20)]
+from .page_case import PageCase
+
 STALE = "stale"
 STATE = "('stale' in document.documentElement.dataset ? 'stale' : document.documentElement.dataset.state)"
 WORDS = {
@@ -25,7 +24,6 @@ WORDS = {
 }
 CAUSES = {OK: None, LOOK: 2, PROTECTED: 3, FAULT: 0}
 """Which of the four places is the cause."""
-PHONES_AND_DESKS = ((320, 640), (390, 844), (1280, 900), (1920, 1080))
 LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 SEEN_SHARE = 0.02  # of the bar that has a colour: less is a letter's edge
 ICON_IS_THERE = """
@@ -39,33 +37,6 @@ OF_THE_BAR = """
         .filter(each => [...each.childNodes].some(child => child.nodeType === 3 && child.data.trim()))
         .map(each => getComputedStyle(each).color)
 """
-
-
-class PageCase(SynchronousTestCase):
-    """Browsers that each show the page in one language."""
-
-    def setUp(self) -> None:
-        self.endings = contextlib.ExitStack()
-        self.addCleanup(self.endings.close)
-        self.browser: Browser = self.endings.enter_context(Browser())
-
-    def set_stage(self, uuids: Sequence[str] = UUIDS, **settings: str) -> Stage:
-        stage = self.endings.enter_context(Stage(uuids, {"HEARTBEAT_TIMEOUT": "60", **settings}))
-        stage.until(OK)
-        return stage
-
-    def open(self, stage: Stage, language: str, *, javascript: bool = True) -> Page:
-        page = self.endings.enter_context(self.browser.open(languages=language, javascript=javascript))
-        page.go(stage.address(language))
-        return page
-
-    def assert_fits(self, page: Page) -> None:
-        """Nothing is wider than the window, on a phone or a desk."""
-        for width, height in PHONES_AND_DESKS:
-            page.size(width, height, is_phone=width < 500)
-            wide = page.script("return [document.scrollingElement.scrollWidth, innerWidth]")
-            self.assertEqual(wide, [width, width])
-        page.size(1280, 900)
 
 
 class PageStateTests(PageCase):
@@ -98,7 +69,7 @@ class PageStateTests(PageCase):
 
     @only_in_all(OTHER_WAYS)
     def test_what_hangs_is_seen_as_what_is_gone_and_the_end_of_each_fault(self) -> None:
-        stage = self.set_stage(MQTT_KEEPALIVE="5", DB_TIMEOUT="5")
+        stage = self.set_stage(MQTT_KEEPALIVE="5")
         page = self.open(stage, "en")
 
         def see(state: str) -> None:
