@@ -1,12 +1,10 @@
-"""What devices and people put into the page, in a real browser: hostile names, keys, fingers, and no JavaScript."""
+"""What devices and people put into the page, in a real browser: hostile texts, a token, and no JavaScript."""
 
 from __future__ import annotations
 
-import math
 from urllib.parse import quote
 
-from rig.browser import ENTER, TAB, Page
-from rig.picture import Colour, contrast
+from rig.browser import ENTER, Page
 from rig.selection import OTHER_WAYS, only_in_all
 from rig.stage import OK, PROTECTED
 
@@ -38,33 +36,6 @@ FOREIGN = """
     ).map(each => each.outerHTML)
 """
 ASKED = "document.getElementById('answer') && new URLSearchParams(location.search).get('uuid') === arguments[0]"
-FOCUSABLE = """
-    return [...document.querySelectorAll('a[href], button, summary, input:not([type=hidden])')]
-        .filter(each => each.checkVisibility() && !(each.type === 'radio' && !each.checked)).length
-"""
-FOCUSED = """
-    const focused = document.activeElement;
-    if (!focused || focused === document.body) return null;
-    const seen = focused.type === 'radio' ? focused.nextElementSibling : focused;
-    const {left, top, width, height} = seen.getBoundingClientRect();
-    const above = document.elementFromPoint(left + width / 2, top + height / 2);
-    const style = getComputedStyle(seen);
-    return {
-        is: focused.outerHTML.slice(0, 100), place: [...document.querySelectorAll('*')].indexOf(focused),
-        isSeen: above !== null && (seen.contains(above) || above.contains(seen)),
-        width: style.outlineStyle === 'none' ? 0 : parseFloat(style.outlineWidth), colour: style.outlineColor,
-        ground: getComputedStyle(seen.closest('.card, header, body')).backgroundColor,
-    };
-"""
-SMALL = """
-    return [...document.querySelectorAll('a[href], button, summary, input[type=search], label')]
-        .filter(each => each.checkVisibility() && !each.matches('.skip, form label'))
-        .map(each => [each.outerHTML.slice(0, 100), each.getBoundingClientRect()])
-        .filter(([_, area]) => area.height < 44 || area.width < 44)
-        .map(([html, {width, height}]) => [html, width, height])
-"""
-LEAST_FOCUS_CONTRAST = 3  # WCAG 2.2, 2.4.13
-LEAST_FOCUS_WIDTH = 2  # CSS pixels
 
 
 class PageInputTests(PageCase):
@@ -83,7 +54,7 @@ class PageInputTests(PageCase):
         for uuid in HOSTILE:
             page.click("#uuid")
             page.script("document.getElementById('uuid').value = arguments[0]", uuid)
-            page.type(ENTER)
+            page.press(ENTER)
             page.until(ASKED, uuid)
             self.assert_harmless(page)
             self.assert_fits(page)
@@ -112,43 +83,6 @@ class PageInputTests(PageCase):
         self.assertIn("d7", page.text("#answer"))
         self.assertEqual(page.complaints(), [])
 
-    def test_keys_and_fingers_reach_everything_and_what_is_live_leaves_them_alone(self) -> None:
-        stage = self.set_stage()
-        page = self.open(stage, "en")
-        stage.publish(("devices/!a/data", "{}"), ("devices/d1/data", "{"))
-        page.until("document.querySelector('[data-part=strangers]').innerText.includes('!a')")
-        page.until("document.querySelector('[data-part=refusals] a')")
-        for is_dark in (False, True):
-            page.scheme(is_dark=is_dark)
-            page.script("document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0)")
-            places = []
-            while True:
-                page.type(TAB)
-                focused = page.script(FOCUSED)
-                if focused is None or focused["place"] in places:
-                    break
-                places.append(focused["place"])
-                self.assertTrue(focused["isSeen"], focused)
-                self.assertGreaterEqual(focused["width"], LEAST_FOCUS_WIDTH, focused)
-                ratio = contrast(colour_of(focused["colour"]), colour_of(focused["ground"]))
-                self.assertGreaterEqual(ratio, LEAST_FOCUS_CONTRAST, focused)
-            self.assertEqual(len(places), page.script(FOCUSABLE))
-            self.assertEqual(places, sorted(places))
-        page.script("document.querySelectorAll('details').forEach(each => { each.open = true; })")
-        for width in (390, 1280):
-            page.size(width, 800, is_phone=width < 500)
-            self.assertEqual(page.script(SMALL), [])
-        page.click("#uuid")
-        page.type("d")
-        before = page.text("[data-part=sum]")
-        stage.publish()
-        page.until("document.querySelector('[data-part=sum]').innerText !== arguments[0]", before)
-        page.type("2")
-        self.assertEqual(page.script("return document.activeElement.value"), "d2")
-        page.type(ENTER)
-        page.until("document.getElementById('answer')")
-        self.assertIn("d2", page.text("#answer"))
-
     @only_in_all(OTHER_WAYS)
     def test_with_a_token_devices_are_shown_to_whoever_knows_it(self) -> None:
         stage = self.set_stage(HTTP_TOKEN="long-enough.for~a/token")
@@ -169,11 +103,3 @@ class PageInputTests(PageCase):
         stage.publish(("devices/!b/data", "{}"))
         page.until("document.querySelector('[data-part=strangers]').innerText.includes('!b')")
         self.assertEqual(page.complaints(), [])
-
-
-def colour_of(css: str) -> Colour:
-    """``rgb(1, 2, 3)`` or, where it is transparent or nearly so, an error."""
-    parts = [float(part) for part in css.partition("(")[2].rstrip(")").split(",")]
-    if len(parts) == 4 and not math.isclose(parts[3], 1):
-        raise ValueError(css)
-    return Colour(*(int(part) for part in parts[:3]))
