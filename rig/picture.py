@@ -7,6 +7,7 @@ page's policy is not asked.
 from __future__ import annotations
 
 import base64
+import re
 import struct
 import zlib
 from typing import NamedTuple
@@ -72,6 +73,17 @@ class Colour(NamedTuple):
     red: int
     green: int
     blue: int
+
+    @classmethod
+    def of(cls, css: str) -> Colour:
+        """As a browser writes one that hides what is behind it.
+
+        :raises ValueError: it does not.
+        """
+        matched = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", css)
+        if matched is None:
+            raise ValueError(f"not a colour, or one that is seen through: {css}")
+        return cls(*(int(part) for part in matched.groups()))
 
     @property
     def luminance(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from rig.browser import ENTER, RIGHT, SHIFT, TAB, Browser, Page
+from rig.picture import Colour, contrast
 from rig.selection import OTHER_WAYS, only_in_all
 from rig.stage import OK, Stage
 
@@ -13,6 +14,7 @@ UNKNOWN = ("unknown-1", "W" * 255, "<b>bold</b>")
 PAYLOADS = ("{", "W" * 3000)
 TARGET = 44  # CSS pixels each way: WCAG 2.2, 2.5.5
 SEEN = 2  # CSS pixels that an outline has at least: WCAG 2.2, 2.4.13
+STANDS_OUT = 3  # WCAG 2.2, 1.4.11: an outline's contrast with what is behind it
 PHONE, DESK = (390, 844), (1280, 900)
 
 # What can be pointed at; for a radio button that is its label, beside it.
@@ -38,7 +40,8 @@ FOCUSED = """
     const style = getComputedStyle(shown), box = shown.getClientRects()[0];
     const above = document.elementFromPoint(box.x + Math.min(box.width / 2, 20), box.y + box.height / 2);
     return {number: focused.tabNumber, html: focused.outerHTML.slice(0, 100),
-            outline: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
+            outline: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth), colour: style.outlineColor,
+            ground: getComputedStyle(shown.closest(".card, header, body")).backgroundColor,
             above: above && (shown.contains(above) || above.contains(shown) && !above.matches("header, header *"))
                 ? null : String(above?.outerHTML.slice(0, 100))};
 """
@@ -76,6 +79,8 @@ class HandsTests(SynchronousTestCase):
             reached.append(focused["number"])
             self.assertGreaterEqual(focused["outline"], SEEN, focused)
             self.assertIsNone(focused["above"], focused)
+            ratio = contrast(Colour.of(focused["colour"]), Colour.of(focused["ground"]))
+            self.assertGreaterEqual(ratio, STANDS_OUT, focused)
         self.assertEqual(sorted(reached), list(range(count)))
 
     def test_everything_is_large_enough_for_a_finger(self) -> None:
@@ -89,6 +94,7 @@ class HandsTests(SynchronousTestCase):
         for size in (DESK, PHONE):
             with self.open("en", size) as page:
                 page.script("document.querySelectorAll('details').forEach(each => each.open = true)")
+                page.scheme(is_dark=size == PHONE)
                 self.assert_reached(page, TAB)
                 page.script("document.activeElement.blur(); scrollTo(0, document.body.scrollHeight)")
                 self.assert_reached(page, SHIFT, TAB)

@@ -119,9 +119,7 @@ class PageStateTests(PageCase):
     def assert_readable(self, page: Page) -> None:
         """The bar's words stand out from each colour that the bar is seen to have."""
         seen = colours(page, "header > .bar:not([hidden])" if page.script(f"return {STATE}") != STALE else "#stale")
-        written = {
-            Colour(*map(int, each.removeprefix("rgb(").rstrip(")").split(", "))) for each in page.script(OF_THE_BAR)
-        }
+        written = {Colour.of(each) for each in page.script(OF_THE_BAR)}
         self.assertTrue(written)
         for colour in written:
             self.assertIn(colour, seen)
