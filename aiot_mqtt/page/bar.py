@@ -141,7 +141,7 @@ def _database(moment: Moment, reader: Reader) -> Place:
     if not database.is_seen:
         return words.DATABASE, UNMET, reader.says(words.STARTING), lines
     if database.commit_seconds is not None:
-        lines.append(reader.says(words.COMMIT_TAKES, milliseconds=f"{1000 * database.commit_seconds:,.0f}"))
+        lines.append(reader.says(words.COMMIT_TAKES, milliseconds=f"{1000 * database.commit_seconds:,.1f}"))
     return words.DATABASE, MET, reader.says(words.WRITES), lines
 
 

@@ -37,8 +37,8 @@ def devices(moment: Moment, reader: Reader) -> Markup:
             _pair(reader.says(words.ONLINE), f"{online:,}"),
             _pair(reader.says(words.OFFLINE), f"{of_all - online:,}"),
             class_="counts",
-            title=reader.says(words.COUNTED_EACH),
         )
+        shown = joined(shown, element("p", reader.says(words.COUNTED_EACH), class_="quiet"))
     return joined(shown, None if hint is None else element("p", reader.says(hint), class_="hint"))
 
 
@@ -123,13 +123,19 @@ def the_sum(moment: Moment, reader: Reader) -> Markup:
     verdict = reader.says(words.EQUAL)
     if balance.difference:
         verdict = reader.says(words.NOT_EQUAL, count=f"{balance.difference:,}")
+    sides = words.WHAT, words.MESSAGES
     caption = reader.says(words.SUM_SINCE, clock=reader.clock(moment.started_at))
     return _folded(
         words.SUM,
         verdict,
         reader,
-        table(reader, caption, (words.CAME, words.MESSAGES), left, reader.says(words.TOTAL), f"{total[0]:,}"),
-        table(reader, None, (words.BECAME, words.MESSAGES), right, reader.says(words.TOTAL), f"{total[1]:,}"),
+        element("p", caption, class_="quiet"),
+        element(
+            "div",
+            table(reader, words.CAME, sides, left, reader.says(words.TOTAL), f"{total[0]:,}"),
+            table(reader, words.BECAME, sides, right, reader.says(words.TOTAL), f"{total[1]:,}"),
+            class_="sides",
+        ),
     )
 
 

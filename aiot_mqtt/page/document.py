@@ -208,11 +208,17 @@ def _answer(facts: DeviceFacts, reader: Reader) -> Markup:
     return element(
         "div",
         element("p", reader.says(found.sentence), class_="sentence"),
-        element("ul", [element("li", reader.says(line)) for line in lines(facts)]),
+        element("ul", [element("li", _fact(reader.says(line))) for line in lines(facts)]),
         element("p", reader.says(words.ASKED_AT, clock=moment(facts, facts.now)), class_="quiet"),
         class_="answer",
         id="answer",
     )
+
+
+def _fact(line: str) -> Markup:
+    """A line of ``why``: what it is about, at least two blanks, and that."""
+    about, _, told = line.partition("  ")
+    return joined(element("span", about, class_="about"), element("span", told.strip()) if told else None)
 
 
 def _locked(hidden: str, reader: Reader) -> Markup:

@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const STALE_AFTER = 5000; // ms without a word from the service
+  const DEAD_AFTER = 15000; // ms until a connection that says nothing is given up: nobody may have told the browser
   const AGAIN_AFTER = 2000; // ms until the next attempt, where the browser makes none itself
   const root = document.documentElement;
   const body = document.body;
@@ -11,6 +12,7 @@
   const stale = document.getElementById("stale");
   const staleText = document.getElementById("stale-text");
   let heardAt = performance.now();
+  let triedAt = heardAt;
   let source = null;
   let title = document.title;
 
@@ -63,8 +65,10 @@
   }
 
   function look() {
-    const silent = performance.now() - heardAt;
+    const now = performance.now();
+    const silent = now - heardAt;
     if (silent < STALE_AFTER) return;
+    if (Math.min(silent, now - triedAt) >= DEAD_AFTER) watch();
     staleText.textContent = staleText.dataset.text.replace("{n}", Math.floor(silent / 1000));
     if ("stale" in root.dataset) return;
     root.dataset.stale = "";
@@ -90,12 +94,14 @@
   }
 
   function watch() {
-    source = new EventSource(body.dataset.events);
-    source.onmessage = (event) => show(JSON.parse(event.data));
-    source.onerror = () => {
-      if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    if (source) source.close();
+    triedAt = performance.now();
+    const mine = source = new EventSource(body.dataset.events);
+    mine.onmessage = (event) => show(JSON.parse(event.data));
+    mine.onerror = () => {
+      if (mine !== source || mine.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
       explain();
-      setTimeout(watch, AGAIN_AFTER);
+      setTimeout(() => { if (mine === source) watch(); }, AGAIN_AFTER);
     };
   }
 
