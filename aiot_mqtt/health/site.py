@@ -35,6 +35,8 @@ TEXT = "text/plain; charset=utf-8"
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",  # an address of the page may name a device
     "X-Content-Type-Options": "nosniff",
 }
 MAX_REQUEST_TIME = 30  # s that a connection may be idle

@@ -27,6 +27,8 @@ def devices(moment: Moment, reader: Reader) -> Markup:
     hint = None
     if not presence.is_enabled:
         hint = words.JUDGING_OFF
+    elif not presence.is_listening:
+        hint = words.NOT_HEARING
     elif not presence.is_judging:
         hint = words.NOT_JUDGED
     shown: Content = element("p", reader.says(words.NOT_COUNTED))

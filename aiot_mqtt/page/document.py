@@ -15,7 +15,7 @@ from .bar import bar, boxes, title
 from .cards import devices, flips, flips_key, refusals, strangers, the_sum
 from .chart import chart
 from .icons import STALE, icon_address, symbol
-from .links import events_address, page_address
+from .links import ASK_PLACE, events_address, page_address
 from .markup import Content, Markup, element, joined
 from .moment import Moment
 from .reader import Reader
@@ -195,7 +195,7 @@ def _ask(reader: Reader, asked: str | None, facts: DeviceFacts | None) -> Markup
         element("input", type="search", id="uuid", name="uuid", value=asked, maxlength=f"{MAX_UUID}", required=True,
                 autocomplete="off", autocapitalize="none", spellcheck="false"),
         element("button", says(words.ASK_BUTTON)),
-        action="/", method="get", role="search",
+        action="/" + ASK_PLACE, method="get", role="search",
     )  # fmt: skip
     found: Content = None
     if asked is not None:

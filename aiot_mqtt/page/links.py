@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+ASK_PLACE = "#why-head"  # where one is asked about, and answered
+
 
 def ask_address(uuid: str, language: str) -> str:
     """Where one device is explained."""
-    return "/?" + urlencode({"lang": language, "uuid": uuid}, errors="replace")
+    return "/?" + urlencode({"lang": language, "uuid": uuid}, errors="replace") + ASK_PLACE
 
 
 def page_address(language: str, *, devices: bool = False, uuid: str = "") -> str:

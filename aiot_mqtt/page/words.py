@@ -75,8 +75,11 @@ OFFLINE = Bilingual("offline", "离线")
 NOT_COUNTED = Bilingual("— (not counted yet)", "—（尚未统计）")
 COUNTED_EACH = Bilingual("Counted at most once a minute.", "最多每分钟统计一次。")
 NOT_JUDGED = Bilingual(
-    "Nobody is judged offline now: the service has not listened for long enough.",
-    "现在不判定离线：本服务连续收听的时间还不够。",
+    "Nobody is judged offline yet: the service has not listened for long enough.",
+    "暂不判定离线：本服务连续收听的时间还不够。",
+)
+NOT_HEARING = Bilingual(
+    "Nobody is judged offline until broker and database are back.", "Broker 和数据库恢复之前不判定离线。"
 )
 JUDGING_OFF = Bilingual("HEARTBEAT_TIMEOUT=0: nobody is judged offline.", "HEARTBEAT_TIMEOUT=0：不判定离线。")
 FLIPS = Bilingual("Latest changes", "最近变化")

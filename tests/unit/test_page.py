@@ -29,6 +29,8 @@ from aiot_mqtt.health.history import LONG, SHORT, History
 from aiot_mqtt.health.metrics import Beside, Past
 from aiot_mqtt.health.site import health_site
 from aiot_mqtt.health.state import State
+from aiot_mqtt.health.trends import Trends
+from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.page import words
 from aiot_mqtt.page.chart import chart
 from aiot_mqtt.page.icons import icon
@@ -39,6 +41,7 @@ from aiot_mqtt.page.moment import Moment, take
 from aiot_mqtt.page.reader import LANGUAGES, Reader, language_of
 from aiot_mqtt.page.resources import page_resources
 from aiot_mqtt.presence.flips import KEPT, Flips
+from aiot_mqtt.presence.heard_devices import HeardDevices
 from aiot_mqtt.telemetry.bilingual import Bilingual
 from aiot_mqtt.telemetry.counters import Counters
 from aiot_mqtt.telemetry.outage import Trouble
@@ -181,6 +184,21 @@ class FlipsTests(SynchronousTestCase):
         expected = [("a", False, False), ("b", False, False), ("a", True, False), ("b", False, True),
                     ("c", False, True), ("c", True, False)]  # fmt: skip
         self.assertEqual(told, expected)
+
+    def test_sweeps_and_returns_are_told_by_who_knows_of_them(self) -> None:
+        clock = Clock()
+        heard = HeardDevices(Counters(), clock, PendingUpdates(), ZONE, lambda: NOON)
+        trends = Trends(None, lambda: True, clock, lambda: NOON, flips=heard.flips)  # type: ignore[arg-type]
+        heard.set_offline(["a", "b"])
+        b = DeviceUpdate("b")
+        b.last_seen = "2027-01-15 16:00:00"
+        for listener in (heard, trends):
+            listener.rows_committed([b], is_spooled=False)
+        b.is_online = False
+        for listener in (heard, trends):
+            listener.rows_committed([b], is_spooled=False)
+        told = [(flip.device, flip.is_online, flip.is_own_word) for flip in heard.flips.newest]
+        self.assertEqual(told, [("b", False, True), ("b", True, False), ("b", False, False), ("a", False, False)])
 
     def test_memory_is_bounded(self) -> None:
         flips = Flips(lambda: NOON)
@@ -375,7 +393,7 @@ class PageTests(PageCase):
         html = self.ask("/?lang=en")[1]
         self.assertIn("<pre><bdi>p2</bdi></pre>", html)
         self.assertNotIn("p1", html)
-        self.assertIn('href="/?lang=en&amp;uuid=d2"', html)
+        self.assertIn('href="/?lang=en&amp;uuid=d2#why-head"', html)
 
     def test_the_sum_says_when_it_does_not_add_up(self) -> None:
         self.assertIn("✔ equal", self.ask("/?lang=en")[1])
