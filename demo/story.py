@@ -144,8 +144,8 @@ async def devices_die(teller: Teller) -> None:
     dead = world.random.sample(devices, max(1, len(devices) // DEAD_SHARE))
     narrator.step(
         Bilingual(
-            f"{len(dead):,} devices die without a word; HEARTBEAT_TIMEOUT={TIMEOUT} finds them.",
-            f"{len(dead):,} 台设备突然断电；HEARTBEAT_TIMEOUT={TIMEOUT} 会发现。",
+            f"Without a last word {len(dead):,} of {len(devices):,} devices die; HEARTBEAT_TIMEOUT={TIMEOUT} finds them.",
+            f"{len(devices):,} 台设备中 {len(dead):,} 台突然断电；HEARTBEAT_TIMEOUT={TIMEOUT} 会发现。",
         )
     )
     began = world.now
@@ -156,7 +156,7 @@ async def devices_die(teller: Teller) -> None:
     shown = sum(_shown(world, device) for device in alive)
     narrator.seen(
         Bilingual(
-            f"after {world.now - began:.0f} s all {len(dead):,} are offline; of the {len(alive):,} others"
+            f"after {world.now - began:.0f} s {len(dead):,} of {len(dead):,} are offline; of the {len(alive):,} others"
             f" {shown:,} are online",
             f"{world.now - began:.0f} 秒后 {len(dead):,} 台全部离线；其余 {len(alive):,} 台中 {shown:,} 台在线",
         )

@@ -25,7 +25,7 @@ COLOURS = {
     State.LOOK.value: Bilingual("amber", "黄色"),
     State.PROTECTED.value: Bilingual("blue", "蓝色"),
     State.FAULT.value: Bilingual("red", "红色"),
-    AWAY: Bilingual("grey after 5 s", "5 秒后变灰"),
+    AWAY: Bilingual("grey once that lasts 5 s", "持续 5 秒后变灰"),
 }
 _STYLES = {
     State.OK.value: "green",

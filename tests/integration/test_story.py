@@ -77,7 +77,7 @@ class CommandTests(SynchronousTestCase):
     @only_in_all(OTHER_WAYS)
     def test_the_whole_story_in_chinese(self) -> None:
         told = self.run_to_end([*STORY, "--language", "zh"])
-        for expected in ("5 秒后变灰", "绿色", "蓝色", "红色", "显示离线 1 台", "全部相等"):
+        for expected in ("持续 5 秒后变灰", "绿色", "蓝色", "红色", "显示离线 1 台", "全部相等"):
             self.assertIn(expected, told)
         self.assertEqual(VERDICT.findall(told), ["ok    "] * 4, told)
         spooled = [int(found) for found in re.findall(r"本机暂存 (\d+) 台", told)]
