@@ -76,8 +76,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.devices is None:
         options.devices = DEVICES if options.story else len(NAMES)
-    if options.story and options.seconds is not None:
-        parser.error("--story ends by itself, without --for")
+    if options.story and (options.seconds is not None or not options.look >= 0):
+        parser.error("--story ends by itself, without --for, and --look must not be below 0")
     if not 1 <= options.devices <= 10_000 or not 0 < options.port < 65536:
         parser.error("--devices must be from 1 to 10000, --port from 1 to 65535")
     if (options.rate is not None and not options.rate > 0) or (options.seconds is not None and not options.seconds > 0):

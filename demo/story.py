@@ -144,7 +144,7 @@ async def devices_die(teller: Teller) -> None:
     dead = world.random.sample(devices, max(1, len(devices) // DEAD_SHARE))
     narrator.step(
         Bilingual(
-            f"Without a last word {len(dead):,} of {len(devices):,} devices die; HEARTBEAT_TIMEOUT={TIMEOUT} finds them.",
+            f"Without a word {len(dead):,} of {len(devices):,} devices die; HEARTBEAT_TIMEOUT={TIMEOUT} finds them.",
             f"{len(devices):,} 台设备中 {len(dead):,} 台突然断电；HEARTBEAT_TIMEOUT={TIMEOUT} 会发现。",
         )
     )

@@ -69,6 +69,8 @@ def _options() -> argparse.Namespace:
         parser.error("--simulate must be above 0")
     if options.jobs < 1:
         parser.error("--jobs must be above 0")
+    if options.story and (options.only or options.soak or options.simulate or options.rounds or options.document):
+        parser.error("--story is of one round, by itself")
     if options.document and (options.only or options.quick or options.soak or options.rounds):
         parser.error("--document is for a whole campaign")
     if options.soak is not None and options.soak < INTERVAL:

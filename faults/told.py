@@ -119,8 +119,8 @@ class ToldWorld(StoryWorld):
         if not hasattr(self, "fleet"):
             return
         self._tell_lines()
-        if self.health.status and not self.service.count(STARTED):
-            return  # it is starting
+        if self._ending or (self.health.status and not self.service.count(STARTED)):
+            return  # nobody wonders how it is when it starts, or is to stop
         if (state := self.health.state) != self._state and (self._state or state != AWAY):
             self._state = state
             self.narrator.looks(self.standing())
