@@ -32,7 +32,7 @@ from rig.servers import Mosquitto, ServerFailed, ServersMissing, free_port
 from .backends import Backend, MariaDBBackend, SqliteBackend, start_broker
 from .display import Display, Moment, naive_now
 from .ledger import Ledger
-from .story import DEVICES, LOOK, RATE, tell_story
+from .story import DEVICES, LOOK, RATE, SLOWEST, tell_story
 
 PORT = 21883
 NAMES = ("boiler-room", "classroom-101", "classroom-102", "greenhouse", "gym", "kitchen", "lab-north", "lab-south",
@@ -78,10 +78,16 @@ def _options() -> argparse.Namespace:
         options.devices = DEVICES if options.story else len(NAMES)
     if options.story and (options.seconds is not None or not options.look >= 0):
         parser.error("--story ends by itself, without --for, and --look must not be below 0")
+    if options.story and options.rate is None:
+        options.rate = max(RATE, float(options.devices))
+    if options.story and options.rate < options.devices / SLOWEST:
+        parser.error(f"the story finds who is silent within seconds: --rate must be --devices / {SLOWEST} or more")
     if not 1 <= options.devices <= 10_000 or not 0 < options.port < 65536:
         parser.error("--devices must be from 1 to 10000, --port from 1 to 65535")
-    if (options.rate is not None and not options.rate > 0) or (options.seconds is not None and not options.seconds > 0):
-        parser.error("--rate and --for must be above 0")
+    if (options.rate is not None and not 0 < options.rate < float("inf")) or (
+        options.seconds is not None and not options.seconds > 0
+    ):
+        parser.error("--rate and --for must be above 0, and --rate finite")
     return options
 
 
@@ -260,7 +266,7 @@ async def _tell(options: argparse.Namespace, narrator: Narrator, reactor: Any) -
         narrator,
         reactor,
         devices=options.devices,
-        rate=options.rate or RATE,
+        rate=options.rate,
         seed=options.seed,
         look=options.look,
     )

@@ -20,6 +20,7 @@ DEVICES = 200
 RATE = 1000.0  # messages a second
 LOOK = 3.0  # s of messages between two steps, for whoever looks at the page
 MISSED = 3.0  # s of messages that come while the service is dead, beside those for who looks: a page is grey after 5 s
+SLOWEST = 2  # s between two messages of a device; its heartbeats, which are 40 of 100, then take 5
 DEAD_SHARE = 20  # one device of so many dies
 TIMEOUT = 8  # s of silence; far above the half second between two heartbeats of a device
 SETTINGS = {"HEARTBEAT_TIMEOUT": str(TIMEOUT), "HEARTBEAT_CHECK_INTERVAL": "1"}

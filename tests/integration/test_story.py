@@ -134,5 +134,6 @@ class CommandTests(SynchronousTestCase):
     def test_mistaken_options_are_told(self) -> None:
         self.assertIn("without --for", self.run_to_end([*STORY, "--for", "3"], code=2))
         self.assertIn("--look", self.run_to_end([*STORY, "--look", "nan"], code=2))
+        self.assertIn("--rate must be", self.run_to_end([*STORY, "--rate", "9"], code=2))
         self.assertIn("of one round", self.run_to_end([*FAULTS, "kill", "--soak", "60"], code=2))
         self.assertIn("invalid choice", self.run_to_end([*FAULTS, "nothing-like-it"], code=2))
