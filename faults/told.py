@@ -20,13 +20,14 @@ from rig.servers import Database, Mosquitto
 
 from .onlookers import HealthOnlooker
 from .process import STARTED, ServiceProcess
-from .words import DONE, FAULT_MADE, LASTS, SERVICE_SAYS, SQL, TOOK, wait_in_words
+from .words import DONE, FAULT_MADE, INSIDE, LASTS, SERVICE_SAYS, SQL, TOOK, wait_in_words
 from .world import PATIENCE, Layout, Scene, World
 
 T = TypeVar("T")
 
 SHOW_INTERVAL = 0.25  # s
 NOTEWORTHY = re.compile(r"(?:⚠️|❌|✅).*")
+ORDERED = "faults: "  # begins what ``faults.service`` says of itself
 SORTS_TOLD = 2  # lines of the service that differ in their figures only
 SOON = 1.0  # s; a wait that is shorter is not told by its length
 MAX_SQL = 90  # characters
@@ -192,6 +193,9 @@ class ToldWorld(StoryWorld):
 
     def _tell_some(self, lines: Iterable[str]) -> None:
         for line in lines:
+            if line.startswith(ORDERED):
+                self.narrator.done(INSIDE.fill(order=line.removeprefix(ORDERED)))
+                continue
             if (found := NOTEWORTHY.search(line)) is None:
                 continue
             sort = re.sub(r"\d+", "", found[0])

@@ -9,6 +9,7 @@ from aiot_mqtt.telemetry.bilingual import Bilingual
 FAULT_MADE = Bilingual("The fault is made, and mended.", "制造故障，然后恢复。")
 COUNTED = Bilingual("All is counted: what was acknowledged against what is stored.", "逐项核对：已确认的与已存的。")
 SERVICE_SAYS = Bilingual("the service says: {line}", "服务日志：{line}")
+INSIDE = Bilingual("inside the service: {order}", "服务内部：{order}")
 SQL = Bilingual("SQL: {statement}", "执行 SQL：{statement}")
 LASTS = Bilingual("it stays so for {seconds} s", "保持 {seconds} 秒")
 TOOK = Bilingual("{what}: after {seconds} s", "{what}：{seconds} 秒后")
