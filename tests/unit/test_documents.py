@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pkgutil
 import re
+from collections import Counter
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -82,18 +83,20 @@ def rows(text: str, *, of_settings: bool = False) -> list[list[str]]:
 
 def anchors(text: str) -> set[str]:
     """The anchors of a document's headings, as GitHub makes them."""
-    found: list[str] = []
+    found: Counter[str] = Counter()
+    slugs = set()
     for heading in re.findall(r"^#+ (.*)$", without_blocks(text), re.MULTILINE):
         words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
         slug = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
-        found.append(slug if slug not in found else f"{slug}-{found.count(slug)}")
-    return set(found)
+        slugs.add(f"{slug}-{found[slug]}" if found[slug] else slug)
+        found[slug] += 1
+    return slugs
 
 
 def links(text: str) -> list[str]:
     """Where the links and pictures of a document lead."""
     prose = re.sub(r"(`+)[^`\n]+\1", "`", without_blocks(text))
-    return re.findall(r"\]\(([^()\s]+)\)", prose) + re.findall(r'(?:src|srcset|href)="([^"]+)"', prose)
+    return re.findall(r'\]\(([^()\s]+)(?: +"[^"]*")?\)', prose) + re.findall(r'(?:src|srcset|href)="([^"]+)"', prose)
 
 
 class DocumentTests(SynchronousTestCase):
