@@ -126,17 +126,21 @@ def run_why(parsed: argparse.Namespace) -> NoReturn:
     settings, _ = read_settings(parsed.env_file)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    no_service: str | None = None
 
     def tell(answered: dict[str, Any]) -> NoReturn:
         sys.exit(why.tell(answered, settings.log_language, sys.stdout, is_json=parsed.as_json))
 
     if settings.http_listen is not None:
-        with contextlib.suppress(health.NotRunning):
+        try:
             tell(why.ask_service(settings.http_listen, settings.http_token.reveal(), parsed.uuid))
+        except health.NotRunning as error:
+            no_service = error.args[0] if error.is_there else None
 
     def without_service(found: Found | None, no_answer: str | None) -> NoReturn:
         table, zone = settings.db_table, settings.db_timezone
-        tell(why.without_service(parsed.uuid, found, no_answer or None, table=table, zone=zone))
+        why_not = {"no_answer": no_answer or None, "no_service": no_service}
+        tell(why.without_service(parsed.uuid, found, table=table, zone=zone, **why_not))
 
     if not is_device(parsed.uuid):
         without_service(None, None)

@@ -28,6 +28,9 @@ EXIT_UNKNOWN = 2
 class NotRunning(Exception):
     """Nobody answers on ``HTTP_LISTEN``; the text says where, and why."""
 
+    is_there = False
+    """Somebody listens there, and does not answer in time, or not as our service would answer us."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``aiot-mqtt status``."""
@@ -100,11 +103,13 @@ def fetch_json(address: tuple[str, int], path: str, token: str, *members: str) -
     except (ValueError, KeyError, TypeError):
         said = printable(body.decode("utf-8", "replace").strip(), 100)
         where = _url(address, path.partition("?")[0])
-        raise NotRunning(
+        failed = NotRunning(
             Bilingual(
                 f"{where}: this is not what aiot-mqtt answers ({said})", f"{where}：不是 aiot-mqtt 的回答（{said}）"
             )
-        ) from None
+        )
+        failed.is_there = True
+        raise failed from None
     return answer
 
 
@@ -129,11 +134,12 @@ def not_running(error: NotRunning, alone: list[Bilingual], language: str, *, as_
             {"ready": False, "state": "unknown", "reason": str(reason), "facts": facts}, ensure_ascii=False
         )
     is_chinese = language == "zh"
-    lines = [
-        f"❌ 服务没有运行，或 HTTP_LISTEN 不同：{reason.chinese}"
-        if is_chinese
-        else f"❌ The service does not run, or HTTP_LISTEN differs: {reason}"
-    ]
+    what = Bilingual("The service does not run, or HTTP_LISTEN differs", "服务没有运行，或 HTTP_LISTEN 不同")
+    if error.is_there:
+        what = Bilingual(
+            "The service hangs, or HTTP_LISTEN is another program's", "服务卡住，或 HTTP_LISTEN 是其他程序的"
+        )
+    lines = [f"❌ {what.chinese}：{reason.chinese}" if is_chinese else f"❌ {what}: {reason}"]
     return "\n".join([*lines, *(line.chinese if is_chinese else str(line) for line in alone)])
 
 
@@ -151,7 +157,9 @@ def _fetch(address: tuple[str, int], path: str, token: str = "") -> bytes:
     except (OSError, HTTPException) as error:  # the latter from who speaks no HTTP
         reason = _reason(getattr(error, "reason", error))
         where = f"{_url(address, '')}"
-        raise NotRunning(Bilingual(f"{where}: {reason}", f"{where}：{reason.chinese}")) from None
+        failed = NotRunning(Bilingual(f"{where}: {reason}", f"{where}：{reason.chinese}"))
+        failed.is_there = isinstance(getattr(error, "reason", error), TimeoutError)
+        raise failed from None
 
 
 def _reason(error: object) -> Bilingual:

@@ -61,6 +61,8 @@ class DeviceFacts:
     """``HEARTBEAT_TIMEOUT``, with ``LAST_SEEN_RESOLUTION``; 0: nobody is judged."""
     zone: tzinfo = timezone.utc
     row: Row | None = None
+    no_service: str | None = None
+    """Why a service that seems to run was not asked; None: it was, or nobody listens."""
     no_answer: str | None = None
     """Why the table was not read; None: it was."""
     similar: tuple[str, ...] = ()

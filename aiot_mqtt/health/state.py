@@ -232,8 +232,8 @@ def _kept(database: DatabaseFigures, spool: SpoolFigures) -> Bilingual:
 
 def _emptying(spool: SpoolFigures) -> Bilingual:
     return Bilingual(
-        f"The database is back; {spool.devices} devices kept on this host are being written, nothing is lost.",
-        f"数据库已恢复，正在写入本机暂存的 {spool.devices} 台设备的状态，未丢失。",
+        f"The database answers; {spool.devices} devices kept on this host are being written, nothing is lost.",
+        f"数据库可用，正在写入本机暂存的 {spool.devices} 台设备的状态，未丢失。",
     )
 
 

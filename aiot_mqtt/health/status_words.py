@@ -104,6 +104,10 @@ def _spool(spool: dict[str, Any] | None, outlook: dict[str, Any] | None) -> Bili
         reason = spool["trouble"]["reason"]
         return Bilingual(f"Spool      ❌ {reason['en']}", f"暂存      ❌ {reason['zh']}")
     if not spool["devices"]:
+        if spool["free_bytes"] is None:
+            return Bilingual(
+                "Spool      empty · — (its disk was not looked at yet)", "暂存      空 · —（尚未查看磁盘）"
+            )
         free = size(spool["free_bytes"])
         return Bilingual(f"Spool      empty · {free} free", f"暂存      空 · 磁盘可用 {free}")
     devices, used = f"{spool['devices']:,}", size(spool["bytes"])

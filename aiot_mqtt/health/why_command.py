@@ -42,9 +42,12 @@ def ask_service(address: tuple[str, int], token: str, uuid: str) -> dict[str, An
 
 
 def without_service(
-    uuid: str, found: Found | None, no_answer: str | None, *, table: str, zone: tzinfo
+    uuid: str, found: Found | None, *, no_answer: str | None, no_service: str | None, table: str, zone: tzinfo
 ) -> dict[str, Any]:
-    """What can be said while the service does not run. :param found: what the table says; None: nothing."""
+    """What can be said while the service does not run, or does not answer.
+
+    :param found: what the table says; None: nothing. :param no_service: why one that seems to run was not asked.
+    """
     row = None if found is None or found.row is None else row_of(found.row, zone)
     facts = DeviceFacts(
         shorten(uuid),
@@ -54,6 +57,7 @@ def without_service(
         table=table,
         zone=zone,
         row=row,
+        no_service=no_service,
         no_answer=no_answer,
         similar=() if found is None else found.similar,
     )

@@ -7,6 +7,8 @@ from ..telemetry.durations import duration
 from ..telemetry.remembered import Refusal
 from .device import DeviceFacts, Waiting, age, moment
 
+SOON = 6.0  # s in which what comes is in the table, while nothing is in the way
+
 
 def fine(facts: DeviceFacts, seen_at: float) -> Bilingual:
     """See ``Situation.FINE``."""
@@ -17,6 +19,13 @@ def fine(facts: DeviceFacts, seen_at: float) -> Bilingual:
         return Bilingual(
             f"{name} is online: last seen {ago} ago ({at}) by the table; {since} nothing came from it.",
             f"{name} 在线：表中最后出现 {ago.chinese}前（{at}）；{since_chinese}还没有收到过它的消息。",
+        )
+    if facts.row is not None and facts.row.last_seen is not None and facts.heard_at - facts.row.last_seen > SOON:
+        # What waited on this host counts as heard when it is written, and a heartbeat may not have been written at all.
+        seen = age(facts, facts.row.last_seen)
+        return Bilingual(
+            f"{name} is online: heard, or written from this host, {ago} ago; by the table last seen {seen} ago.",
+            f"{name} 在线：{ago.chinese}前收到，或由本机暂存写入；表中最后出现 {seen.chinese}前。",
         )
     return Bilingual(
         f"{name} is online: a message came {ago} ago and is in the table.",
@@ -176,7 +185,10 @@ def cannot_tell(facts: DeviceFacts) -> Bilingual:
     runs = facts.started_at is not None
     no_answer = facts.no_answer
     why = Bilingual("the service does not run", "服务没有运行")
-    if runs and no_answer is not None:
+    if facts.no_service is not None:
+        reason = facts.no_service.chinese if isinstance(facts.no_service, Bilingual) else facts.no_service
+        why = Bilingual(f"the service does not answer ({facts.no_service})", f"服务没有应答（{reason}）")
+    elif runs and no_answer is not None:
         chinese = no_answer.chinese if isinstance(no_answer, Bilingual) else no_answer
         why = Bilingual(f"the table cannot be read ({no_answer})", f"读不到表（{chinese}）")
     said = said_chinese = ""

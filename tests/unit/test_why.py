@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from datetime import timedelta, timezone
 
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import KINDS
+from aiot_mqtt.health import command
+from aiot_mqtt.health.command import NotRunning
 from aiot_mqtt.health.device import DeviceFacts, Noted, Row, Waiting
 from aiot_mqtt.health.why import Answer, Situation, answer
+from aiot_mqtt.health.why_command import ask_service
 from aiot_mqtt.health.why_lines import as_json, lines
 from aiot_mqtt.telemetry.outage import Trouble
 from aiot_mqtt.telemetry.remembered import Knocks, Refusal, Remembered
@@ -66,6 +70,25 @@ class WhyTests(SynchronousTestCase):
             self.assertEqual(found.situation, Situation.CANNOT_TELL)
         if found.situation.exit_code == 1:
             self.assertTrue(known.row is None or not known.is_possible)
+
+    def test_what_waited_on_this_host_is_not_said_to_have_just_come(self) -> None:
+        found = self.found(row=replace(ONLINE, last_seen=NOW - 720), heard_at=NOW - 4)
+        self.assertEqual(found.situation, Situation.FINE)
+        self.assertIn("by the table last seen 12 min ago", str(found.sentence))
+        self.assertIn("4 秒前收到，或由本机暂存写入；表中最后出现 12 分前", found.sentence.chinese)
+
+    def test_a_service_that_hangs_is_not_said_not_to_run(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            self.patch(command, "TIMEOUT", 0.1)
+            address = silent.getsockname()
+            failed = self.assertRaises(NotRunning, ask_service, address, "", "d1")
+        self.assertIn("The service hangs", command.not_running(failed, [], "en", as_json=False))
+        self.assertIn("服务卡住", command.not_running(failed, [], "zh", as_json=False))
+        found = answer(replace(PLAIN, started_at=None, no_service=failed.args[0]))
+        self.assertIn("the service does not answer (http://127", str(found.sentence))
+        self.assertIn("服务没有应答", found.sentence.chinese)
+        gone = self.assertRaises(NotRunning, ask_service, address, "", "d1")
+        self.assertIn("The service does not run", command.not_running(gone, [], "en", as_json=False))
 
     def test_each_kind_has_its_line_once_somebody_has_asked(self) -> None:
         before = [str(line) for line in lines(replace(PLAIN, noted_since=NOW - 30))]
