@@ -51,6 +51,11 @@ class PackagingTests(SynchronousTestCase):
         self.assertIn("aiot-mqtt ", self.run_python(*HELP))
         output = self.run_python("-m", "aiot_mqtt", "--version")
         self.assertRegex(output, r"^aiot-mqtt \d")
+        # Beside what can be imported.
+        static = self.source / "aiot_mqtt" / "page" / "static"
+        names = "from importlib.resources import files; print(*(each.name for each in files('aiot_mqtt.page')"
+        shown = self.run_python("-c", f"{names}.joinpath('static').iterdir()))")
+        self.assertEqual(sorted(shown.split()), sorted(each.name for each in static.iterdir()))
 
     def build(self, kind: str) -> Path:
         self.run_python("-m", "build", "--no-isolation", kind, "--outdir", str(self.folder / "dist"), str(self.source))
