@@ -112,13 +112,14 @@ class _Page(Resource):
         request.notifyFinish().addErrback(gone.append)
 
         async def answering() -> None:
+            code, facts = http.OK, None
             try:
                 facts = await self._facts(uuid)
             except Exception:
                 self._log.failure(log_lines.WHY_FAILED_UNEXPECTEDLY)
-                facts = None
+                code = http.INTERNAL_SERVER_ERROR
             if not gone:
-                request.write(self._answer(request, language, http.OK, asked=uuid, facts=facts))
+                request.write(self._answer(request, language, code, asked=uuid, facts=facts))
                 request.finish()
 
         start(answering(), self._log, log_lines.WHY_FAILED_UNEXPECTEDLY)

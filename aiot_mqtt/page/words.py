@@ -59,13 +59,11 @@ RECEIVED = Bilingual("received", "收到")
 STORED = Bilingual("stored", "已存")
 TEN_MINUTES = Bilingual("10 minutes", "10 分钟")
 ONE_HOUR = Bilingual("1 hour", "1 小时")
-CHART = Bilingual("Messages received and stored a second, {span}", "{span}内每秒收到与已存的消息")
 CHART_TEXT = Bilingual(
-    "Now {received} a second are received and {stored} stored; the most in {span} was {peak} ({clock}).",
-    "现在每秒收到 {received} 条，已存 {stored} 条；{span}内最高 {peak} 条/秒（{clock}）。",
+    "Now {received} a second are received and {stored} stored; the most received in {span} was {peak} ({clock}).",
+    "现在每秒收到 {received} 条，已存 {stored} 条；{span}内最高收到 {peak} 条/秒（{clock}）。",
 )
 CHART_EMPTY = Bilingual("There is nothing to draw yet.", "还没有可画的数据。")
-PER_SECOND = Bilingual("{count}/s", "{count} 条/秒")
 AT_NOW = Bilingual("now", "现在")
 BEFORE = Bilingual("{span} ago", "{span}前")
 
@@ -79,7 +77,7 @@ NOT_JUDGED = Bilingual(
     "暂不判定离线：本服务连续收听的时间还不够。",
 )
 NOT_HEARING = Bilingual(
-    "Nobody is judged offline until broker and database are back.", "Broker 和数据库恢复之前不判定离线。"
+    "Nobody is judged offline until all that comes is heard and written again.", "恢复正常收听和写入之前不判定离线。"
 )
 JUDGING_OFF = Bilingual("HEARTBEAT_TIMEOUT=0: nobody is judged offline.", "HEARTBEAT_TIMEOUT=0：不判定离线。")
 FLIPS = Bilingual("Latest changes", "最近变化")
@@ -134,7 +132,7 @@ OUTCOMES = {
     "superseded": Bilingual("replaced by a newer one of the same device", "被同一设备更新的消息替代"),
     "unchanged": Bilingual("heartbeats that change nothing", "无变化的心跳"),
     "refused": Bilingual("refused", "被拒绝"),
-    "retained": Bilingual("retained, so of no time", "保留消息，不计"),
+    "retained": Bilingual("retained: they say nothing of now", "保留消息，不计"),
     "dropped": Bilingual("dropped (QoS 0)", "已丢弃（QoS 0）"),
     "pending": Bilingual("waiting", "等待"),
 }

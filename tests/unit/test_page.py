@@ -254,7 +254,7 @@ class ChartTests(SynchronousTestCase):
 
     def test_the_picture_has_a_twin_in_words(self) -> None:
         html = self.drawn([(100, 1000, 400), (101, 3000, 700)], 102.4)
-        self.assertIn("the most in 10 minutes was 3,000 (15:59:59)", html)
+        self.assertIn("the most received in 10 minutes was 3,000 (15:59:59)", html)
         self.assertIn('aria-hidden="true"', html)
 
     def test_a_gap_is_no_line(self) -> None:
@@ -280,6 +280,7 @@ class PageCase(SynchronousTestCase):
         self.refusals = Refusals(self.counters, self.clock)
         self.takes = 0
         self.asked: list[str] = []
+        self.is_facts_broken = False
         self.looks = Looks(self.take, ZONE, self.clock)
         self.live = Live(self.looks.shown, self.clock)
         self.live.startService()
@@ -299,6 +300,8 @@ class PageCase(SynchronousTestCase):
 
     async def facts(self, uuid: str) -> DeviceFacts:
         self.asked.append(uuid)
+        if self.is_facts_broken:
+            raise ZeroDivisionError
         return DeviceFacts(uuid, NOON, NOON - 60, row=Row(uuid, True, NOON - 5, status=HOSTILE), heard_at=NOON - 4)
 
     def connect(self, path: str, *headers: str, peer: str = HERE, token: str = "",
@@ -385,6 +388,12 @@ class PageTests(PageCase):
             self.assertLess(len(html), 100_000)
             self.assertIn("\\u202egnp.", html)
             self.assertIn("&lt;script&gt;", html)
+
+    def test_a_device_that_cannot_be_asked_about_leaves_the_rest_of_the_page(self) -> None:
+        self.is_facts_broken = True
+        code, html = self.ask("/?lang=en&uuid=d1")
+        self.assertEqual((code, "a fault of ours" in html, "broker:1883" in html), (500, True, True))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_a_refusal_of_each_reason_is_there_with_its_newest(self) -> None:
         for number in range(3):
