@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
@@ -17,6 +17,13 @@ from platform import python_version
 from typing import NamedTuple
 
 from paho.mqtt import __version__ as paho_version
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 import twisted
 
@@ -24,11 +31,16 @@ from .. import __version__
 from ..mqtt.tally import FAILED_FOR, ConnectionTally
 from ..spool.space import Space
 from ..telemetry.counters import OUTCOMES, REFUSED_FOR, RETRIED_FOR, SWEPT
-from .exposition import Value, as_text
+from ..telemetry.histogram import Histogram
+from .catalogue import COUNTER, GAUGE, METRICS, Described
 from .figures import Figures
 from .state import State, judge
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+
+Value = float | Mapping[str, float] | Histogram
+"""By the values of the one label where there is one."""
 
 
 class Past(NamedTuple):
@@ -67,7 +79,32 @@ class Beside:
 
 def exposition(figures: Figures, beside: Beside) -> bytes:
     """One moment in Prometheus' text format."""
-    return as_text(measured(figures, beside))
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Moment(measured(figures, beside)))
+    return generate_latest(registry)
+
+
+class _Moment:
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
+
+    def collect(self) -> Iterable[Metric]:
+        """What ``prometheus_client`` calls."""
+        return [_family(METRICS[name], value) for name, value in self._values.items()]
+
+
+def _family(described: Described, value: Value) -> Metric:
+    name, text, labels = described.full_name, described.help, described.labels
+    if isinstance(value, Histogram):
+        return HistogramMetricFamily(name, text, buckets=value.cumulative(), sum_value=value.sum)
+    of_sort: dict[str, Callable[..., CounterMetricFamily | GaugeMetricFamily]]
+    of_sort = {COUNTER: CounterMetricFamily, GAUGE: GaugeMetricFamily}
+    if not isinstance(value, Mapping):
+        return of_sort[described.sort](name, text, value=value)
+    family = of_sort[described.sort](name, text, labels=labels)
+    for label_values, each in value.items():
+        family.add_metric(label_values.split(" ") if len(labels) > 1 else [label_values], each)
+    return family
 
 
 def measured(figures: Figures, beside: Beside) -> dict[str, Value]:
@@ -181,7 +218,7 @@ def _presence(figures: Figures, beside: Beside) -> dict[str, Value]:
 
 
 def _process(beside: Beside) -> dict[str, Value]:
-    """Under ``ProcSubset=pid`` there is no ``/proc/stat``, and Prometheus' own collector for Python returns nothing."""
+    """Under ``ProcSubset=pid`` there is no ``/proc/stat``, and prometheus_client's own collector returns nothing."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "process_resident_memory_bytes": int(Path("/proc/self/statm").read_text("ascii").split()[1]) * _PAGE,

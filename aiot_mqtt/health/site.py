@@ -22,9 +22,8 @@ from twisted.web.server import Site
 
 from .access import refusal
 from .details import details
-from .exposition import CONTENT_TYPE
 from .figures import Figures
-from .metrics import Beside, exposition
+from .metrics import CONTENT_TYPE, Beside, exposition
 from .particulars import particulars
 from .progress import Stalled
 from .state import Verdict, judge

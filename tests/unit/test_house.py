@@ -26,7 +26,7 @@ ROOMS = (
     ("ingest", "devices mqtt table telemetry", "twisted"),
     ("writing", "devices ingest spool table telemetry", "automat twisted"),
     ("presence", "devices table telemetry writing", "twisted"),
-    ("health", "devices mqtt presence settings spool table telemetry writing", "paho twisted zope"),
+    ("health", "devices mqtt presence settings spool table telemetry writing", "paho prometheus_client twisted zope"),
     ("page", "health mqtt presence settings spool table telemetry writing", "twisted zope"),
     ("check", "devices health mqtt settings spool table telemetry tls", "cryptography pymysql twisted"),
     ("simulate", "devices mqtt settings telemetry", "paho twisted zope"),

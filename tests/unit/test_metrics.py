@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.health.catalogue import COUNTER, GAUGE, HISTOGRAM, METRICS
-from aiot_mqtt.health.exposition import Value, as_text
 from aiot_mqtt.health.line_tally import FAULTS_IN, LineTally
 from aiot_mqtt.health.metrics import Beside, exposition, measured
 from aiot_mqtt.health.peak import Peak
@@ -24,7 +21,6 @@ from aiot_mqtt.health.refreshed import Refreshed
 from aiot_mqtt.health.trends import Trends
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.counters import Counters
-from aiot_mqtt.telemetry.histogram import Histogram
 from tests.unit.test_site import a_moment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,46 +68,6 @@ class CatalogueTests(SynchronousTestCase):
             ("aiot_mqtt_messages_received_total", "1"),
         ):
             self.assertIn(wanted, found)
-
-
-class ExpositionTests(SynchronousTestCase):
-    """What Prometheus' own library for Python reads in it."""
-
-    def read(self, values: Mapping[str, Value]) -> dict[tuple[str, ...], float]:
-        families = list(text_string_to_metric_families(as_text(values).decode()))
-        for family in families:
-            name = family.name.removeprefix("aiot_mqtt_") + ("_total" if family.type == COUNTER else "")
-            self.assertEqual((family.type, family.documentation), (METRICS[name].sort, METRICS[name].help))
-        samples = [sample for family in families for sample in family.samples]
-        return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
-
-    def test_every_value_is_what_it_was(self) -> None:
-        for value in (0, 1, 0.1, 1e300, 2**53, 1800000000.25, -3.5, math.inf, -math.inf, True):
-            read = self.read({"spool_bytes": value, "sweeps_total": {"done": value}})
-            self.assertEqual(read[("aiot_mqtt_spool_bytes",)], value)
-            self.assertEqual(read[("aiot_mqtt_sweeps_total", "done")], value)
-        self.assertTrue(math.isnan(self.read({"spool_bytes": math.nan})[("aiot_mqtt_spool_bytes",)]))
-
-    def test_labels_may_hold_anything(self) -> None:
-        for text in ('a"b', "a\\b", "a\nb", "\\n", "", "中文", "{},="):
-            self.assertEqual(self.read({"sweeps_total": {text: 3}}), {("aiot_mqtt_sweeps_total", text): 3})
-        self.assertEqual(self.read({"build_info": {"1 2 3 4": 1}}), {("aiot_mqtt_build_info", "1", "2", "3", "4"): 1})
-
-    def test_a_histogram(self) -> None:
-        histogram = Histogram((0.5, 1))
-        for value in (0.1, 0.7, 0.8, 9):
-            histogram.observe(value)
-        name = "aiot_mqtt_batch_rows"
-        self.assertEqual(
-            self.read({"batch_rows": histogram}),
-            {
-                (f"{name}_bucket", "0.5"): 1,
-                (f"{name}_bucket", "1"): 3,
-                (f"{name}_bucket", "+Inf"): 4,
-                (f"{name}_count",): 4,
-                (f"{name}_sum",): 10.6,
-            },
-        )
 
 
 class LineTallyTests(SynchronousTestCase):
