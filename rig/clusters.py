@@ -1,4 +1,4 @@
-"""Clusters of three databases on loopback: Galera of MariaDBs, Group Replication of MySQLs, and HAProxy before either.
+"""Clusters of three databases on loopback: Galera of MariaDBs, and Group Replication of MySQLs.
 
 Each node is a server as in ``servers``, with a folder and ports of its own. All begin with copies of one data folder,
 so that no node has to be sent the whole of another's data: that takes seconds, where a state transfer takes minutes.
@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 import pymysql
 
-from .servers import Database, MariaDB, MySQL, Server, ServerFailed, Tree, free_port, guard, remove_folder
+from .servers import Database, MariaDB, MySQL, ServerFailed, Tree, free_port, guard, remove_folder
 
 NODES = 3
 JOIN_TIMEOUT = 120.0  # s: a loaded machine with slow disks
@@ -387,27 +387,3 @@ class GroupReplication(Cluster[GroupNode]):
 
         _until(is_found, lambda: "the group has no primary")
         return found[0]
-
-
-class HAProxy(Server):
-    """One address before several databases; which of them get connections, a program says that answers over HTTP."""
-
-    _ready = re.compile(r"(Loading success|New worker)")
-
-    def __init__(self, backends: Sequence[tuple[Database, int]], *, is_one_at_a_time: bool = True) -> None:
-        """:param backends: with the port on which each one's state is told, 200 meaning that it may be written to."""
-        super().__init__("clusters")
-        lines = [
-            *("global", "  maxconn 500", "defaults", "  mode tcp", "  timeout connect 2s"),
-            *("  timeout client 1h", "  timeout server 1h", "listen databases", f"  bind {self.host}:{self.port}"),
-            "  option httpchk",
-            "  default-server inter 1s fall 2 rise 2 on-marked-down shutdown-sessions",
-        ]
-        for number, (database, port) in enumerate(backends):
-            backup = " backup" if number and is_one_at_a_time else ""
-            lines.append(f"  server n{number} {database.host}:{database.port} check port {port}{backup}")
-        self._configuration = self.folder / "haproxy.cfg"
-        self._configuration.write_text("".join(f"{line}\n" for line in lines))
-
-    def _argv(self) -> list[str]:
-        return [*Tree("clusters").argv("sbin/haproxy"), "-db", "-W", "-f", str(self._configuration)]
