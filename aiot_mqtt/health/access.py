@@ -36,7 +36,7 @@ def refusal(request: Request, token: str | None) -> Refusal | None:
     :param token: what must be known; empty: this is for this host alone; None: it is for everybody.
     """
     is_local = is_loopback(request.getClientAddress().host)
-    hosts = request.requestHeaders.getRawHeaders("host", [])
+    hosts = [each.decode("latin-1") for each in request.requestHeaders.getRawHeaders(b"host", [])]
     # RFC 9112, 3.2. Before HTTP/1.1 there was no Host, and what asks so today is no browser.
     if len(hosts) > 1 or (not hosts and request.clientproto not in (b"HTTP/1.0", b"HTTP/0.9")):
         return http.BAD_REQUEST, "one Host is needed"

@@ -160,7 +160,7 @@ class _Events(Resource):
         """Called by twisted.web; HEAD, too."""
         language = _language(request, self._language)
         # A page from elsewhere could not read it, but it could take the places of those who may.
-        if request.getHeader("sec-fetch-site") not in (None, "same-origin", "none"):
+        if request.getHeader(b"sec-fetch-site") not in (None, b"same-origin", b"none"):
             return answer(request, http.FORBIDDEN, TEXT, b"this is for the page itself\n")
         shows_devices = _wants_devices(request)
         if shows_devices and (refused := refusal(request, self._token)) is not None:
@@ -192,4 +192,5 @@ def _wants_devices(request: Request) -> bool:
 
 
 def _language(request: Request, default: str) -> str:
-    return language_of(_argument(request, "lang"), request.getHeader("accept-language") or "", default)
+    accepted = request.getHeader(b"accept-language") or b""  # asked for as text, Twisted would have to decode it
+    return language_of(_argument(request, "lang"), accepted.decode("latin-1"), default)

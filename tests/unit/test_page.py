@@ -311,7 +311,11 @@ class PageCase(SynchronousTestCase):
         address = IPv4Address("TCP", peer, 5)
         protocol, transport = site.buildProtocol(address), StringTransport(peerAddress=address)
         protocol.makeConnection(transport)
-        protocol.dataReceived("\r\n".join([f"{method} {path} HTTP/1.1", "Host: 10.1.2.3", *headers, "", ""]).encode())
+        protocol.dataReceived(
+            "\r\n".join([f"{method} {path} HTTP/1.1", "Host: 10.1.2.3", *headers, "", ""]).encode(
+                "utf-8", "surrogateescape"
+            )
+        )
         return protocol, transport
 
     def ask(self, path: str, *headers: str, **options: str) -> tuple[int, str]:
@@ -362,6 +366,7 @@ class PageTests(PageCase):
     def test_the_language_is_right_to_the_attribute(self) -> None:
         for headers, path, lang, word in (
             ((), "/", "zh-CN", "正常"),
+            (("Accept-Language: \udcff\udcfe", "Authorization: Basic \udcff"), "/", "zh-CN", "正常"),
             (("Accept-Language: en-GB",), "/", "en", "OK"),
             (("Accept-Language: en-GB",), "/?lang=zh", "zh-CN", "正常"),
         ):

@@ -52,7 +52,7 @@ class SiteTests(SynchronousTestCase):
         protocol, transport = site.buildProtocol(address), StringTransport(peerAddress=address)
         protocol.makeConnection(transport)
         lines = [start.format(path), *headers, "Connection: close", "", ""]
-        protocol.dataReceived("\r\n".join(lines).encode())
+        protocol.dataReceived("\r\n".join(lines).encode("utf-8", "surrogateescape"))
         protocol.connectionLost(Failure(ConnectionDone()))
         head, _, body = transport.value().partition(b"\r\n\r\n")
         self.headers = head.decode()
@@ -88,6 +88,7 @@ class SiteTests(SynchronousTestCase):
             ("2130706433", 400),
             ("", 400),
             ("localhost evil.example", 400),
+            ("\udcff\udcfe", 400),
         ):
             for path in (*OPEN, "/devices"):
                 given = self.ask(path, f"Host: {host}")[0]
