@@ -68,10 +68,10 @@ class Stage:
         self.service.wait_for("/readyz")
         return self.service
 
-    def address(self, language: str, **asked: str) -> str:
-        """Of the page."""
+    def address(self, language: str, *, port: int = 0, **asked: str) -> str:
+        """Of the page. :param port: of a relay to it, where one stands between."""
         query = urllib.parse.urlencode({"lang": language, **asked})
-        return f"http://127.0.0.1:{self.port}/?{query}"
+        return f"http://127.0.0.1:{port or self.port}/?{query}"
 
     def publish(self, *messages: tuple[str, str]) -> None:
         """These, or where there are none, one of each device that is new."""
