@@ -11,7 +11,8 @@ from rig.browser import Browser, Page
 from rig.stage import OK, Stage
 
 UUIDS = [f"d{number}" for number in range(20)]
-PHONES_AND_DESKS = ((320, 640), (390, 844), (1280, 900), (1920, 1080))
+PHONES_AND_DESKS = ((320, 640), (390, 844), (568, 320), (1280, 900), (1920, 1080))
+SHOWN = 1 / 3  # of the window that the bar leaves free, wherever one has scrolled to
 
 
 class PageCase(SynchronousTestCase):
@@ -33,9 +34,15 @@ class PageCase(SynchronousTestCase):
         return page
 
     def assert_fits(self, page: Page) -> None:
-        """Nothing is wider than the window, on a phone or a desk."""
+        """On a phone or a desk nothing is wider than the window, and the bar leaves room for the rest."""
         for width, height in PHONES_AND_DESKS:
-            page.size(width, height, is_phone=width < 500)
+            page.size(width, height, is_phone=width < 1000)
             wide = page.script("return [document.scrollingElement.scrollWidth, innerWidth]")
             self.assertEqual(wide, [width, width])
+            page.script("scrollTo(0, document.body.scrollHeight)")
+            covered = page.script(
+                "return document.querySelector('header').getBoundingClientRect().bottom / innerHeight"
+            )
+            self.assertLess(covered, 1 - SHOWN, (width, height))
+            page.script("scrollTo(0, 0)")
         page.size(1280, 900)
