@@ -24,11 +24,8 @@ UUIDS = [f"sensor-{number}" for number in range(1, 101)]
 REPORT_INTERVAL = 0.5  # s
 MANY = 1_000_000
 MIB = 1024 * 1024
-SERVICE_GROWTH, PAGE_GROWTH = (
-    8 * MIB,
-    4 * MIB,
-)  # what an hour draws is part of it
-NODES_GROWTH = 500
+SERVICE_GROWTH, PAGE_GROWTH = 2 * MIB, MIB  # what an hour draws is a fraction of it
+NODES_GROWTH = 50
 CPU_SHARE = 0.3  # of a core, with all that the messages themselves cost
 COUNTED = """
     window.changes = 0;
