@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
@@ -54,8 +54,6 @@ NOON = 1_800_000_000.0
 TOKEN = "s3cret-Token"
 HOSTILE = "\"'><script>alert(1)</script>\u202egnp.\0\x1b[2J<img src=x onerror=alert(2)>{{&amp;"
 HERE, ELSEWHERE = "127.0.0.1", "192.0.2.7"
-# A busy machine may take any time for it.
-ANY_TIME = settings(deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Outline(HTMLParser):
@@ -99,7 +97,6 @@ def some_figures(**changes: object) -> Figures:
 
 
 class MarkupTests(SynchronousTestCase):
-    @ANY_TIME
     @given(st.text(), st.text())
     @example(HOSTILE, HOSTILE)
     @example("\r\n\t", "\ud800")
@@ -119,7 +116,6 @@ class MarkupTests(SynchronousTestCase):
 
 
 class HistoryTests(SynchronousTestCase):
-    @ANY_TIME
     @given(st.lists(st.tuples(st.floats(0.2, 15.0), st.integers(0, 5000), st.integers(0, 5000)), max_size=80))
     def test_what_is_told_of_a_second_is_what_came_in_it(self, looks: list[tuple[float, int, int]]) -> None:
         counters = Counters()
@@ -221,7 +217,6 @@ class ReaderTests(SynchronousTestCase):
         ):
             self.assertEqual(language_of(asked, accepted, default), language, (asked, accepted))
 
-    @ANY_TIME
     @given(st.text(max_size=30), st.text(), st.sampled_from(LANGUAGES))
     def test_there_is_always_one(self, asked: str, accepted: str, default: str) -> None:
         self.assertIn(language_of(asked, accepted, default), LANGUAGES)
