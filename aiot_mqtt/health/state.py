@@ -104,11 +104,15 @@ def judge(figures: Figures) -> Verdict:
         unmet.insert(0, spool)
     if unmet:
         return Verdict(State.LOOK, conditions, _worth_a_look(unmet))
-    waits = f"{figures.broker.oldest_unacknowledged:.1f}"
+    rate, waits = figures.broker.rate, f"{figures.broker.oldest_unacknowledged:.1f}"
+    count = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
     return Verdict(
         State.OK,
         conditions,
-        Bilingual(f"All is well: the oldest waits {waits} s.", f"一切正常：最老的等待 {waits} 秒。"),
+        Bilingual(
+            f"All is well: {count} messages a second, the oldest waits {waits} s.",
+            f"一切正常：每秒 {count} 条，最老的等待 {waits} 秒。",
+        ),
     )
 
 

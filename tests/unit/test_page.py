@@ -306,11 +306,8 @@ class PageCase(SynchronousTestCase):
         address = IPv4Address("TCP", peer, 5)
         protocol, transport = site.buildProtocol(address), StringTransport(peerAddress=address)
         protocol.makeConnection(transport)
-        protocol.dataReceived(
-            "\r\n".join([f"{method} {path} HTTP/1.1", "Host: 10.1.2.3", *headers, "", ""]).encode(
-                "utf-8", "surrogateescape"
-            )
-        )
+        lines = [f"{method} {path} HTTP/1.1", "Host: 10.1.2.3", *headers, "", ""]
+        protocol.dataReceived("\r\n".join(lines).encode("utf-8", "surrogateescape"))
         return protocol, transport
 
     def ask(self, path: str, *headers: str, **options: str) -> tuple[int, str]:
