@@ -263,7 +263,7 @@ class BrokerProbe:
             found.ok("broker.protocol", texts.VERSION_UNKNOWN, protocol=protocol)
         dropped, a_minute = heard.number(SysTopics.DROPPED), heard.number(SysTopics.DROPPED_A_MINUTE)
         if dropped is None:
-            found.unknown("broker.loss", texts.LOSS_UNKNOWN)
+            found.unknown("broker.loss", texts.LOSS_UNSAID if version else texts.LOSS_UNKNOWN)
         elif a_minute is not None and a_minute >= 1:
             found.error("broker.loss", texts.DROPPING, per_minute=a_minute, count=round(dropped))
         elif dropped:

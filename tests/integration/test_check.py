@@ -200,6 +200,15 @@ class BrokerTests(CheckTestCase):
         self.assertIn("topic read devices/+/data", str(found["broker.delivery"].remedy))
         self.assert_found(found, "broker.loss", Status.UNKNOWN, "$SYS cannot be read", "读不到 $SYS")
 
+    async def test_a_broker_that_tells_its_version_and_not_what_it_drops(self) -> None:
+        acl = self.folder / "acl"
+        acl.write_text("topic read $SYS/broker/version\ntopic readwrite devices/#\n")
+        acl.chmod(0o700)
+        self.start_broker(f"acl_file {acl}")
+        found = await self.look()
+        self.assert_found(found, "broker.loss", Status.UNKNOWN, "says nothing of drops", "目前没有丢弃数")
+        self.assertIn("2.0.11", str(found["broker.loss"].remedy))
+
     async def test_a_subscription_that_is_denied(self) -> None:
         roles = self.folder / "roles.json"
         acls = [{"acltype": "subscribePattern", "topic": "devices/+/data", "allow": True}]

@@ -158,6 +158,12 @@ LOSS_UNKNOWN = Text(
     "in the acl_file: topic read $SYS/broker/#",
     "acl_file 中加 topic read $SYS/broker/#",
 )
+LOSS_UNSAID = Text(
+    "$SYS says nothing of drops just now: whether the broker drops messages is not seen",
+    "$SYS 目前没有丢弃数：看不出 Broker 是否丢消息",
+    "an old Mosquitto (2.0.11) tells it for a minute after a change; else, in the acl_file: topic read $SYS/broker/#",
+    "旧版 Mosquitto（2.0.11）只在变化后一分钟内给出；否则在 acl_file 中加 topic read $SYS/broker/#",
+)
 LIMITS = Text(
     "not to be seen from here: max_queued_messages, autosave_interval, persistence; README.md has good values",
     "从这里看不到：max_queued_messages、autosave_interval、persistence；建议值见 README.zh-CN.md",
