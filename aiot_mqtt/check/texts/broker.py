@@ -93,7 +93,7 @@ OLD_MOSQUITTO = Text(
     "{version} is older than 2.0.15",
     "{version} 早于 2.0.15",
     "upgrade it: docs/brokers.md says what older ones do wrong",
-    "请升级；旧版本的问题见 docs/brokers.md",
+    "请升级；旧版本的问题见 docs/brokers.zh-CN.md",
 )
 VERSION_UNKNOWN = Text(
     "MQTT {protocol}; the broker does not tell its version",

@@ -28,7 +28,7 @@ SETTINGS_MISTAKE = Text(
     "{mistake}",
     "{mistake}",
     "correct it there; docs/settings.md describes each",
-    "在该处更正；各项说明见 docs/settings.md",
+    "在该处更正；各项说明见 docs/settings.zh-CN.md",
 )
 SETTINGS_NO_FILE = Text(
     "there is no {file} in {folder}: only the environment and defaults count",
