@@ -39,7 +39,8 @@ SILENT_FOR = 45.0  # s
 STRANGE, WRONG = 0.08, 0.004  # in a tick
 OUTAGE = 0.05  # of the time
 AWAY = 40.0  # s that the database has been away when the last pictures are taken
-BELOW = "return Math.ceil(document.querySelector(arguments[0]).getBoundingClientRect().bottom + scrollY) + 10"
+# An even number, so that the last row of pixels is a whole one.
+BELOW = "return 2 * Math.ceil((document.querySelector(arguments[0]).getBoundingClientRect().bottom + scrollY) / 2 + 5)"
 
 
 class Fleet(threading.Thread):

@@ -65,9 +65,8 @@ class BrowserTests(SynchronousTestCase):
     def test_all_its_processes_end_with_it(self) -> None:
         with Browser() as browser, browser.open() as page:
             page.go(PAGE)
-            started = list(browser.pids())
+            started = living(browser.pids())  # some have a short task and end by themselves
             self.assertGreater(len(started), 3)
-            self.assertEqual(living(started), set(started))
         self.assertEqual(living(started), set())
 
     def test_all_its_processes_end_with_ours_however_that_ends(self) -> None:
