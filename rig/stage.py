@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from . import load, servers
@@ -89,13 +89,12 @@ class Stage:
             with error:
                 return dict(json.load(error))
 
-    def until(self, state: str, *, meanwhile: Callable[[], object] = lambda: None) -> None:
+    def until(self, state: str) -> None:
         """Wait until the service says that it is in this state."""
         deadline = time.monotonic() + LINE_TIMEOUT
         while (told := self.told())["state"] != state:
             if time.monotonic() > deadline:
                 raise AssertionError(f"not {state}: {told}")
-            meanwhile()
             time.sleep(0.05)
 
     @contextlib.contextmanager
