@@ -17,6 +17,7 @@ from .moment import Moment
 from .reader import Reader
 
 AGES_EACH = 10.0  # s between two ages of what is a long list, so that it is not sent anew each second
+NOTEWORTHY = 3.0  # s without listening: a burst or a slow commit hinders for a moment, and nobody need know
 SHOWN_NAME = 64  # characters of a uuid
 SHOWN_PAYLOAD = 200  # characters of a refused message
 
@@ -27,9 +28,9 @@ def devices(moment: Moment, reader: Reader) -> Markup:
     hint = None
     if not presence.is_enabled:
         hint = words.JUDGING_OFF
-    elif not presence.is_listening:
+    elif presence.not_listening_for >= NOTEWORTHY:
         hint = words.NOT_HEARING
-    elif not presence.is_judging:
+    elif presence.is_listening and not presence.is_judging:
         hint = words.NOT_JUDGED
     shown: Content = element("p", reader.says(words.NOT_COUNTED))
     if counted is not None:

@@ -24,7 +24,7 @@ from twisted.web.http import HTTPChannel
 
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.health.device import DeviceFacts, Row
-from aiot_mqtt.health.figures import BrokerFigures, DatabaseFigures, Figures, SpoolFigures
+from aiot_mqtt.health.figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
 from aiot_mqtt.health.history import LONG, SHORT, History
 from aiot_mqtt.health.metrics import Beside, Past
 from aiot_mqtt.health.site import health_site
@@ -32,6 +32,7 @@ from aiot_mqtt.health.state import State
 from aiot_mqtt.health.trends import Trends
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.page import words
+from aiot_mqtt.page.cards import devices
 from aiot_mqtt.page.chart import chart
 from aiot_mqtt.page.icons import icon
 from aiot_mqtt.page.live import LOOK_INTERVAL, MAX_VIEWERS, NOT_READING, Live, Shown, View
@@ -260,6 +261,22 @@ class ChartTests(SynchronousTestCase):
 
     def test_nothing_is_drawn_of_nothing(self) -> None:
         self.assertIn("nothing to draw", self.drawn([], 10.0))
+
+
+class DevicesTests(SynchronousTestCase):
+    def test_why_nobody_is_judged_is_told_unless_it_is_so_for_a_moment(self) -> None:
+        for presence, said in (
+            (PresenceFigures(), words.JUDGING_OFF),
+            (PresenceFigures(True, True, is_judging=True), None),
+            (PresenceFigures(True, True), words.NOT_JUDGED),
+            (PresenceFigures(True, not_listening_for=1.0), None),
+            (PresenceFigures(True, not_listening_for=10.0), words.NOT_HEARING),
+        ):
+            figures = some_figures(presence=presence)
+            moment = take(figures, Beside(), History(Counters()), Flips(), Remembered(), now=0.0)
+            text = devices(moment, Reader("en", ZONE, NOON))
+            for hint in (words.JUDGING_OFF, words.NOT_JUDGED, words.NOT_HEARING):
+                self.assertEqual(hint in text, hint is said, presence)
 
 
 class PageCase(SynchronousTestCase):
