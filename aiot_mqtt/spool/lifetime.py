@@ -11,7 +11,7 @@ from ..telemetry import log_lines, reasons
 from ..telemetry.bilingual import Bilingual
 
 MOUNTS = Path("/proc/self/mountinfo")
-# Docker and podman each put theirs into every container.
+# Docker and podman each put theirs into every container; a machine that was made of an image may have one, too.
 MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 LAYERS = frozenset({"overlay", "aufs"})  # what a container's root is put together with; so is a live system's
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
@@ -45,15 +45,17 @@ def reason_of(folder: Path, mounts: str, *, is_marked: bool) -> Bilingual | None
     :param mounts: as proc(5) has them in ``/proc/PID/mountinfo``.
     :param is_marked: whether this is a container by what its engine has put there.
     """
-    on = kind = ""
+    on = kind = of_disk = ""
     for mount in mounts.splitlines():
         fields, _, more = mount.partition(" - ")
-        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields.split(" ")[4])
+        part, escaped_point = fields.split(" ")[3:5]
+        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), escaped_point)
         # The last one of a point hides those before it.
         if len(point) >= len(on) and folder.is_relative_to(point):
-            on, kind = point, more.split(" ")[0]
+            on, kind, of_disk = point, more.split(" ")[0], part
     if kind in IN_MEMORY:
         return reasons.IN_MEMORY
-    if on == "/" and (is_marked or kind in LAYERS):
+    # Where layers are folders of the host's disk, the root is one of them; a machine's own is the whole disk.
+    if on == "/" and (kind in LAYERS or (is_marked and of_disk != "/")):
         return reasons.IN_THE_CONTAINER
     return None

@@ -19,6 +19,7 @@ DOCKER = (
     "602 600 0:64 / /dev/shm rw,nosuid - tmpfs shm rw,size=65536k\n"
 )
 ON_OTHER_DRIVER = "600 500 254:0 /var/lib/containers/vfs/dir/1 / rw,relatime - ext4 /dev/vda rw\n"
+SUBVOLUME = "27 1 0:24 /@ / rw,relatime shared:1 - btrfs /dev/vda2 rw,subvol=/@\n"
 VOLUME = "610 600 254:0 /volumes/data /var/lib/mqtt-service rw,relatime master:1 - ext4 /dev/vda rw\n"
 SPACED = r"611 600 254:0 /v /var/lib/with\040a\040space rw - xfs /dev/vdb rw" + "\n"
 
@@ -28,8 +29,10 @@ class ReasonTests(SynchronousTestCase):
         self.assertIs(reason_of(Path(folder), mounts, is_marked=is_marked), expected, (folder, mounts))
 
     def test_a_disk_of_the_host_lasts(self) -> None:
-        self.check("/var/lib/mqtt-service", HOST, None)
-        self.check("/", HOST, None)
+        for is_marked in (False, True):  # a machine that was made of an image has its mark
+            self.check("/var/lib/mqtt-service", HOST, None, is_marked=is_marked)
+            self.check("/", HOST, None, is_marked=is_marked)
+        self.check("/var/lib/mqtt-service", SUBVOLUME, None)
 
     def test_a_containers_own_layer_is_lost_with_it(self) -> None:
         self.check("/var/lib/mqtt-service", DOCKER, reasons.IN_THE_CONTAINER)
