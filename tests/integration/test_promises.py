@@ -378,11 +378,11 @@ class ShutdownTests(SynchronousTestCase):
 
     def test_with_a_name_look_up_that_hangs_it_leaves_by_force_and_says_so(self) -> None:
         hanging = (
-            "import socket, sys, time\n"
-            "lookup = socket.getaddrinfo\n"
+            "import itertools, socket, sys, time\n"
+            "lookup, number = socket.getaddrinfo, itertools.count(1)\n"
             "def hang(host, *arguments, **named):\n"
             "    if host != 'slow.invalid': return lookup(host, *arguments, **named)\n"
-            "    print('looking up', flush=True)\n"
+            "    print('looking up', next(number), flush=True)\n"
             "    time.sleep(3600)\n"
             "socket.getaddrinfo = hang\n"
             # Whose reader is there, but may have to wait for a processor.
@@ -394,7 +394,8 @@ class ShutdownTests(SynchronousTestCase):
         )
         argv = [sys.executable, "-c", hanging, *FOREGROUND[3:]]
         program = self.run_program({"MQTT_BROKER": "slow.invalid", "DB_HOST": "slow.invalid"}, argv)
-        program.wait_for("looking up")
+        # The pool's may be before the reactor runs, and takes signals; its own, for the broker, is after that.
+        program.wait_for("looking up 2")
         program.process.send_signal(signal.SIGTERM)
         self.assertEqual(program.wait(), 0)
         self.assertIn("强制退出", "\n".join(program.lines))
