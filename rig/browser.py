@@ -42,6 +42,7 @@ FLAGS = (
     "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",  # what it looks for by itself
     "--hide-scrollbars",
+    "--remote-debugging-pipe",  # to the driver: a browser ends when it does, also one that it is only just starting
 )
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
