@@ -19,7 +19,6 @@ LOOK_INTERVAL = 1.0  # s
 PEAK_SECONDS = 600.0
 LAG_SECONDS = 60.0
 KINDS = {"data": DATA, "status": STATUS, "heartbeat": HEARTBEAT}
-ALL = DATA | STATUS | HEARTBEAT
 
 
 class Trends(Service):
@@ -98,15 +97,14 @@ class Trends(Service):
     def rows_committed(self, updates: Sequence[DeviceUpdate], *, is_spooled: bool) -> None:  # noqa: ARG002 committed is committed
         """See ``CommitListener``."""
         now = self.committed_at = self._wall_clock()
-        offline = [update for update in updates if not update.is_online]
+        kinds, offline = 0, []
+        for update in updates:
+            kinds |= update.kinds
+            if not update.is_online:
+                offline.append(update)
         self.said_offline += len(offline)
         if self._flips is not None:
             self._flips.committed(updates, offline)
-        kinds = 0
-        for update in updates:
-            kinds |= update.kinds
-            if kinds == ALL:
-                break
         for name, kind in KINDS.items():
             if kinds & kind:
                 self.stored_at[name] = now
