@@ -19,6 +19,17 @@ from .servers import Database, MariaDB, Mosquitto, free_port
 OK, LOOK, PROTECTED, FAULT = "ok", "look", "protected", "fault"
 
 
+def answered(port: int, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Status and body of what is asked on loopback, whatever the status."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=dict(headers or {}))
+    try:
+        with urllib.request.urlopen(request, timeout=LINE_TIMEOUT) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
 class Stage:
     """A broker, a database with some devices, and the service; all of it ends with ``close``."""
 
@@ -82,12 +93,7 @@ class Stage:
 
     def told(self) -> dict[str, Any]:
         """What ``/readyz`` tells."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=LINE_TIMEOUT) as response:
-                return dict(json.load(response))
-        except urllib.error.HTTPError as error:
-            with error:
-                return dict(json.load(error))
+        return dict(json.loads(answered(self.port, "/readyz")[1]))
 
     def until(self, state: str) -> None:
         """Wait until the service says that it is in this state."""

@@ -10,8 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from rig import load, servers
 from rig.programs import FOREGROUND, LINE_TIMEOUT, Program, environment, settings_for
 from rig.servers import MariaDB, Mosquitto, free_port
+from rig.stage import answered
 
 AIOT_MQTT = [sys.executable, "-m", "aiot_mqtt"]
 PROCESS_FIGURES = {"process_cpu_seconds", "process_open_fds", "process_resident_memory_bytes"}
@@ -54,13 +53,7 @@ class HealthCase(SynchronousTestCase):
         return program
 
     def ask(self, path: str, host: str | None = None) -> tuple[int, str]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers={"Host": host} if host else {})
-        try:
-            with urllib.request.urlopen(request, timeout=LINE_TIMEOUT) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
+        return answered(self.port, path, {"Host": host} if host else {})
 
     def until(self, state: str) -> dict[str, Any]:
         """Ask until the service is in this state; that its code is right is looked at each time."""

@@ -7,8 +7,6 @@ import json
 import signal
 import socket
 import time
-import urllib.error
-import urllib.request
 from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
@@ -27,7 +25,7 @@ from aiot_mqtt.page import live as live_module
 from aiot_mqtt.page.live import Live, Shown, View
 from rig import load
 from rig.programs import LINE_TIMEOUT
-from rig.stage import Stage
+from rig.stage import Stage, answered
 from tests.eventually import eventually
 
 UUIDS = [f"d{number}" for number in range(20)]
@@ -76,13 +74,7 @@ class HttpPageTests(SynchronousTestCase):
         return stage
 
     def ask(self, path: str, **headers: str) -> tuple[int, str]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=LINE_TIMEOUT) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
+        return answered(self.port, path, headers)
 
     def page_with(self, *texts: str, path: str = "/?lang=en") -> str:
         """The page, once all of this is on it."""
