@@ -36,17 +36,10 @@ def read_rows(database: Database, table: str = "device_main") -> dict[str, Row]:
     return {uuid: Row(report, status, bool(online), *times) for uuid, report, status, online, *times in rows}
 
 
-class TableOnlooker:
-    """Reads the table a few times a second, and remembers the highest sequence number that each row ever held."""
+class _Looking:
+    """Looks a few times a second, from ``start`` to ``stop``."""
 
-    def __init__(self, database: Database, reactor: Any) -> None:
-        self._database = database
-        self.rows: dict[str, Row] = {}
-        """As they were at the last look; none before the first."""
-        self.highest: dict[str, int] = {}
-        self.stepped_back = 0
-        """How often a row was seen with an earlier report than at the look before, for however short a time."""
-        self.looked: Callable[[], None] = lambda: None
+    def __init__(self, reactor: Any) -> None:
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
 
@@ -58,6 +51,24 @@ class TableOnlooker:
         """Look no more."""
         if self._looking.running:
             self._looking.stop()
+
+    def _look(self) -> Deferred[None]:
+        """Fires when it has looked; the next look waits for that."""
+        raise NotImplementedError
+
+
+class TableOnlooker(_Looking):
+    """Reads the table a few times a second, and remembers the highest sequence number that each row ever held."""
+
+    def __init__(self, database: Database, reactor: Any) -> None:
+        self._database = database
+        self.rows: dict[str, Row] = {}
+        """As they were at the last look; none before the first."""
+        self.highest: dict[str, int] = {}
+        self.stepped_back = 0
+        """How often a row was seen with an earlier report than at the look before, for however short a time."""
+        self.looked: Callable[[], None] = lambda: None
+        super().__init__(reactor)
 
     def _look(self) -> Deferred[None]:
         # While the database cannot be asked there is nothing to see.
@@ -142,7 +153,7 @@ class BrokerOnlooker:
         """See ``Receiver``."""
 
 
-class HealthOnlooker:
+class HealthOnlooker(_Looking):
     """Asks the service a few times a second how it is, as its page does."""
 
     def __init__(self, port: int, reactor: Any) -> None:
@@ -150,8 +161,7 @@ class HealthOnlooker:
         self._address = ("127.0.0.1", port)
         self.status: dict[str, Any] = {}
         """As it was at the last look; empty where nobody answered."""
-        self._looking = LoopingCall(self._look)
-        self._looking.clock = reactor
+        super().__init__(reactor)
 
     @property
     def state(self) -> str:
@@ -162,15 +172,6 @@ class HealthOnlooker:
     def spooled(self) -> int:
         """Devices whose state waits on disk."""
         return int((self.status.get("spool") or {}).get("devices") or 0)
-
-    def start(self) -> None:
-        """Look from now on."""
-        self._looking.start(LOOK_INTERVAL)
-
-    def stop(self) -> None:
-        """Look no more."""
-        if self._looking.running:
-            self._looking.stop()
 
     def _look(self) -> Deferred[None]:
         def unanswered(failure: Failure) -> dict[str, Any]:
