@@ -52,10 +52,12 @@ def read_shape(cursor: Any, database: str, table: str, user: str, *, tries_updat
     """Look at the table.
 
     :param tries_updates: whether to find out, too, which forms of an UPDATE the server takes.
-    :raises StoreMisconfigured: columns are missing, may not be seen, or cannot hold what is written to them.
+    :raises StoreMisconfigured: table or columns are missing, may not be seen, or cannot hold what is written to them.
     """
     definition = read_definition(cursor, database, table)
     columns = {name: _Column(*column) for name, *column in definition[0]}
+    if not columns:
+        raise StoreMisconfigured(reasons.NO_TABLE.fill(table=table, database=database, user=user))
     if missing := [name for name in _COLUMNS if name not in columns]:
         raise StoreMisconfigured(reasons.NO_COLUMN.fill(table=table, columns=", ".join(missing), user=user))
     unfit = [

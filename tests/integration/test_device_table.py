@@ -298,6 +298,9 @@ class TableTests(DatabaseMixin, StoreContract):
         self.addCleanup(self.database.query, "DROP TABLE IF EXISTS elsewhere")
         with self.assertRaises(StoreMisconfigured):
             await self.store.write([make_update("a")])
+        with self.assertRaises(StoreMisconfigured) as caught:
+            await self.store.describe()
+        self.assertIn("there is no table device_main", str(caught.exception))
         self.database.query("RENAME TABLE elsewhere TO device_main")
         self.database.query("ALTER TABLE device_main ADD COLUMN extra int NULL FIRST")
         self.assertEqual(await self.store.write([make_update("a")]), Written())

@@ -18,6 +18,10 @@ WITHOUT_A_WORD = Bilingual("without a word", "没有说明")
 LINK_LOST = Bilingual("the connection to the database was lost: {words}", "与数据库的连接中断: {words}")
 POOL_CLOSING = Bilingual("the connection pool is closing", "连接池正在关闭")
 OTHER_KEYS = Bilingual("the table has another key now", "表的主键已改变")
+NO_TABLE = Bilingual(
+    "there is no table {table} in {database} that user {user} may see",
+    "库 {database} 中没有用户 {user} 可见的表 {table}",
+)
 NO_COLUMN = Bilingual(
     "table {table} has no column {columns} that user {user} may see", "表 {table} 没有用户 {user} 可见的列 {columns}"
 )
