@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 
-from twisted.internet.utils import getProcessOutputAndValue
+from twisted.internet.threads import deferToThread
 
-from rig import servers
+from rig.programs import environment
 
 from .rounds import Outcome
 from .world import Scene
@@ -29,11 +30,19 @@ async def hostile_device(scene: Scene, seed: int) -> Outcome:
 async def _run(fault: str, module: str, option: str, count: int, scene: Scene, seed: int) -> Outcome:
     count = count // QUICK_SHARE if scene.quick else count
     arguments = ["-m", module, option, str(count), "--seed", str(seed)]
-    environment = {"PYTHONPATH": str(servers.ROOT), "PYTHONIOENCODING": "utf-8"}
-    output, errors, code = await getProcessOutputAndValue(sys.executable, arguments, environment)
+    program = subprocess.Popen(
+        [sys.executable, *arguments],
+        env=environment({"PYTHONIOENCODING": "utf-8"}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        output, errors = await deferToThread(program.communicate)
+    finally:
+        program.kill()  # should it still run, because nobody waits for it any more
     text = output.decode("utf-8", "replace")
     outcome = Outcome(fault=fault, seed=seed, messages=count, log=text.splitlines())
-    if code:
+    if program.returncode:
         wrong = re.findall(r"^WRONG.*\n?.*", text, re.MULTILINE)
         outcome.wrong += wrong or [errors.decode("utf-8", "replace")[-2000:]]
     return outcome
