@@ -67,10 +67,11 @@ class Terminal:
         return os.waitstatus_to_exitcode(status)
 
 
-class DemoTests(SynchronousTestCase):
-    def run_to_end(self, *options: str, code: int = 0, argv: Sequence[str] = DEMO, **changed: str) -> str:
+class CommandCase(SynchronousTestCase):
+    def run_to_end(self, argv: Sequence[str], code: int = 0, **changed: str) -> str:
+        """Run it, let it end with this exit code, and return all it printed."""
         done = subprocess.run(
-            [*argv, *options],
+            argv,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=servers.ROOT,
@@ -83,13 +84,18 @@ class DemoTests(SynchronousTestCase):
         self.assertNotIn("Traceback", output)
         return output
 
+
+class DemoTests(CommandCase):
+    def run_demo(self, *options: str, code: int = 0, **changed: str) -> str:
+        return self.run_to_end([*DEMO, *options], code, **changed)
+
     def assert_closing(self, output: str) -> None:
         self.assertRegex(output, ADDS_UP)
         verdicts = re.findall(r"^(ok   |WRONG)", output.replace("\r", ""), re.MULTILINE)
         self.assertEqual(verdicts, ["ok   "] * 5, output)
 
     def test_ends_by_itself_and_adds_up_in_a_file(self) -> None:
-        output = self.run_to_end("--for", "4", "--rate", "100")
+        output = self.run_demo("--for", "4", "--rate", "100")
         self.assert_closing(output)
         self.assertNotIn("\x1b", output)
         self.assertNotIn("\r", output)
@@ -99,17 +105,17 @@ class DemoTests(SynchronousTestCase):
         self.assertIn("classroom-101", output)
 
     def test_with_a_real_database(self) -> None:
-        output = self.run_to_end("--real", "--for", "4", "--rate", "100")
+        output = self.run_demo("--real", "--for", "4", "--rate", "100")
         self.assert_closing(output)
         self.assertIn("starting MariaDB", output)
 
     def test_the_script_itself(self) -> None:
-        output = self.run_to_end("--for", "2", argv=["scripts/demo"], PYTHON=sys.executable)
+        output = self.run_to_end(["scripts/demo", "--for", "2"], PYTHON=sys.executable)
         self.assert_closing(output)
 
     def test_in_the_c_locale_everything_is_ascii(self) -> None:
         for lc_all in ("", "C"):
-            output = self.run_to_end("--for", "2", LANG="C", LC_ALL=lc_all)
+            output = self.run_demo("--for", "2", LANG="C", LC_ALL=lc_all)
             self.assert_closing(output)
             self.assertTrue(output.isascii(), output)
         terminal = Terminal([*DEMO, "--for", "2"], columns=80, rows=24, LANG="C", TERM="xterm")
@@ -118,8 +124,8 @@ class DemoTests(SynchronousTestCase):
 
     def test_in_another_encoding(self) -> None:
         # Where the locale is not installed, Python falls back to UTF-8; neither may fail.
-        self.assert_closing(self.run_to_end("--for", "2", LANG="zh_CN.GBK"))
-        self.assert_closing(self.run_to_end("--for", "2", PYTHONIOENCODING="gbk"))
+        self.assert_closing(self.run_demo("--for", "2", LANG="zh_CN.GBK"))
+        self.assert_closing(self.run_demo("--for", "2", PYTHONIOENCODING="gbk"))
 
     def test_on_terminals_of_all_widths(self) -> None:
         for columns, rows in ((100, 30), (30, 10), (10, 5)):
@@ -175,22 +181,22 @@ class DemoTests(SynchronousTestCase):
     def test_a_taken_port_is_no_trouble(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            output = self.run_to_end("--for", "2", "--port", str(port))
+            output = self.run_demo("--for", "2", "--port", str(port))
         self.assertIn(f"port {port} is taken, trying another one", output)
         self.assert_closing(output)
 
     def test_silent_devices_go_offline_in_front_of_ones_eyes(self) -> None:
-        output = self.run_to_end("--for", "16")
+        output = self.run_demo("--for", "16")
         self.assert_closing(output)
         online = [int(found) for found in re.findall(r"online (\d+) of 12", output)]
         self.assertEqual(max(online), 12)
         self.assertLess(online[-1], 11, "more than the one that left a last will")
 
     def test_a_mistaken_option_is_told(self) -> None:
-        self.assertIn("--devices", self.run_to_end("--devices", "0", code=2))
+        self.assertIn("--devices", self.run_demo("--devices", "0", code=2))
 
     def test_the_picture(self) -> None:
         folder = servers.private_folder()
         self.addCleanup(servers.remove_folder, folder)
-        self.run_to_end("--for", "3", "--picture", str(folder / "demo.svg"))
+        self.run_demo("--for", "3", "--picture", str(folder / "demo.svg"))
         self.assertIn("boiler-room", (folder / "demo.svg").read_text("utf-8"))

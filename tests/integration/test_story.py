@@ -5,20 +5,17 @@ from __future__ import annotations
 import io
 import re
 import socket
-import subprocess
 import sys
 import urllib.request
-from collections.abc import Sequence
 
 from twisted.internet import reactor
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import TestCase
 
 from demo.story import Teller, devices_report, tell_story
-from rig import servers
 from rig.narrator import Narrator
 from rig.selection import OTHER_WAYS, only_in_all
 
-from .test_demo import ESCAPE, Terminal, environment
+from .test_demo import ESCAPE, CommandCase, Terminal
 
 STORY = [sys.executable, "-m", "demo", "--story", "--devices", "20", "--rate", "200", "--look", "0"]
 FAULTS = [sys.executable, "-m", "faults", "--quick", "--seed", "3", "--story"]
@@ -58,22 +55,7 @@ class StoryTests(TestCase):
         self.assertIn("IT DOES NOT ADD UP", told)
 
 
-class CommandTests(SynchronousTestCase):
-    def run_to_end(self, argv: Sequence[str], code: int = 0, **changed: str) -> str:
-        done = subprocess.run(
-            argv,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=servers.ROOT,
-            env=environment(**changed),
-            timeout=600,
-            check=False,
-        )
-        output = done.stdout.decode()
-        self.assertEqual(done.returncode, code, output)
-        self.assertNotIn("Traceback", output)
-        return output
-
+class CommandTests(CommandCase):
     @only_in_all(OTHER_WAYS)
     def test_the_whole_story_in_chinese(self) -> None:
         told = self.run_to_end([*STORY, "--language", "zh"])
