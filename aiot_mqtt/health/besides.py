@@ -63,6 +63,7 @@ class Besides:
             database_server=None if self._table is None else self._table.server_in_use,
             space=self._room.space(),
             devices=self._room.devices(),
+            counted_ago=self._room.counted_ago,
             lines=self._lines.lines,
             faults=self._lines.faults,
             certificates=self._certificates(),

@@ -85,7 +85,12 @@ METRICS = _described(
     ("spool_free_bytes", GAUGE, "", "Free space where the spool is; NaN as long as it was not looked at"),
     # Presence.
     ("presence_judging", GAUGE, "", "1 while silence can be judged: enough was listened to, and listening is 1"),
-    ("devices", GAUGE, "state", "Rows of the table, counted once a minute at most; NaN before the first count"),
+    (
+        "devices",
+        GAUGE,
+        "state",
+        "Rows of the table, counted each few seconds, a large table each minute at most; NaN before the first count",
+    ),
     ("went_silent_total", COUNTER, "", "Devices set offline because they were not heard"),
     ("came_back_total", COUNTER, "", "Devices heard again after that"),
     ("said_offline_total", COUNTER, "", "Rows set offline because the device said so, or its will did, each time"),

@@ -50,7 +50,9 @@ def details(figures: Figures, beside: Beside) -> dict[str, Any]:
             "free_bytes": None if space is None else space.free,
             "trouble": _trouble(spool.trouble),
         },
-        "devices": None if devices is None else {"online": devices[0], "all": devices[1]},
+        "devices": None
+        if devices is None
+        else {"online": devices[0], "all": devices[1], "counted_ago": beside.counted_ago},
         "sum": {"deliveries": balance.deliveries, "outcomes": balance.outcomes},
     }
 

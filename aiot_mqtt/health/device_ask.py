@@ -98,6 +98,9 @@ class DeviceAsk:
         row = None if found is None or found.row is None else row_of(found.row, self._zone)
         times = [heard_at, None if row is None else row.last_seen]
         seen_at = max((at for at in times if at is not None), default=None)
+        if heard_at is not None and row is not None and row.last_seen is not None:
+            # A commit is known to the second; a time other than the row's own would look like another message.
+            heard_at = row.last_seen if 0.0 <= heard_at - row.last_seen <= 1.0 else heard_at
         listened = None
         if self._presence is not None and seen_at is not None:
             listened = self._presence.listened_since(seen_at - offset)

@@ -71,6 +71,8 @@ class Beside:
     """None: it was not looked at yet, or there is no spool."""
     devices: tuple[int, int] | None = None
     """Online, and all; None: they were not counted yet."""
+    counted_ago: float | None = None
+    """Seconds since they were counted."""
     lines: Mapping[str, int] = field(default_factory=dict)
     faults: Mapping[str, int] = field(default_factory=dict)
     certificates: Mapping[str, float] = field(default_factory=dict)

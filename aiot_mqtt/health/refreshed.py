@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -12,6 +13,7 @@ from twisted.logger import Logger
 T = TypeVar("T")
 
 SHARE = 0.01  # of the time that may be spent on asking
+QUICK_SHARE = 0.001  # of the time, below which it may be asked more often than usual
 
 
 class Refreshed(Generic[T]):
@@ -19,14 +21,24 @@ class Refreshed(Generic[T]):
 
     _log = Logger()
 
-    def __init__(self, ask: Callable[[], Deferred[T]], first: T, interval: float, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        ask: Callable[[], Deferred[T]],
+        first: T,
+        interval: float,
+        clock: IReactorTime,
+        *,
+        quick_interval: float = inf,
+    ) -> None:
         """
         :param first: the value as long as there is none.
-        :param interval: seconds between two questions, at least; where one takes long there are fewer.
+        :param interval: seconds between two questions; where one takes long there are fewer.
+        :param quick_interval: seconds where one takes no time to speak of.
         """
         self._ask = ask
         self._value = first
         self._interval = interval
+        self._quick_interval = min(quick_interval, interval)
         self._clock = clock
         self._is_asking = False
         self._due_at = 0.0
@@ -59,4 +71,6 @@ class Refreshed(Generic[T]):
     def _ended(self, _result: object, began: float) -> None:
         now = self._clock.seconds()
         self._is_asking = False
-        self._due_at = now + max(self._interval, (now - began) / SHARE)
+        took = now - began
+        interval = min(self._interval, max(self._quick_interval, took / QUICK_SHARE))
+        self._due_at = now + max(interval, took / SHARE)

@@ -19,6 +19,7 @@ from .refreshed import Refreshed
 
 SPACE_INTERVAL = 10.0  # s between two looks at the room on disk
 COUNT_INTERVAL = 60.0  # s between two counts of the devices
+QUICK_COUNT_INTERVAL = 5.0  # s, where counting takes a few milliseconds
 COUNT_UNASKED = 3600.0  # s after which they are counted although nobody has asked, unless the log tells them
 MAX_LOOKS = 60  # of ten seconds each
 
@@ -44,7 +45,7 @@ class Room:
         self._devices: Refreshed[tuple[int, int] | None] | None = None
         if isinstance(table, DeviceTable):
             count: Any = table.count_devices
-            self._devices = Refreshed(count, None, COUNT_INTERVAL, clock)
+            self._devices = Refreshed(count, None, COUNT_INTERVAL, clock, quick_interval=QUICK_COUNT_INTERVAL)
         self._count_unasked = count_unasked
         self._counted_at = float("-inf")
         self._seen: Space | None = None
@@ -60,6 +61,12 @@ class Room:
             return None
         self._counted_at = self._clock.seconds()
         return self._devices.value()
+
+    @property
+    def counted_ago(self) -> float | None:
+        """Seconds since the devices were counted; None: they were not."""
+        counted = self._devices
+        return None if counted is None or counted.last is None else counted.age
 
     def online(self) -> int | None:
         """Devices that were online when they were last counted; None: not lately."""

@@ -152,7 +152,11 @@ def _devices(devices: dict[str, Any] | None) -> Bilingual:
     if devices is None:
         return Bilingual("Devices    — (not counted yet)", "设备      —（尚未统计）")
     online, offline = f"{devices['online']:,}", f"{devices['all'] - devices['online']:,}"
-    return Bilingual(f"Devices    online {online} · offline {offline}", f"设备      在线 {online} · 离线 {offline}")
+    ago = duration(devices["counted_ago"])
+    return Bilingual(
+        f"Devices    online {online} · offline {offline} (counted {ago} ago)",
+        f"设备      在线 {online} · 离线 {offline}（{ago.chinese}前统计）",
+    )
 
 
 def _unknown(status: dict[str, Any]) -> Bilingual:

@@ -71,7 +71,9 @@ DEVICES = Bilingual("Devices", "设备")
 ONLINE = Bilingual("online", "在线")
 OFFLINE = Bilingual("offline", "离线")
 NOT_COUNTED = Bilingual("— (not counted yet)", "—（尚未统计）")
-COUNTED_EACH = Bilingual("Counted at most once a minute.", "最多每分钟统计一次。")
+COUNTED_EACH = Bilingual(
+    "Counted each few seconds; a large table each minute at most.", "每几秒统计一次；大表最多每分钟一次。"
+)
 NOT_JUDGED = Bilingual(
     "Nobody is judged offline yet: the service has not listened for long enough.",
     "暂不判定离线：本服务连续收听的时间还不够。",

@@ -112,6 +112,31 @@ class RefreshedTests(SynchronousTestCase):
         clock.advance(61)
         self.assertEqual((known.value(), len(asked)), (7, 3))
 
+    def test_what_takes_no_time_is_asked_more_often(self) -> None:
+        for took, least in (
+            (0.0, 5.0),
+            (0.004, 5.0),
+            (0.01, 10.0),
+            (0.05, 50.0),
+            (0.1, 60.0),
+            (0.6, 60.0),
+            (0.7, 70.0),
+        ):
+            clock, asked = Clock(), list[Deferred[int]]()
+
+            def ask(asked: list[Deferred[int]] = asked) -> Deferred[int]:
+                asked.append(Deferred())
+                return asked[-1]
+
+            known = Refreshed(ask, 0, 60.0, clock, quick_interval=5.0)
+            known.value()
+            clock.advance(took)
+            asked[0].callback(7)
+            clock.advance(least - 0.01)
+            self.assertEqual((known.value(), len(asked)), (7, 1), took)
+            clock.advance(0.02)
+            self.assertEqual((known.value(), len(asked)), (7, 2), took)
+
 
 class ReceivedTests(SynchronousTestCase):
     def test_what_came_is_told_by_its_qos(self) -> None:
