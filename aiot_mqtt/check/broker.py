@@ -17,6 +17,7 @@ from twisted.internet.error import ConnectionRefusedError as NobodyListens
 from twisted.internet.error import TimeoutError as NotConnectedInTime
 from twisted.internet.task import deferLater
 
+from ..devices.report import split_prefixes
 from ..mqtt.connack import Connack
 from ..mqtt.connection import MqttConnection
 from ..mqtt.dial import dial
@@ -230,8 +231,9 @@ class BrokerProbe:
         elif heard.messages:
             found.ok("broker.delivery", texts.CAME, count=heard.messages, seconds=seconds)
         else:
-            prefix = self._settings.mqtt_topic_prefix
-            found.warning("broker.delivery", texts.NOTHING_CAME, seconds=seconds, prefix=prefix)
+            prefixes = split_prefixes(self._settings.mqtt_topic_prefix)
+            filters = " ".join(f"-t '{prefix}/#'" for prefix in prefixes)
+            found.warning("broker.delivery", texts.NOTHING_CAME, seconds=seconds, prefix=prefixes[0], filters=filters)
 
     async def _ask_sys(self, options: ConnectOptions) -> None:
         """What the broker says of itself, on a connection of its own: some close one that asks for ``$SYS``."""

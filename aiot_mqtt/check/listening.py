@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..devices.report import split_prefixes
 from ..mqtt.receiver import Acknowledger
 
 MAX_UUIDS = 10_000
@@ -13,7 +14,7 @@ class Heard:
 
     def __init__(self, prefix: str) -> None:
         """:param prefix: ``MQTT_TOPIC_PREFIX``."""
-        self._levels = prefix.count("/") + 1
+        self._prefixes = [each + "/" for each in split_prefixes(prefix)]
         self._connection: Acknowledger | None = None
         self._unacknowledged: list[int] = []
         self.messages = 0
@@ -47,9 +48,11 @@ class Heard:
             return
         self.messages += 1
         self.at_qos_0 += not packet_id
-        levels = topic.decode("utf-8", "replace").split("/")
-        if len(levels) > self._levels and len(self.uuids) < MAX_UUIDS:
-            self.uuids.add(levels[self._levels][:MAX_UUID])
+        if len(self.uuids) < MAX_UUIDS:
+            name = topic.decode("utf-8", "replace")
+            # The longest, because one may be another's beginning.
+            prefix = max((each for each in self._prefixes if name.startswith(each)), key=len, default="")
+            self.uuids.add(name[len(prefix) :].partition("/")[0][:MAX_UUID])
 
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:  # noqa: ARG002
         """See ``PublishReceiver``."""

@@ -6,6 +6,7 @@ Nothing here does I/O, logs or counts; the caller decides what a refusal costs.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -89,6 +90,7 @@ class ReportRules:
     """What a report must be like to be accepted."""
 
     topic_prefix: str = "devices"
+    """One, or several between commas."""
     status_values: frozenset[str] = frozenset()
     """The words ``device_status`` may hold; empty: any."""
     status_length: int = DEFAULT_STATUS_LENGTH
@@ -98,14 +100,19 @@ class ReportRules:
     topic_pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        prefix = re.escape(self.topic_prefix)
-        pattern = re.compile(rf"{prefix}/({DEVICE_PATTERN})/({'|'.join(KINDS)})")
+        prefixes = "|".join(re.escape(prefix) for prefix in split_prefixes(self.topic_prefix))
+        pattern = re.compile(rf"(?:{prefixes})/({DEVICE_PATTERN})/({'|'.join(KINDS)})")
         object.__setattr__(self, "topic_pattern", pattern)
 
     @property
     def topic_filters(self) -> list[str]:
         """What to subscribe to for every report of every device."""
-        return [f"{self.topic_prefix}/+/{kind}" for kind in KINDS]
+        return [f"{prefix}/+/{kind}" for prefix in split_prefixes(self.topic_prefix) for kind in KINDS]
+
+
+def split_prefixes(text: str) -> tuple[str, ...]:
+    """The levels that may stand before a device's own, of a text as in ``ReportRules.topic_prefix``."""
+    return tuple(text.split(","))
 
 
 def decode(topic: bytes, payload: bytes, rules: ReportRules) -> DeviceReport:
@@ -119,7 +126,7 @@ def decode(topic: bytes, payload: bytes, rules: ReportRules) -> DeviceReport:
     except UnicodeDecodeError:
         raise Refused("bad_topic", reasons.TOPIC_NOT_UTF8) from None
     if matched is None:
-        raise _refused_topic(topic.decode(), rules.topic_prefix)
+        raise _refused_topic(topic.decode(), split_prefixes(rules.topic_prefix))
     device, level = matched.groups()
     if level == "heartbeat":
         return DeviceReport(device, HEARTBEAT)
@@ -233,10 +240,7 @@ def is_place(text: str, words: frozenset[str]) -> bool:
     return _NUMBER.fullmatch(text) is not None and text not in words
 
 
-def _refused_topic(topic: str, prefix: str) -> Refused:
+def _refused_topic(topic: str, prefixes: Sequence[str]) -> Refused:
     before, _, after = topic.rpartition("/")
-    if after in KINDS and before.startswith(prefix + "/"):
-        device = before[len(prefix) + 1 :]
-        if "/" not in device:
-            return UnknownDevice(device)
-    return ForeignTopic(topic)
+    prefix, slash, device = before.rpartition("/")
+    return UnknownDevice(device) if after in KINDS and slash and prefix in prefixes else ForeignTopic(topic)

@@ -13,14 +13,18 @@ import shutil
 import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from ..devices.report import MAX_DEVICE_LENGTH
 from ..telemetry.bilingual import Bilingual, listed
 from ..telemetry.reasons import settings as reasons
 
+T = TypeVar("T")
+
 MAX_PORT = 65535
 MAX_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
+MAX_TOPIC_PREFIX = MAX_TOPIC - len(f"/{'x' * MAX_DEVICE_LENGTH}/heartbeat")  # bytes
 
 COMMAND_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for that are named without a folder."""
@@ -64,29 +68,40 @@ def hosts(text: str) -> str:
 
     ``split_hosts`` takes it apart.
     """
-    parts = [part.strip() for part in text.split(",")]
-    mistakes: list[Bilingual] = []
-    found: list[tuple[str, int | None]] = []
-    for number, part in enumerate(parts, 1):
-        try:
-            if not part:
-                raise ValueError(reasons.HOST_EMPTY)
-            found.append(host_and_port(part))
-        except ValueError as error:
-            (what,) = error.args
-            mistakes.append(what if len(parts) == 1 else reasons.HOST_NUMBERED.fill(number=number, what=what))
-            continue
-        if found[-1] in found[:-1]:
-            mistakes.append(reasons.HOST_NUMBERED.fill(number=number, what=reasons.HOST_TWICE))
-    if mistakes:
-        raise ValueError(listed(mistakes, "; ", "；"))
-    return ",".join(_as_text(name, port, is_alone=len(parts) == 1) for name, port in found)
+    found = _several(text, host_and_port, reasons.HOST_NUMBERED, empty=reasons.HOST_EMPTY, twice=reasons.HOST_TWICE)
+    return ",".join(_as_text(name, port, is_alone=len(found) == 1) for name, port in found)
 
 
 def split_hosts(text: str, port: int) -> tuple[tuple[str, int], ...]:
     """Hosts with their ports, of what ``hosts`` returns. :param port: of those that have none of their own."""
     found = [host_and_port(part) for part in text.split(",")]
     return tuple((name, port if own is None else own) for name, own in found)
+
+
+def _several(
+    text: str, parse: Callable[[str], T], numbered: Bilingual, *, empty: Bilingual, twice: Bilingual
+) -> list[T]:
+    """What stands between commas, each parsed.
+
+    :raises ValueError: with every mistake; where there are several parts, each with the number of its part.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    mistakes: list[Bilingual] = []
+    found: list[T] = []
+    for number, part in enumerate(parts, 1):
+        try:
+            if not part:
+                raise ValueError(empty)
+            found.append(parse(part))
+        except ValueError as error:
+            (what,) = error.args
+            mistakes.append(what if len(parts) == 1 else numbered.fill(number=number, what=what))
+            continue
+        if found[-1] in found[:-1]:
+            mistakes.append(numbered.fill(number=number, what=twice))
+    if mistakes:
+        raise ValueError(listed(mistakes, "; ", "；"))
+    return found
 
 
 def _as_text(name: str, port: int | None, *, is_alone: bool) -> str:
@@ -149,17 +164,31 @@ def client_id(text: str) -> str:
     return text
 
 
-def topic_prefix(text: str) -> str:
-    """The levels before a device's own, as section 4.7 of MQTT 5 has them."""
+def topic_prefixes(text: str) -> str:
+    """One or several, between commas; ``split_prefixes`` takes them apart.
+
+    A prefix may be another's beginning: without wildcards each filter matches topics of as many levels as itself, so
+    none matches what another one does.
+    """
     if not text.isprintable():
         raise ValueError(reasons.TOPIC_UNSEEN)
+    numbered = reasons.TOPIC_NUMBERED
+    found = _several(text, topic_prefix, numbered, empty=reasons.TOPIC_EMPTY, twice=reasons.TOPIC_TWICE)
+    joined = ",".join(found)
+    if len(joined.encode()) > MAX_TOPIC_PREFIX:  # the spool's file says for which it is
+        raise ValueError(reasons.TOPICS_LENGTH.fill(most=MAX_TOPIC_PREFIX))
+    return joined
+
+
+def topic_prefix(text: str) -> str:
+    """The levels before a device's own, as section 4.7 of MQTT 5 has them."""
     if text.partition("/")[0] in ("$share", "$queue"):
         raise ValueError(reasons.TOPIC_SHARED)
     if any(character in text for character in "+#") or text.startswith("$"):
         raise ValueError(reasons.TOPIC_WILDCARD)
     if not all(text.split("/")):
         raise ValueError(reasons.TOPIC_SLASHES)
-    if len(text.encode()) > MAX_TOPIC - len(f"/{'x' * MAX_DEVICE_LENGTH}/heartbeat"):
+    if len(text.encode()) > MAX_TOPIC_PREFIX:
         raise ValueError(reasons.TOPIC_LENGTH.fill(most=MAX_TOPIC))
     return text
 

@@ -75,7 +75,8 @@ class Settings:
     mqtt_cert_file: str = _setting(parsers.readable_file, "", may_be_empty=True)
     mqtt_key_file: str = _setting(parsers.readable_file, "", may_be_empty=True)
     mqtt_tls_fingerprint: str = _setting(parsers.fingerprint, "", may_be_empty=True)
-    mqtt_topic_prefix: str = _setting(parsers.topic_prefix, "devices")
+    mqtt_topic_prefix: str = _setting(parsers.topic_prefixes, "devices")
+    """One or several: ``report.split_prefixes``."""
     mqtt_receive_maximum: int = _setting(parsers.number(1, 65535), "65535")
     mqtt_session_expiry: int = _setting(parsers.number(1, 4294967295), "604800")
     mqtt_max_payload: int = _setting(parsers.number(1, 16 * 1024 * 1024), "65536")

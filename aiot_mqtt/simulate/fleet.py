@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from random import Random
 from typing import NamedTuple
 
-from ..devices.report import KINDS
+from ..devices.report import KINDS, split_prefixes
 
 # What a message is meant to try. The service takes the first four, and refuses the others.
 ORDINARY = "ordinary"
@@ -70,6 +71,7 @@ class FleetPlan:
     """The share of messages, 0 to 1, that are not what a well-behaved device sends."""
     seed: int = 1
     topic_prefix: str = "devices"
+    """One, or several between commas, which the devices share out; each device stays with its own."""
 
 
 def numbered_uuids(count: int, prefix: str = "sim") -> tuple[str, ...]:
@@ -84,9 +86,9 @@ class Fleet:
     def __init__(self, plan: FleetPlan) -> None:
         self.plan = plan
         self._random = Random(plan.seed)  # noqa: S311 that it can be repeated is the point
-        prefix = plan.topic_prefix.encode()
-        names = [uuid.encode() for uuid in (*plan.uuids, *UNKNOWN_NAMES)]
-        self._topics = {kind: [b"%s/%s/%s" % (prefix, name, kind.encode()) for name in names] for kind in KINDS}
+        prefixes = cycle(prefix.encode() for prefix in split_prefixes(plan.topic_prefix))
+        names = [b"%s/%s" % (next(prefixes), uuid.encode()) for uuid in (*plan.uuids, *UNKNOWN_NAMES)]
+        self._topics = {kind: [b"%s/%s" % (name, kind.encode()) for name in names] for kind in KINDS}
         self._sequence = [0] * len(names)
         self._silent: set[int] = set()
         self._retained: set[tuple[int, str]] = set()

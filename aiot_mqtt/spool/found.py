@@ -20,6 +20,7 @@ from .format import APPLICATION_ID, FORMAT, MAX_NUMBER, TABLES, TABLES_1
 from .names import JOURNAL_SUFFIX
 
 MAX_OWNER = 200_000  # characters of a file's owner that are read; a topic prefix has up to 65,535 bytes
+_LISTS = ("host", "topic_prefix")
 _OTHER_SUFFIXES = ("-wal", "-shm")  # of what SQLite would look for beside a file, but for the journal
 
 
@@ -37,6 +38,7 @@ class SpoolOwner:
     database: str
     table: str
     topic_prefix: str
+    """With commas where there are several."""
     time_zone: str
 
     def __str__(self) -> str:
@@ -51,13 +53,16 @@ class SpoolOwner:
         differing = [
             reasons.OTHER_SETTING.fill(name=name, theirs=f"{theirs.get(name)!r:.80}", ours=f"{ours[name]!r}")
             for name in ours
-            if theirs.get(name) != ours[name] and not (name == "host" and self._shares_host(theirs.get(name)))
+            if theirs.get(name) != ours[name] and not (name in _LISTS and _share(ours[name], theirs.get(name)))
         ]
         return reasons.FOR_OTHERS.fill(settings=listed(differing, "; ", "；")) if differing else None
 
-    def _shares_host(self, other: object) -> bool:
-        """Whether a host is in both lists: servers are added to a database, and taken away, while states wait."""
-        return isinstance(other, str) and not {*self.host.split(",")}.isdisjoint(other.split(","))
+    def has_less_than(self, other: str) -> bool:
+        """Whether a file's owner had topics that are not this one's any more. Another instance may have them by now,
+        and have written what is newer.
+        """
+        theirs = (_members(other) or {}).get("topic_prefix")
+        return isinstance(theirs, str) and not {*theirs.split(",")} <= {*self.topic_prefix.split(",")}
 
     @classmethod
     def in_words(cls, text: str) -> str:
@@ -65,6 +70,13 @@ class SpoolOwner:
         members = _members(text) or {}
         names = [field.name for field in fields(cls)]
         return ", ".join(f"{name} {members.get(name)!r:.80}" for name in names)
+
+
+def _share(ours: str, theirs: object) -> bool:
+    """Whether something is in both lists: to a database servers are added, and to an instance topics, and taken away,
+    while states wait.
+    """
+    return isinstance(theirs, str) and not {*ours.split(",")}.isdisjoint(theirs.split(","))
 
 
 def _members(text: str) -> dict[str, object] | None:
@@ -146,6 +158,7 @@ def _judge_state(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOw
     file.owner = str(theirs)[:MAX_OWNER]
     if owner is not None and (difference := owner.differs_from(file.owner)) is not None:
         raise SpoolForeign(difference)
+    file.is_late = owner is not None and owner.has_less_than(file.owner)
     if not all(isinstance(number, int) and 0 <= number < MAX_NUMBER for number in numbers):
         raise SpoolDamaged(reasons.ODD_NUMBERS.fill(numbers=f"{numbers!r:.60}"))
     file.check_pages()

@@ -231,7 +231,7 @@ class Spool:
                     with suppress(OSError):  # it holds nothing, and is in nobody's way until something is saved
                         remove_with_journal(path, self._disk)
                 else:
-                    file.is_late = is_late or (file.identity is not None and file.identity[1] in self._lock.passed_by)
+                    file.is_late |= is_late or (file.identity is not None and file.identity[1] in self._lock.passed_by)
                     looked.found += file.held
                 return file
         if known is not None:

@@ -196,6 +196,26 @@ VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
         "must leave room for the rest of a topic, which has at most 65535 bytes of UTF-8",
     ),
     (
+        ("MQTT_TOPIC_PREFIX",),
+        {"a,b": "a,b", " a , b/c ": "a,b/c", "a,a/b,a/b/c": "a,a/b,a/b/c", "A,a": "A,a"},
+        ["a,b,a", "a, b,a"],
+        "prefix 3: stands there already",
+    ),
+    (("MQTT_TOPIC_PREFIX",), {}, ["a,,b", "a, ,b"], "prefix 2: is empty"),
+    (
+        ("MQTT_TOPIC_PREFIX",),
+        {},
+        ["a,b/+,/c", "a,#,c/"],
+        "prefix 2: must be topic levels without the wildcards + and #, not beginning with $; prefix 3: must be topic"
+        " levels with one / between two, and none at the beginning or the end",
+    ),
+    (
+        ("MQTT_TOPIC_PREFIX",),
+        {"x" * 40_000 + "," + "y" * 25_487: "x" * 40_000 + "," + "y" * 25_487},
+        ["x" * 40_000 + "," + "y" * 25_488],
+        "must have at most 65488 bytes of UTF-8 in all",
+    ),
+    (
         ("MQTT_CLIENT_ID",),
         {"aiot": "aiot", "x" * 65535: "x" * 65535, "a b": "a b"},
         ["a\nb", "x" * 65536],

@@ -124,3 +124,8 @@ class FleetTests(SynchronousTestCase):
     def test_the_topic_prefix_is_that_of_the_service(self) -> None:
         plan = FleetPlan(("a",), topic_prefix="site/devices", mix=(1, 0, 0))
         self.assertEqual(messages(plan, 1)[0].topic, b"site/devices/a/data")
+
+    def test_each_device_stays_with_one_of_several_prefixes(self) -> None:
+        plan = FleetPlan(tuple("abcd"), topic_prefix="x,y/z", mix=(1, 1, 1))
+        topics = {message.topic.rpartition(b"/")[0] for message in messages(plan, 100)}
+        self.assertEqual(topics, {b"x/a", b"y/z/b", b"x/c", b"y/z/d"})

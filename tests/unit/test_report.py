@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import (
@@ -16,10 +19,17 @@ from aiot_mqtt.devices.report import (
     UnknownDevice,
     decode,
     parse_json,
+    source_of,
 )
 
 RULES = ReportRules()
 NOT_AN_OBJECT = "the payload is neither a JSON object nor a bare word such as offline"
+
+
+def _matches(levels: Sequence[str], topic: Sequence[str]) -> bool:
+    """Section 4.7 of MQTT 5, for filters without ``#``."""
+    pairs = zip(levels, topic, strict=False)
+    return len(levels) == len(topic) and all(level in ("+", other) for level, other in pairs)
 
 
 class DecodeTestCase(SynchronousTestCase):
@@ -92,6 +102,25 @@ class TopicTests(DecodeTestCase):
         rules = ReportRules(topic_prefix="a.b(c")
         self.assertEqual(decode(b"a.b(c/d1/data", b"{}", rules).device, "d1")
         self.assertIsInstance(self.refusal(b"axb(c/d1/data", rules=rules), ForeignTopic)
+
+    def test_there_may_be_several_prefixes_of_which_one_may_be_the_beginning_of_another(self) -> None:
+        rules = ReportRules(topic_prefix="a,a/b,c.d")
+        self.assertEqual(rules.topic_filters[2:5], ["a/+/heartbeat", "a/b/+/data", "a/b/+/status"])
+        for topic, device in ((b"a/d1/data", "d1"), (b"a/b/data", "b"), (b"a/b/d1/data", "d1"), (b"c.d/d1/data", "d1")):
+            self.assertEqual(decode(topic, b"{}", rules).device, device)
+            self.assertEqual(source_of(topic, rules), (device, DATA))
+        for topic in (b"a/b/x y/data", b"c.d//data", b"a//status"):
+            self.assertIsInstance(self.refusal(topic, rules=rules), UnknownDevice, topic)
+        for topic in (b"a/c/d1/data", b"cxd/d1/data", b"a,a/b/d1/data", b"d1/data", b"data", b"/d1/data"):
+            self.assertIsInstance(self.refusal(topic, rules=rules), ForeignTopic, topic)
+
+    def test_no_topic_matches_two_of_several_filters(self) -> None:
+        filters = ReportRules(topic_prefix="a,a/b,a/b/c,b,b/b,data").topic_filters
+        levels = ("a", "b", "c", "data", "heartbeat")
+        for count in range(1, 6):
+            for topic in product(levels, repeat=count):
+                matching = [each for each in filters if _matches(each.split("/"), topic)]
+                self.assertLess(len(matching), 2, topic)
 
     def test_rules_with_the_same_settings_are_equal(self) -> None:
         self.assertEqual(ReportRules(), ReportRules(topic_prefix="devices"))

@@ -754,6 +754,21 @@ class OwnerTests(SpoolMixin):
         self.restart()
         self.assertTrue(self.read().file.is_late)
 
+    def test_a_topic_prefix_more_changes_nothing_about_what_waits(self) -> None:
+        self.save("a")
+        self.assertEqual(self.restart(replace(OWNER, topic_prefix="x,devices")).found, Held(1, 1))
+        self.assertFalse(self.read().file.is_late)
+
+    def test_with_a_topic_prefix_less_it_goes_over_nothing_that_came_later(self) -> None:
+        # Another instance may have that prefix by now, and its rows hold what is newer.
+        self.restart(replace(OWNER, topic_prefix="devices,x"))
+        self.save("a")
+        for fewer in ("devices", "x", "x,y"):
+            self.assertEqual(self.restart(replace(OWNER, topic_prefix=fewer)).found, Held(1, 1))
+            self.assertTrue(self.read().file.is_late, fewer)
+        self.restart(replace(OWNER, topic_prefix="y"))
+        self.assertEqual((len(self.looked.foreign), self.looked.found), (1, Held()))
+
     def test_a_file_that_is_not_foreign_any_more_is_noticed_when_it_goes(self) -> None:
         self.save("a")
         self.restart(replace(OWNER, table="other"))

@@ -123,10 +123,10 @@ NOT_ANSWERED = Text(
 NOTHING_CAME = Text(
     "no message within {seconds:.0f} s although every subscription was granted",
     "{seconds:.0f} 秒内没有收到任何消息，虽然订阅都被允许",
-    "do devices publish? Compare as an administrator: mosquitto_sub -t '{prefix}/#'. Something there and nothing here:"
+    "do devices publish? Compare as an administrator: mosquitto_sub {filters}. Something there and nothing here:"
     " the acl_file grants and does not deliver, so add 'topic read {prefix}/+/data' (and status, heartbeat). Nothing on"
     " either side: see MQTT_TOPIC_PREFIX",
-    "设备确实在发吗？用管理员账号 mosquitto_sub -t '{prefix}/#' 对照。那边有而这里没有：acl_file 允许订阅却不投递，"
+    "设备确实在发吗？用管理员账号 mosquitto_sub {filters} 对照。那边有而这里没有：acl_file 允许订阅却不投递，"
     "加 topic read {prefix}/+/data（status、heartbeat 同样）。两边都没有：查 MQTT_TOPIC_PREFIX",
 )
 CAME = Text("{count} messages in {seconds:.0f} s", "{seconds:.0f} 秒内收到 {count} 条消息")

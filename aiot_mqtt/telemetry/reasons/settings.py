@@ -67,6 +67,10 @@ TOPIC_LENGTH = Bilingual(
     "must leave room for the rest of a topic, which has at most {most} bytes of UTF-8",
     "必须给主题的其余部分留出位置，整个主题最多 {most} 字节（UTF-8）",
 )
+TOPIC_NUMBERED = Bilingual("prefix {number}: {what}", "第 {number} 个前缀: {what}")
+TOPIC_EMPTY = Bilingual("is empty", "为空")
+TOPIC_TWICE = Bilingual("stands there already", "重复")
+TOPICS_LENGTH = Bilingual("must have at most {most} bytes of UTF-8 in all", "总长最多 {most} 字节（UTF-8）")
 BOOLEAN = Bilingual("must be true or false", "必须是 true 或 false")
 ZONE = Bilingual("must be a time zone name such as Asia/Shanghai or UTC", "必须是时区名，例如 Asia/Shanghai 或 UTC")
 ZONE_DAYLIGHT = Bilingual(
