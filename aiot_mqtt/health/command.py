@@ -23,6 +23,7 @@ SHOWN = 200  # characters of what another program says
 WATCH_INTERVAL = 1.0  # s
 EXIT_CODES = {State.OK.value: 0, State.PROTECTED.value: 0, State.LOOK.value: 1, State.FAULT.value: 2}
 EXIT_UNKNOWN = 2
+SENTENCE = "sentence"
 
 
 class NotRunning(Exception):
@@ -69,7 +70,7 @@ def show_status(
         output.write(("\x1b[H\x1b[2J" if watch and is_terminal and not as_json else "") + text + "\n")
         output.flush()
         if not watch or not is_terminal:
-            return EXIT_CODES[status["state"]]
+            return EXIT_CODES.get(status["state"], EXIT_UNKNOWN)
         time.sleep(WATCH_INTERVAL)
 
 
@@ -86,13 +87,13 @@ def ask(address: tuple[str, int], path: str) -> dict[str, Any]:
 
     :raises NotRunning: nobody answers, or it is none of ours.
     """
-    return fetch_json(address, path, "", "state", "sentence", "conditions")
+    return fetch_json(address, path, "", "state", SENTENCE, "conditions")
 
 
 def fetch_json(address: tuple[str, int], path: str, token: str, *members: str) -> dict[str, Any]:
     """The JSON object at a path.
 
-    :param token: ``HTTP_TOKEN``. :param members: that ours would have.
+    :param token: ``HTTP_TOKEN``. :param members: that ours would have; a sentence in both languages.
     :raises NotRunning: nobody answers, or not as ours would.
     """
     body = _fetch(address, path, token)
@@ -100,7 +101,10 @@ def fetch_json(address: tuple[str, int], path: str, token: str, *members: str) -
         answer = dict(json.loads(body))
         for member in members:
             answer[member]
-    except (ValueError, KeyError, TypeError):
+        if SENTENCE in members:
+            for language in ("en", "zh"):
+                answer[SENTENCE][language].strip()
+    except (AttributeError, ValueError, LookupError, TypeError):
         said = printable(body.decode("utf-8", "replace").strip(), 100)
         where = _url(address, path.partition("?")[0])
         failed = NotRunning(
@@ -118,7 +122,7 @@ def ask_status(address: tuple[str, int], token: str) -> dict[str, Any]:
 
     :raises NotRunning: nobody answers, or it is none of ours.
     """
-    members = ("state", "sentence", "conditions")
+    members = ("state", SENTENCE, "conditions")
     try:
         return fetch_json(address, "/status", token, *members, "sum")
     except NotRunning:

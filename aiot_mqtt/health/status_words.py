@@ -8,11 +8,13 @@ from typing import Any
 
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.durations import duration
+from ..telemetry.printable import printable
 from .state import State
 
 WORDS = {state.value: {"en": str(state.word), "zh": state.word.chinese} for state in State}
 ICONS = {State.OK.value: "✅", State.PROTECTED.value: "🛡", State.LOOK.value: "⚠️", State.FAULT.value: "❌"}
 SHOWN_APART = {"broker", "database", "spool"}  # conditions that have a line of their own
+MAX_SENTENCE = 500  # characters
 UNITS = ("B", "KB", "MB", "GB", "TB")
 _OUTCOMES = {
     "stored": "已存",
@@ -26,7 +28,24 @@ _OUTCOMES = {
 
 
 def in_words(status: dict[str, Any], language: str, *, is_watched: bool = False) -> str:
-    """The sentence, and what stands below it. :param is_watched: and who changed last, which whoever watches wants."""
+    """The sentence, and what stands below it; less of it where a service of another version answered otherwise.
+
+    :param status: with a sentence in both languages.
+    :param is_watched: and who changed last, which whoever watches wants.
+    """
+    try:
+        return _all(status, language, is_watched=is_watched)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        version = printable(str(status.get("version") or "?"), 40)
+        rest = Bilingual(
+            f"  the service that runs ({version}) is of another version than this command: restart it to see the rest",
+            f"  正在运行的服务（{version}）与本命令版本不同：重启服务后可看到其余内容",
+        )
+        sentence = printable(str(status["sentence"][language]), MAX_SENTENCE)
+        return f"{ICONS.get(status['state'], '⚪')} {sentence}\n{rest.chinese if language == 'zh' else rest}"
+
+
+def _all(status: dict[str, Any], language: str, *, is_watched: bool) -> str:
     colon = "：" if language == "zh" else ": "
     state = status["state"]
     lines = [f"{ICONS[state]} {WORDS[state][language]}{colon}{status['sentence'][language]}"]

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ..devices.report import is_device
 from ..table.device_row import Found
 from ..telemetry.printable import shorten
-from .command import fetch_json
+from .command import SENTENCE, fetch_json
 from .device import DeviceFacts
 from .device_ask import row_of
 from .why import Situation
@@ -38,7 +38,8 @@ def ask_service(address: tuple[str, int], token: str, uuid: str) -> dict[str, An
 
     :raises NotRunning: nobody answers, or not as ours would.
     """
-    return fetch_json(address, f"/why?uuid={quote(uuid, safe='', errors='backslashreplace')}", token, "situation")
+    path = f"/why?uuid={quote(uuid, safe='', errors='backslashreplace')}"
+    return fetch_json(address, path, token, "situation", SENTENCE, "lines", "exit_code")
 
 
 def without_service(
