@@ -63,7 +63,7 @@ METRICS = _described(
     ("status_ignored_total", COUNTER, "", "Statuses not put in device_status"),
     ("unknown_uuids", GAUGE, "", "Names that no row has and that sent something in the last 10 minutes, up to 5000"),
     # The database.
-    ("database_up", GAUGE, "", "1 if the last attempt at the database worked"),
+    ("database_up", GAUGE, "", "1 unless the last attempt at the database failed, or this one waits 5 s for an answer"),
     ("retries_total", COUNTER, "reason", "Attempts at database and disk that were repeated"),
     ("last_commit_timestamp_seconds", GAUGE, "", "Unix time of the last commit of rows; 0 before the first"),
     ("last_stored_timestamp_seconds", GAUGE, "kind", "The same of the last commit with a message of this kind in it"),

@@ -23,6 +23,7 @@ from ..telemetry.printable import shorten
 from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
 from .device import DeviceFacts, Noted, Row, Waiting
+from .watch import database_trouble
 
 T = TypeVar("T")
 
@@ -117,7 +118,7 @@ class DeviceAsk:
             similar=() if found is None else found.similar,
             heard_at=heard_at,
             waiting=waiting,
-            database=self._writer.outage.trouble,
+            database=database_trouble(self._writer),
             is_set_offline=known is not None and known.is_set_offline,
             listened=listened,
             is_listening=self._presence is not None and self._presence.is_listening(),

@@ -40,7 +40,7 @@ class BrokerFigures:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFigures:
-    """The table, as the last attempt found it."""
+    """The table, as the last attempt found it, or as this one does."""
 
     address: str
     is_seen: bool = False

@@ -23,6 +23,8 @@ from ..table.contract import TableDescription
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
 from ..telemetry.durations import duration
+from ..telemetry.outage import Trouble
+from ..telemetry.reasons import database as reasons
 from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
@@ -31,6 +33,7 @@ from .state import SILENCE
 
 LOOK_INTERVAL = 1.0  # s
 TAKEN_OVER_WITHIN = 600.0  # s
+MAX_UNANSWERED = 5.0  # s for what the table was sent; after as long the spool takes what waits
 FLAPPING_EACH = 10.0  # s between two looks at how often devices report, which goes through all that are watched
 RATE_LOOKS = 11  # looks, so ten seconds, that a rate is taken over
 REMINDER = 86400.0  # s between two lines about a silence that lasts
@@ -139,7 +142,7 @@ class Watch(Service):
             uptime=now - self._started_at,
             broker=broker,
             database=DatabaseFigures(
-                self._database, self._is_table_seen, writer.outage.trouble, writer.chunks.size.quickest
+                self._database, self._is_table_seen, database_trouble(writer), writer.chunks.size.quickest
             ),
             spool=spool,
             presence=PresenceFigures(
@@ -196,3 +199,14 @@ class Watch(Service):
         if silence is not None and silence >= SILENCE and (told is None or now - told >= REMINDER):
             self._told_silence_at = now
             self._log.warn(log_lines.NO_MESSAGES, lasts=duration(silence))
+
+
+def database_trouble(writer: Writer) -> Trouble | None:
+    """What is the matter with the database: what the last attempt met, or that this one has no answer for long.
+
+    An attempt is given up after tens of seconds only, and "the database answers" would be untrue until then.
+    """
+    silent_for = writer.chunks.unanswered_for
+    if writer.outage.trouble is None and silent_for >= MAX_UNANSWERED:
+        return Trouble(reasons.NO_ANSWER_YET, silent_for)
+    return writer.outage.trouble

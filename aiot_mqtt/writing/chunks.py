@@ -24,6 +24,11 @@ class Chunks:
         self._clock = clock
         self.size = ChunkSize()
 
+    @property
+    def unanswered_for(self) -> float:
+        """Seconds since the table got what it has not answered yet; 0: nothing."""
+        return self._settlement.unanswered_for
+
     async def write(self, updates: Sequence[DeviceUpdate]) -> None:
         """Write updates, and have what became of them settled.
 

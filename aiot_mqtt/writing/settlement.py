@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..devices.update import DeviceUpdate
@@ -39,8 +40,11 @@ class Settlement:
         refusals: Refusals,
         *,
         database_answered: Callable[[], None],
+        clock: IReactorTime,
     ) -> None:
         self._store = store
+        self._clock = clock
+        self._asked_at: float | None = None  # what is not answered yet
         self._path = path
         self._backlog = backlog
         self._counters = counters
@@ -73,14 +77,22 @@ class Settlement:
         for updates, written, refusal in self._outcomes:
             self._count(updates, written, refusal)
 
+    @property
+    def unanswered_for(self) -> float:
+        """Seconds since the table got what it has not answered yet; 0: nothing."""
+        return 0.0 if self._asked_at is None else self._clock.seconds() - self._asked_at
+
     async def write(self, updates: Sequence[DeviceUpdate]) -> Written:
         """See ``bad_rows.Settling``."""
+        self._asked_at = self._clock.seconds()
         try:
             return await self._store.write(updates, self._unless_heard_until)
         except StoreUnavailable as error:
             if len(updates) == 1 and self._is_lost_too_often(updates[0]):
                 raise StoreRefused(str(error), is_certain=False) from error
             raise
+        finally:
+            self._asked_at = None
 
     async def why_no_times(self, update: DeviceUpdate) -> str | None:
         """See ``bad_rows.Settling``."""

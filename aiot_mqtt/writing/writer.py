@@ -79,7 +79,7 @@ class Writer(Service):
         self.outage = self._retry.outage
         """That of the database."""
         self._settlement = Settlement(
-            store, self._path, self.backlog, counters, refusals, database_answered=self._database_answered
+            store, self._path, self.backlog, counters, refusals, clock=clock, database_answered=self._database_answered
         )
         self.chunks = chunks = Chunks(self._settlement, counters, clock)
         self._saver: Saver | None = None

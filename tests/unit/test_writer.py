@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport
 from aiot_mqtt.devices.update import DeviceUpdate
+from aiot_mqtt.health.watch import MAX_UNANSWERED, database_trouble
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.table.contract import (
     StoreConflict,
@@ -261,6 +262,24 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(self.counters.refused, {"unknown_device": 2})
         self.assertEqual(self.connection.acknowledged, [1, 2])
         self.assert_sum()
+
+    def test_a_table_that_has_no_answer_for_long_is_not_said_to_be_well(self) -> None:
+        table = HeldTable(["a", "b"])
+        self.set_up(table)
+        self.clock.advance(20)
+        self.assertIsNone(database_trouble(self.writer))
+        self.writer.startService()
+        self.receive("a")
+        self.clock.advance(MAX_UNANSWERED - 0.1)
+        self.assertIsNone(database_trouble(self.writer))
+        self.clock.advance(3)
+        trouble = database_trouble(self.writer)
+        assert trouble is not None
+        self.assertAlmostEqual(trouble.seconds, MAX_UNANSWERED + 2.9)
+        self.assertEqual(trouble.reason, "no answer to what it was sent")
+        table.release()
+        self.assertIsNone(database_trouble(self.writer))
+        self.assertEqual(self.writer.deliveries, 0)
 
     def test_an_outage_delays_and_loses_nothing(self) -> None:
         self.set_up(MemoryTable(["a", "b"]))

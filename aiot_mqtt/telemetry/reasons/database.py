@@ -14,6 +14,7 @@ NOT_DONE_IN_TIME = Bilingual("not done within {seconds} s", "{seconds} 秒内没
 NAME_HAS_NO_ADDRESS = Bilingual("the name has no address", "该主机名没有地址")
 ANSWER_TOO_LONG = Bilingual("an answer of the database is longer than {most} bytes", "数据库的应答超过 {most} 字节")
 NOT_UNDERSTOOD = Bilingual("the database's answer is not understood: {words}", "看不懂数据库的应答: {words}")
+NO_ANSWER_YET = Bilingual("no answer to what it was sent", "发出的语句没有应答")
 WITHOUT_A_WORD = Bilingual("without a word", "没有说明")
 LINK_LOST = Bilingual("the connection to the database was lost: {words}", "与数据库的连接中断: {words}")
 POOL_CLOSING = Bilingual("the connection pool is closing", "连接池正在关闭")
