@@ -29,10 +29,10 @@ from .health import why_command as why
 from .mqtt.errors import MqttError
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from .process import EXIT_CONFIG, become, environment, exit_for, global_reactor, read_settings, say, session_file
-from .service import spool_owner
 from .settings.settings import DEFAULT_ENV_FILE, ConfigError, Settings
 from .simulate.publisher import Publisher, PublisherOptions
 from .spool import command as spool
+from .spool.owner import spool_owner
 from .table.device_row import Found
 from .table.mysql import DeviceTable
 from .table.named import device_table

@@ -81,7 +81,7 @@ def become(user: str) -> bool:
 
 def for_trial(settings: Settings) -> Settings:
     """The same for a first look, which leaves nothing behind and takes nothing from a session that is kept."""
-    return replace(settings, mqtt_client_id=f"{settings.mqtt_client_id}-try", spool_file="")
+    return replace(settings, mqtt_client_id=f"{settings.mqtt_client_id}-try", spool_file="", ha_mode="off")
 
 
 def session_file(settings: Settings) -> Path | None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import random
+from socket import gethostname
 from typing import Any
 
 from twisted.application.service import MultiService, Service
@@ -23,20 +24,19 @@ from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
 from .mqtt.kept_session import KeptSession
 from .mqtt.options import connect_options
-from .mqtt.subscriber import Subscriber
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from .page.assembly import health_services
 from .presence.heard_devices import HeardDevices
 from .presence.monitor import PresenceMonitor
 from .process import session_file
-from .settings.parsers import split_hosts
 from .settings.settings import Settings
 from .spool.disk import Disk
-from .spool.found import SpoolOwner
 from .spool.lifetime import warn_if_short_lived
+from .spool.owner import spool_owner
 from .spool.spool import Spool
 from .spool.spooler import RunInThread, Spooler
 from .spool.thread import SpoolThread
+from .standby.assembly import fence_of, may_be_ahead, services_of, spooler_of, standing_of, subscriber_of, with_will
 from .table.address import database_addresses, database_name, hosts_without_tls
 from .table.contract import StoreService
 from .table.mysql import DeviceTable
@@ -47,19 +47,6 @@ from .telemetry.counters import Counters
 from .telemetry.refusals import Refusals
 from .telemetry.survive import within
 from .writing.writer import Writer
-
-
-def spool_owner(settings: Settings) -> SpoolOwner:
-    """Whose states the spool holds."""
-    hosts = split_hosts(settings.db_host, settings.db_port)
-    return SpoolOwner(
-        host=",".join(host if port == settings.db_port else f"{host}:{port}" for host, port in hosts),
-        port=settings.db_port,
-        database=settings.db_name,
-        table=settings.db_table,
-        topic_prefix=settings.mqtt_topic_prefix,
-        time_zone=str(settings.db_timezone),
-    )
 
 
 class AiotMqttService(MultiService):
@@ -121,8 +108,16 @@ class AiotMqttService(MultiService):
         committed_times = CommittedTimes(resolution, pending) if resolution else None
         heard = HeardDevices(counters, reactor, pending, zone, wall_clock) if settings.heartbeat_timeout else None
 
+        # Whether it is this instance that writes, where there are several.
+        self._is_real = endpoint is None
+        endpoint = endpoint or broker_endpoint(settings, reactor)
+        options = connect_options(settings, is_trial=is_trial)
+        self._standing = standing = standing_of(
+            settings, endpoint, options, reactor, host=gethostname(), wall_clock=wall_clock, jitter=jitter
+        )
+
         # Table and disk.
-        self.table: StoreService = table or device_table(settings, reactor)
+        self.table: StoreService = table or device_table(settings, reactor, fence_of(standing))
         database = str(table or database_name(database_addresses(settings)))
         self._spooler: Spooler | None = None
         self._spool_thread: SpoolThread | None = None
@@ -131,24 +126,22 @@ class AiotMqttService(MultiService):
                 self._spool_thread = SpoolThread(reactor)
                 run_in_spool_thread = self._spool_thread.run
             spool = Spool(Path(settings.spool_file).absolute(), spool_owner(settings), disk)
-            self._spooler = Spooler(spool, run_in_spool_thread, counters, refusals, reactor)
+            self._spooler = spooler_of(standing)(spool, run_in_spool_thread, counters, refusals, reactor)
 
         # From the broker to the table.
         broker = f"{settings.mqtt_broker}:{settings.mqtt_port}"
         self._kept_session = KeptSession(
             session_file(settings), f"{settings.mqtt_client_id} {broker}", counters, wall_clock
         )
-        self._is_real = endpoint is None
-        endpoint = endpoint or broker_endpoint(settings, reactor)
-        self.subscriber = Subscriber(
+        self.subscriber = subscriber_of(standing)(
             endpoint,
-            connect_options(settings, is_trial=is_trial),
+            with_will(standing, options),
             rules.topic_filters,
             reactor,
             host=settings.mqtt_broker,
             port=settings.mqtt_port,
             protocol=settings.mqtt_protocol,
-            kept_session=None if is_trial else self._kept_session,
+            kept_session=None if is_trial or standing is not None else self._kept_session,
             jitter=jitter,
         )
         self.writer = Writer(
@@ -157,10 +150,11 @@ class AiotMqttService(MultiService):
             counters,
             refusals,
             reactor,
-            now=lambda: table_time(wall_clock(), zone),
+            now=lambda: table_time(wall_clock() + may_be_ahead(standing), zone),
             flow_control=self.subscriber,
             spooler=self._spooler,
             database=database,
+            may_write=None if standing is None else standing.may_write,
             jitter=jitter,
         )
         self.ingest = Ingest(
@@ -171,7 +165,7 @@ class AiotMqttService(MultiService):
             table_zone=zone,
             writer=self.writer,
             foreign_topics=self.subscriber,
-            wall_clock=wall_clock,
+            wall_clock=wall_clock if standing is None else standing.stamps,
             log_messages=log_each,
             committed_times=committed_times,
             heard=heard,
@@ -181,7 +175,8 @@ class AiotMqttService(MultiService):
         # meanwhile would be older, by its turn, than what the other has acknowledged.
         self.subscriber.deliver_to(self.ingest, may_begin=self.writer.until_known)
         self.writer.add_table_listener(self.ingest)
-        children: list[Any] = [self.table, self.writer, self.subscriber]
+        beside = services_of(standing, self.writer, self.table, committed_times, reactor)
+        children: list[Any] = [self.table, self.writer, *beside, self.subscriber]
         if committed_times is not None:
             self.writer.add_listener(committed_times)
 
@@ -223,6 +218,7 @@ class AiotMqttService(MultiService):
             addresses=(broker, database),
             wall_clock=wall_clock,
             supervisor=supervisor,
+            standing=standing,
             asks_broker=self._is_real,
         )
         for child in children:
@@ -269,10 +265,13 @@ class AiotMqttService(MultiService):
         self._stop_began(self._settings.shutdown_timeout)
         self.ingest.stop()
         for child in self:
-            if child not in (self.writer, self.subscriber, self.table):
+            if child not in (self.writer, self._standing, self.subscriber, self.table):
                 await maybeDeferred(child.stopService)
         # Each gets what time is left, less a little for those after it to end in order.
-        for child, reserve in ((self.writer, 1.0), (self.subscriber, 0.5), (self.table, 0.2)):
+        last: list[tuple[Any, float]] = [(self.writer, 1.0), (self.subscriber, 0.5), (self.table, 0.2)]
+        if self._standing is not None:
+            last.insert(1, (self._standing, 0.6))
+        for child, reserve in last:
             left = max(0.1, deadline - self._reactor.seconds() - reserve)
             await within(maybeDeferred(child.stopService), left, self._reactor)
         self._kept_session.end()

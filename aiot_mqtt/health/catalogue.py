@@ -35,6 +35,12 @@ METRICS = _described(
     ("start_time_seconds", GAUGE, "", "Unix time at which the service started"),
     ("state", GAUGE, "state", "1 for the present state, 0 for the others"),
     ("progress", GAUGE, "", "1 while the service makes progress, as /healthz says"),
+    (
+        "ha_role",
+        GAUGE,
+        "role",
+        "1 for this instance's role where there are several; all 0: there is one only",
+    ),
     # The broker.
     ("broker_connected", GAUGE, "", "1 while there is a connection that the broker has accepted"),
     ("broker_heard", GAUGE, "", "1 while something came from the broker within 3 s, if only a PINGRESP"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..standby.told import Told
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Trouble
 from .outlook import Outlook
@@ -97,3 +98,5 @@ class Figures:
     """Names that no row has and under which something came in the last ten minutes, as far as they are remembered."""
     pending: int = 0
     """Deliveries that are in memory; those on disk are in ``spool``."""
+    standby: Told | None = None
+    """Who of several instances is active; None: there is one only (``HA_MODE=off``)."""

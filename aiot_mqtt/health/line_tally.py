@@ -18,6 +18,7 @@ FAULTS_IN = {
     log_lines.SPOOL_FAILED_UNEXPECTEDLY: "spool",
     log_lines.SWEEP_FAILED_UNEXPECTEDLY: "sweep",
     log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY: "connection",
+    log_lines.STANDBY_FAILED_UNEXPECTEDLY: "connection",
     log_lines.BROKER_DROPS_FAILED_UNEXPECTEDLY: "connection",
     log_lines.WHY_FAILED_UNEXPECTEDLY: "connection",
     log_lines.PAGE_FAILED_UNEXPECTEDLY: "connection",

@@ -30,6 +30,7 @@ import twisted
 from .. import __version__
 from ..mqtt.tally import FAILED_FOR, ConnectionTally
 from ..spool.space import Space
+from ..standby.role import Role
 from ..telemetry.counters import OUTCOMES, REFUSED_FOR, RETRIED_FOR, SWEPT
 from ..telemetry.histogram import Histogram
 from .catalogue import COUNTER, GAUGE, METRICS, Described
@@ -129,6 +130,7 @@ def _service(figures: Figures, beside: Beside) -> dict[str, Value]:
         "start_time_seconds": beside.past.started_at,
         "state": {each.value: float(each is now) for each in State},
         "progress": float(beside.makes_progress),
+        "ha_role": {each.value: float(figures.standby is not None and figures.standby.role is each) for each in Role},
         "reactor_lag_seconds": beside.past.reactor_lag,
         "log_lines_total": beside.lines,
         "internal_errors_total": beside.faults,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorTime
@@ -34,8 +34,13 @@ class Pace(Service):
         clock: IReactorTime,
         *,
         check_interval: float | None,
+        is_on_turn: Callable[[], bool] = lambda: True,
     ) -> None:
-        """:param check_interval: seconds between two sweeps; None: there are none."""
+        """
+        :param check_interval: seconds between two sweeps; None: there are none.
+        :param is_on_turn: whether it is this instance's turn to dial the broker, where there are several.
+        """
+        self._is_on_turn = is_on_turn
         self._subscriber = subscriber
         self._writer = writer
         self._counters = counters
@@ -78,7 +83,8 @@ class Pace(Service):
         # for that.
         has_connection = subscriber.state in (Subscribed.SUBSCRIBING, Subscribed.SUBSCRIBED)
         is_known = state in (DataPath.DIRECT, DataPath.EMPTYING)
-        yield Part("subscriber", is_known and not has_connection, subscriber.outage.failures)
+        has_to_dial = is_known and not has_connection and self._is_on_turn()
+        yield Part("subscriber", has_to_dial, subscriber.outage.failures)
         is_at_disk = state in (DataPath.LOOKING, DataPath.SAVING)
         yield Part("spool", is_at_disk, (state, writer.spooled, retries["spool"]))
         # Not what the spool takes meanwhile, nor what is superseded or refused while it is received.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import __version__
+from ..standby.told import Told
 from .figures import Figures
 from .outlook import Outlook, in_words
 
@@ -19,6 +20,7 @@ def particulars(figures: Figures) -> dict[str, Any]:
         "taken_over": figures.broker.taken_over,
         "commit_seconds": figures.database.commit_seconds,
         "outlook": _outlook(figures.spool.outlook),
+        "standby": _standby(figures.standby),
         "flapping": {"devices": count, "interval_seconds": interval} if figures.presence.is_enabled else None,
     }
 
@@ -32,4 +34,16 @@ def _outlook(outlook: Outlook | None) -> dict[str, Any] | None:
         "more_devices": outlook.more_devices,
         "full_in_seconds": None if outlook.full_in is None else round(outlook.full_in),
         "words": {"en": str(words), "zh": words.chinese},
+    }
+
+
+def _standby(told: Told | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    return {
+        "role": told.role.value,
+        "name": told.name,
+        "active": told.active,
+        "standbys": [*told.standbys],
+        "since_seconds": round(told.since, 1),
     }

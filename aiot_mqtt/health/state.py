@@ -18,10 +18,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ..standby.told import Told
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.durations import duration
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
 from .outlook import in_words
+from .standby_state import condition as standby_condition
+from .standby_state import is_waiting
+from .standby_state import sentence as standby_sentence
 
 MAX_UNACKNOWLEDGED_AGE = 30.0  # s
 SILENCE = 600.0  # s without a message after which somebody should look; an idle fleet is legal
@@ -82,11 +86,16 @@ class Verdict:
 
 def judge(figures: Figures) -> Verdict:
     """State, conditions and sentence of one moment."""
+    told = figures.standby
     broker = _broker(figures.broker)
+    if told is not None and is_waiting(told):
+        return _waiting(figures, told)
     progress = _progress(figures.broker)
     spool = _spool(figures.spool)
     database = _database(figures.database)
     others = [_messages(figures.broker), _window(figures.broker), _presence(figures.presence)]
+    if told is not None:
+        others.append(Condition("standby", *standby_condition(told)))
     conditions = (broker, progress, spool, database, *others)
     unmet = [condition for condition in others if not condition.is_met]
     is_kept = figures.spool.is_enabled and spool.is_met
@@ -114,6 +123,25 @@ def judge(figures: Figures) -> Verdict:
             f"一切正常：每秒 {count} 条，最老的等待 {waits} 秒。",
         ),
     )
+
+
+def _waiting(figures: Figures, told: Told) -> Verdict:
+    """That of an instance that waits: it hears nothing from devices, and need not."""
+    standby = Condition("standby", *standby_condition(told))
+    spool, database = _spool(figures.spool), _database(figures.database)
+    waits = Bilingual("it waits", "待命")
+    others = [Condition(name, True, waits) for name in ("progress", "messages", "window", "presence")]
+    broker = Condition("broker", told.trouble is None, standby.reason)
+    conditions = (broker, others[0], spool, database, *others[1:], standby)
+    unmet = [condition.reason for condition in (standby, database, spool) if not condition.is_met]
+    state = State.OK
+    if not standby.is_met:
+        state = State.FAULT
+    elif unmet:
+        state = State.LOOK
+    elif figures.spool.devices:
+        return Verdict(State.PROTECTED, conditions, _emptying(figures.spool))
+    return Verdict(state, conditions, standby_sentence(told, unmet))
 
 
 def _broker(broker: BrokerFigures) -> Condition:

@@ -13,7 +13,7 @@ from .state import State
 
 WORDS = {state.value: {"en": str(state.word), "zh": state.word.chinese} for state in State}
 ICONS = {State.OK.value: "✅", State.PROTECTED.value: "🛡", State.LOOK.value: "⚠️", State.FAULT.value: "❌"}
-SHOWN_APART = {"broker", "database", "spool"}  # conditions that have a line of their own
+SHOWN_APART = {"broker", "database", "spool", "standby"}  # conditions that have a line of their own
 MAX_SENTENCE = 500  # characters
 UNITS = ("B", "KB", "MB", "GB", "TB")
 _OUTCOMES = {
@@ -73,6 +73,8 @@ def size(count: float | None) -> str:
 
 def _details(status: dict[str, Any]) -> Iterator[Bilingual]:
     met = {each["id"]: each for each in status["conditions"]}
+    if status.get("standby") is not None:  # an older service does not tell
+        yield _standby(status["standby"], met["standby"])
     yield _broker(status["broker"], status["time"], met["broker"])
     yield _database(status["database"], met["database"])
     yield _spool(status["spool"], status.get("outlook"))
@@ -81,6 +83,13 @@ def _details(status: dict[str, Any]) -> Iterator[Bilingual]:
     yield _devices(status["devices"])
     yield _unknown(status)
     yield _sum(status)
+
+
+def _standby(standby: dict[str, Any], condition: dict[str, Any]) -> Bilingual:
+    icon, lasts, reason = _icon(condition), duration(standby["since_seconds"]), condition["reason"]
+    return Bilingual(
+        f"Instances  {icon} {reason['en']}  for {lasts}", f"实例      {icon} {reason['zh']}  已 {lasts.chinese}"
+    )
 
 
 def _broker(broker: dict[str, Any], now: float, condition: dict[str, Any]) -> Bilingual:

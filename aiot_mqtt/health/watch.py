@@ -19,6 +19,7 @@ from ..mqtt.subscriber import State as Subscribed
 from ..mqtt.subscriber import Subscriber
 from ..presence.monitor import PresenceMonitor
 from ..spool.spooler import Spooler
+from ..standby.standing import Standing
 from ..table.contract import TableDescription
 from ..telemetry import log_lines
 from ..telemetry.counters import Counters
@@ -57,12 +58,14 @@ class Watch(Service):
         room: Room,
         drops: BrokerDrops | None = None,
         remembered: Remembered | None = None,
+        standing: Standing | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
         :param addresses: what the operator calls broker and database.
         :param room: told each second that it may look.
         :param presence: None where nobody is set offline.
+        :param standing: None where there is one instance only.
         :param wall_clock: seconds since the epoch.
         """
         self._subscriber = subscriber
@@ -72,6 +75,7 @@ class Watch(Service):
         self._clock = clock
         self._broker, self._database = addresses
         self._presence = presence
+        self._standing = standing
         self._drops = drops
         self._room = room
         self._remembered = remembered or Remembered()
@@ -155,6 +159,7 @@ class Watch(Service):
             counters=self._counters,
             unknown_uuids=self._remembered.strangers(now),
             pending=writer.deliveries - writer.spooled,
+            standby=None if self._standing is None else self._standing.told(),
         )
 
     def _silence(self, now: float) -> float | None:

@@ -18,7 +18,7 @@ from ..telemetry import log_lines, reasons
 from ..telemetry.network import failure_reason
 from .acknowledgements import send_acknowledgements
 from .connack import Connack, ConnackReader
-from .encoding import encode_packet
+from .encoding import encode_packet, encode_publish
 from .errors import ConnectionRefused, MqttError, ProtocolViolation, Unanswered
 from .options import ConnectOptions
 from .packet_types import CONNACK, DISCONNECT, PINGREQ, PINGRESP, SUBACK
@@ -68,7 +68,6 @@ class MqttConnection(Protocol):
         self.disconnect_code: int | None = None
         """The reason code of the broker's DISCONNECT, when that ended the connection."""
         self.window = Window(options.receive_maximum if options.mqtt5 else None)
-        self._is_window_told = False
         self._state = _State.DIALLING
         self._end_error: MqttError | None = None
         self._client: PahoClient | None = None
@@ -84,8 +83,6 @@ class MqttConnection(Protocol):
         self._is_paused = False
         self._subscribing: dict[int, Deferred[list[int]]] = {}
         self._subscribed: list[tuple[int, list[int]]] = []
-
-    # Called by whoever owns the connection.
 
     @property
     def is_heard_lately(self) -> bool:
@@ -127,6 +124,11 @@ class MqttConnection(Protocol):
             self._last_received = now
             cast(IPushProducer, self.transport).resumeProducing()
         send_acknowledgements(self._sending, packet_ids, self._reader.at_qos_2)
+
+    def publish(self, topic: bytes, payload: bytes, *, retain: bool) -> None:
+        """PUBLISH at QoS 0; nothing before CONNACK, or once the connection is gone."""
+        if self._state is _State.OPEN:
+            self._sending.write(encode_publish(topic, payload, 0, retain=retain, mqtt5=self._options.mqtt5))
 
     def pause_reading(self) -> None:
         """Read nothing more until something is acknowledged: the broker has more unacknowledged than it may.
@@ -274,10 +276,8 @@ class MqttConnection(Protocol):
         elif self._is_alive:
             self.window.asked(now)
             self._sending.write(PINGREQ_PACKET)
-        if self.window.is_learned and not self._is_window_told and self._options.mqtt5:
-            self._is_window_told = True
-            asked = self._options.receive_maximum
-            self._log.warn(log_lines.WINDOW_LESS, asked=asked, granted=self.window.size)
+        if self._options.mqtt5:
+            self.window.tell(self._log, self._options.receive_maximum)
 
     def _keep_alive_failed(self, failure: Failure) -> None:
         """A fault of ours, and nobody would notice a dead broker any more."""

@@ -8,6 +8,14 @@ from ..settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes for us, retained, when our connection breaks (section 3.1.2.5)."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectOptions:
     """What CONNECT says (section 3.1), and the longest payload that is taken."""
 
@@ -23,6 +31,9 @@ class ConnectOptions:
     """PUBLISH packets the broker may have unacknowledged at one time; MQTT 5 only."""
     max_payload: int = 65536
     """Bytes; a longer one is skipped as it arrives."""
+    will: Will | None = None
+    wants_retained: bool = False
+    """Whether a subscription gets what is retained; MQTT 5 only, in which it need not."""
 
     def __repr__(self) -> str:
         return f"ConnectOptions(client_id={self.client_id!r}, mqtt5={self.mqtt5})"

@@ -77,6 +77,8 @@ class PahoClient(paho.Client):
         self.on_socket_register_write = lambda *_arguments: None
         if options.username or options.password:
             self.username_pw_set(options.username, options.password or None)
+        if options.will is not None:
+            self.will_set(options.will.topic, options.will.payload, qos=0, retain=True)
 
     def _create_socket(self) -> _SocketSubstitute:
         """The hook that ``connect`` calls for a socket; private to paho, the same in 2.0, 2.1 and 2.2."""
@@ -106,7 +108,8 @@ class PahoClient(paho.Client):
         """
         if self._options.mqtt5:
             # What a broker says of itself it says by retained messages.
-            handling = [(topic, 0 if topic.startswith("$SYS/") else 2) for topic in topics]
+            all_retained = self._options.wants_retained
+            handling = [(topic, 0 if all_retained or topic.startswith("$SYS/") else 2) for topic in topics]
             wanted = [(topic, SubscribeOptions(qos=1, retainHandling=retain)) for topic, retain in handling]
             result, packet_id = self.subscribe(wanted)
         else:

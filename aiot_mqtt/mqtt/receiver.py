@@ -34,3 +34,31 @@ class SessionListener(Protocol):
     def session_lost(self) -> None:
         """What was published while no connection was there is lost."""
         ...
+
+
+class SessionConnection(Protocol):
+    """The connection that has the session."""
+
+    def publish(self, topic: bytes, payload: bytes, *, retain: bool) -> None:
+        """PUBLISH at QoS 0; nothing once the connection is gone."""
+        ...
+
+    def abort(self, reason: str) -> None:
+        """Close at once, without a word to the broker."""
+        ...
+
+
+class SessionTurn(Protocol):
+    """Who decides whether the session may be taken, where several instances share one (``standby``)."""
+
+    async def may_dial(self) -> None:
+        """Waited for before each attempt to connect."""
+        ...
+
+    def connected(self, connection: SessionConnection, is_present: bool) -> None:
+        """The broker has accepted. :param is_present: whether it had kept the session."""
+        ...
+
+    def disconnected(self) -> None:
+        """An attempt failed, or the connection is gone."""
+        ...

@@ -1,4 +1,4 @@
-"""How many PUBLISH packets the broker sends before it waits for an acknowledgement, as far as that can be told. Pure.
+"""How many PUBLISH packets the broker sends before it waits for an acknowledgement, as far as that can be told.
 
 MQTT 5 lets us ask (Receive Maximum), and a broker may do with less without a word, as RabbitMQ does; MQTT 3.1.1 knows
 no such number. So the broker is watched as well: one that has room and does not use it has nothing more for us.
@@ -7,6 +7,10 @@ no such number. So the broker is watched as well: one that has room and does not
 from __future__ import annotations
 
 from collections import deque
+
+from twisted.logger import Logger
+
+from ..telemetry import log_lines
 
 WINDOW_OF_311 = 20  # Mosquitto's max_inflight_messages
 # s beyond a round trip after which a broker that has room, and does not use it, has nothing to send.
@@ -34,6 +38,7 @@ class Window:
         self._unanswered = 0
         self._asked_at: float | None = None
         self._round_trips: deque[float] = deque(maxlen=3)
+        self._is_told = False
 
     @property
     def size(self) -> int:
@@ -46,6 +51,12 @@ class Window:
     def is_learned(self) -> bool:
         """Whether the broker was seen to send no more than ``size``, which is less than it was asked for."""
         return self._learned is not None
+
+    def tell(self, log: Logger, asked: int) -> None:
+        """Tell, once, of a window that is less than what was asked for."""
+        if self.is_learned and not self._is_told:
+            self._is_told = True
+            log.warn(log_lines.WINDOW_LESS, asked=asked, granted=self.size)
 
     def received(self, count: int, now: float) -> None:
         """The broker sent this many PUBLISH packets that it wants acknowledged."""

@@ -33,6 +33,7 @@ from ..presence.flips import Flips
 from ..presence.monitor import PresenceMonitor
 from ..settings.settings import Settings
 from ..spool.spooler import Spooler
+from ..standby.standing import Standing
 from ..table.contract import StoreService
 from ..telemetry.asked import Asked
 from ..telemetry.counters import Counters
@@ -62,6 +63,7 @@ def health_services(
     addresses: tuple[str, str],
     wall_clock: Callable[[], float],
     supervisor: Supervisor | None = None,
+    standing: Standing | None = None,
     asks_broker: bool = True,
 ) -> list[IService]:
     """What runs beside the way of a message for as long as the service does; all of it may stop first.
@@ -70,6 +72,7 @@ def health_services(
     :param addresses: what the operator calls broker and database.
     :param wall_clock: seconds since the epoch.
     :param supervisor: systemd, where it started the process and wants to be told.
+    :param standing: decides whether this instance writes; None: there is one only.
     :param asks_broker: ask the broker that the settings name what it drops.
     """
     drops = None
@@ -90,6 +93,7 @@ def health_services(
         room=room,
         drops=drops,
         remembered=remembered,
+        standing=standing,
         writer=writer,
         spooler=spooler,
         presence=presence,
@@ -100,7 +104,14 @@ def health_services(
     )
     writer.add_table_listener(watch)
     check_interval = None if presence is None else settings.heartbeat_check_interval
-    pace = Pace(subscriber, writer, counters, reactor, check_interval=check_interval)
+    pace = Pace(
+        subscriber,
+        writer,
+        counters,
+        reactor,
+        check_interval=check_interval,
+        is_on_turn=lambda: standing is None or standing.is_on_turn,
+    )
 
     def is_listening() -> bool:
         return subscriber.is_listening if presence is None else presence.is_listening()

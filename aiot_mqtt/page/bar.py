@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..health.outlook import in_words
+from ..health.standby_state import is_waiting
 from ..health.state import State, Verdict
 from ..health.status_words import ICONS, size
 from ..telemetry.durations import duration
@@ -87,6 +88,9 @@ def _broker(moment: Moment, reader: Reader) -> Place:
         lines.append(reader.says(words.DROPPED, count=f"{broker.dropped:,}"))
     if broker.sessions_lost:
         lines.append(reader.says(words.SESSIONS_LOST, count=f"{broker.sessions_lost:,}"))
+    if is_waiting(moment.figures.standby):
+        reason = next(each.reason for each in moment.verdict.conditions if each.id == "standby")
+        return words.BROKER, MET if _is_met(moment, "broker") else UNMET, reader.says(reason), [broker.address]
     if _is_met(moment, "broker"):
         state = MET if _is_met(moment, "messages") else LOOK
         return words.BROKER, state, reader.says(words.LISTENING), lines
@@ -109,6 +113,8 @@ def _service(moment: Moment, reader: Reader) -> Place:
         share, peak = (f"{each / broker.window:.1%}" for each in (broker.unacknowledged, past.unacknowledged_peak))
         lines.append(reader.says(words.WINDOW, share=share, peak=peak))
     lines.append(reader.says(words.RUNS_SINCE, clock=reader.clock(moment.started_at)))
+    if moment.figures.standby is not None:
+        lines += [reader.says(each.reason) for each in moment.verdict.conditions if each.id == "standby"]
     return words.SERVICE, state, first, lines
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.network import os_reason
 from ..telemetry.reasons import settings as reasons
-from . import parsers
+from . import instance, parsers
 from .earlier_service import ignored_names, own_name
 from .env_file import read_env_file
 from .secret import Secret
@@ -24,6 +24,7 @@ OWN_PREFIXES = (
     "MQTT_",
     "DB_",
     "DEVICE_",
+    "HA_",
     "HEARTBEAT_",
     "HTTP_",
     "LAST_SEEN_",
@@ -101,6 +102,12 @@ class Settings:
 
     device_status_values: frozenset[str] = _setting(parsers.words, "", may_be_empty=True)
     last_seen_resolution: int = _setting(parsers.number(0, 86400), "0")
+
+    ha_mode: str = _setting(parsers.one_of("off", "standby"), "off")
+    ha_name: str = _setting(instance.instance_name, "", may_be_empty=True)
+    """Empty: the host's."""
+    ha_topic: str = _setting(instance.status_topic, "", may_be_empty=True)
+    """Empty: one that the client identifier is in."""
 
     spool_file: str = _setting(parsers.new_file, "mqtt_service.spool", may_be_empty=True)
 

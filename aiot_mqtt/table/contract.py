@@ -165,6 +165,10 @@ class StoreOvertaken(StoreConflict):
     """Another transaction won, and this one was rolled back: less likely the smaller it is."""
 
 
+class StoreNotOurs(StoreConflict):
+    """Somebody else may be writing the same rows by now, so nothing was committed: ``standby.proof``."""
+
+
 class StoreUnavailable(StoreError):
     """The server cannot be reached, or cannot write at the moment."""
 

@@ -35,16 +35,17 @@ from .contract import (
 from .count import count_devices
 from .device_row import Found, find_device
 from .errors import ABOUT_THE_SHAPE, error_number, meaning
+from .fence import Fence
 from .matching import same_characters
 from .nodes import Nodes
 from .opening import Opening
-from .pool import ConnectionPool
+from .pool import MAX_IDLE, ConnectionPool
 from .session import open_session, try_harmless
 from .shape import character_as_sql, read_definition, read_shape
 from .statements import TableShape
 from .sweep import SweepStatements
 from .transaction import write_updates
-from .trial import MAX_OTHERS, why_no_times
+from .trial import LastWritten, why_no_times
 
 T = TypeVar("T")
 
@@ -73,6 +74,7 @@ class DeviceTable(Service):
         max_overflow: int = 10,
         pool_recycle: float = 3600,
         read_timeout: float = READ_TIMEOUT,
+        fence: Fence | None = None,
     ) -> None:
         """
         :param reactor: an ``IReactorCore`` and ``IReactorFromThreads``.
@@ -81,9 +83,11 @@ class DeviceTable(Service):
         :param max_overflow: how many more there may be.
         :param pool_recycle: seconds after which a connection is replaced.
         :param read_timeout: seconds after which a silent server is given up.
+        :param fence: asked before each COMMIT of what may not be written any more once somebody else writes.
         """
         self._address = address
         self._reactor = reactor
+        self._fence = fence
         self._nodes = Nodes((address, *others), self._in_use_changed)
         opening = Opening(self._nodes, self._open_session)
         self._name = database_name((address, *others))
@@ -96,9 +100,10 @@ class DeviceTable(Service):
         self._looked = 0.0  # at the table, in seconds of the monotonic clock
         self._looked_for = (0, 0.0)  # an error's number, and when that was
         self._refusal = ""  # the last one's words
-        self._written: dict[str, None] = {}  # devices with a row, the one that was written last at the end
+        self._last = LastWritten()
         self._pool_arguments: dict[str, Any] = dict(
             recycle=pool_recycle,
+            max_idle=MAX_IDLE if fence is None else fence.MAX_IDLE,
             opening=opening,
             meaning=self._meaning,
             limited=self._connections_limited,
@@ -145,7 +150,8 @@ class DeviceTable(Service):
 
     def write(self, updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Deferred[Written]:
         """See ``Store.write``."""
-        return self._run(self._write, updates, unless_heard_until)
+        # Guarded, they are right whenever they are written: rows are locked before they are looked at.
+        return self._run(self._write, updates, unless_heard_until, is_fenced=unless_heard_until is None)
 
     def why_no_times(self, update: DeviceUpdate) -> Deferred[str | None]:
         """See ``Store.why_no_times``."""
@@ -159,7 +165,7 @@ class DeviceTable(Service):
 
     def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
         """See ``PresenceStore``."""
-        return self._run(self._sweep.set_offline, keys, silence)
+        return self._run(self._sweep.set_offline, keys, silence, is_fenced=True)
 
     def count_devices(self) -> Deferred[tuple[int, int]]:
         """How many rows say online, and how many there are. Reads all of the table's index or rows, and locks none.
@@ -175,7 +181,13 @@ class DeviceTable(Service):
         """
         return self._run(find_device, self._address.table, uuid)
 
-    def _run(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+    def close_idle(self) -> Deferred[None]:
+        """Close connections that were idle for longer than they may be, before the next use of one does."""
+        return self._pool.close_idle()
+
+    def _run(self, work: Callable[..., T], *arguments: object, is_fenced: bool = False) -> Deferred[T]:
+        if is_fenced and self._fence is not None:
+            work = self._fence.around(work)
         return self._pool.runWithConnection(work, *arguments)
 
     def _fill_pool(self, description: TableDescription) -> TableDescription:
@@ -200,6 +212,8 @@ class DeviceTable(Service):
 
     def _open_session(self, connection: Any) -> None:
         self._max_bytes = open_session(connection, self._address.table, must_write=self._nodes.are_several)
+        if self._fence is not None:
+            self._fence.set_up(connection)
         # Some changes make no statement fail, such as another collation. So look again from time to time.
         self._is_doubtful = self._is_doubtful or time.monotonic() - self._looked > LOOK_AGAIN
 
@@ -252,21 +266,12 @@ class DeviceTable(Service):
             with connection.cursor() as cursor:
                 shape = self._read_shape(cursor)  # the table was altered, perhaps
             written = write_updates(connection, shape, updates, self._max_bytes, heard_until)
-        self._remember(updates, written)
+        self._last.remember(updates, written)
         return written
-
-    def _remember(self, updates: Sequence[DeviceUpdate], written: Written) -> None:
-        remembered = self._written
-        for update in updates[-MAX_OTHERS:]:
-            if update.uuid not in written.unknown:
-                remembered.pop(update.uuid, None)
-                remembered[update.uuid] = None
-        while len(remembered) > MAX_OTHERS + 1:  # one may be the device itself
-            del remembered[next(iter(remembered))]
 
     def _why_no_times(self, connection: Any, update: DeviceUpdate) -> str | None:
         shape = self._present_shape(connection)
-        return why_no_times(connection, shape, update, reversed(list(self._written)), self._refusal)
+        return why_no_times(connection, shape, update, self._last.devices, self._refusal)
 
     def _meaning(self, error: Exception, connection: Any) -> StoreError:
         """Put an error into the words of the contract, and note what has to be looked at again."""

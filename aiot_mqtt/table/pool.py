@@ -40,6 +40,7 @@ class ConnectionPool(adbapi.ConnectionPool):
         opening: Opening,
         meaning: Callable[[Exception, Any], StoreError],
         limited: Callable[[int, int, str], None],
+        max_idle: float = MAX_IDLE,
         **arguments: Any,
     ) -> None:
         """
@@ -49,10 +50,11 @@ class ConnectionPool(adbapi.ConnectionPool):
             connection, None where it is lost.
         :param limited: called in the reactor's thread when the server opens no more connections: with how many it does,
             how many the pool may have, and the server's words.
+        :param max_idle: seconds that a connection may be idle.
         """
         super().__init__("pymysql", **arguments)
         self._threads = Threads(self._reactor, self.max, "database", _closing)
-        self._recycle = recycle
+        self._recycle, self._max_idle = recycle, max_idle
         self._opening, self._nodes = opening, opening.nodes
         self._meaning = meaning
         self._limit = ConnectionLimit(self.max, lambda *told: self._reactor.callFromThread(limited, *told))
@@ -98,6 +100,10 @@ class ConnectionPool(adbapi.ConnectionPool):
     def fill(self, count: int) -> Deferred[None]:
         """Open connections until there are so many, or as many as the server allows."""
         return self._threads.call(self._fill, count)
+
+    def close_idle(self) -> Deferred[None]:
+        """Close those that were idle for too long."""
+        return self._threads.call(self._close_idle)
 
     def distrust(self) -> None:
         """A connection was lost: those opened before now are likely dead too, so spare each a failed attempt."""
@@ -189,7 +195,7 @@ class ConnectionPool(adbapi.ConnectionPool):
     def _can_be_used(self, connection: Any, used: float) -> bool:
         now = time.monotonic()
         opened = self._opened[id(connection)]
-        if opened <= self._distrusted_before or now - opened > self._recycle or now - used > MAX_IDLE:
+        if opened <= self._distrusted_before or now - opened > self._recycle or now - used > self._max_idle:
             return False
         return now - used <= LITTLE_IDLE or bool(connection.is_quiet())
 
@@ -198,15 +204,15 @@ class ConnectionPool(adbapi.ConnectionPool):
         if self._aborted or not connection.open:
             self.disconnect(connection)
             return
-        now = time.monotonic()
-        self._idle.append((connection, now))
-        try:
-            while self._idle[0][1] < now - MAX_IDLE:
-                self.disconnect(self._idle.popleft()[0])
-        except IndexError:  # others take some meanwhile
-            pass
+        self._idle.append((connection, time.monotonic()))
+        self._close_idle()
         if self._waiting:
             self._tell_waiting()
+
+    def _close_idle(self) -> None:
+        with contextlib.suppress(IndexError):  # others take some meanwhile
+            while self._idle[0][1] < time.monotonic() - self._max_idle:
+                self.disconnect(self._idle.popleft()[0])
 
     def disconnect(self, connection: Any) -> None:
         """Close a connection that is not idle."""

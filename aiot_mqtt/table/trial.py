@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -10,12 +10,33 @@ import pymysql
 
 from ..devices.update import DeviceUpdate
 from ..telemetry.reasons import database as reasons
-from .contract import StoreConflict, StoreRefused
+from .contract import StoreConflict, StoreRefused, Written
 from .errors import error_words, known_meaning
 from .session import short_lock_waits
 from .statements import TableShape, quote
 
 MAX_OTHERS = 10
+
+
+class LastWritten:
+    """Devices that have a row and were written last."""
+
+    def __init__(self) -> None:
+        self._devices: dict[str, None] = {}
+
+    @property
+    def devices(self) -> list[str]:
+        """The last one first."""
+        return [*reversed(list(self._devices))]
+
+    def remember(self, updates: Sequence[DeviceUpdate], written: Written) -> None:
+        """These were written last."""
+        for update in updates[-MAX_OTHERS:]:
+            if update.uuid not in written.unknown:
+                self._devices.pop(update.uuid, None)
+                self._devices[update.uuid] = None
+        while len(self._devices) > MAX_OTHERS + 1:  # one may be the device itself
+            del self._devices[next(iter(self._devices))]
 
 
 def why_no_times(

@@ -107,6 +107,20 @@ class Backlog:
         self.end_batch()
         return 0 if batch is None else self._restore(batch, arrivals)
 
+    def abandon(self) -> int:
+        """Forget what is pending, and what was in flight; nothing is being saved, nor written any more.
+
+        Returns how many deliveries that were counted nowhere yet.
+        """
+        assert self._being_saved is None
+        count = self.deliveries
+        in_flight = [] if self.in_flight is None else self.in_flight.updates
+        for update in (*in_flight, *self.pending.take().updates):
+            update.kinds = 0  # its write may be committed all the same, and counted
+        self._pending_arrivals = []
+        self.end_batch()
+        return count
+
     def begin_to_save(self) -> list[DeviceUpdate]:
         """Everything in flight and pending, to be put in the spool; ``saved`` or ``not_saved`` follows."""
         in_flight = [] if self._unsaved_in_flight is None else self._unsaved_in_flight.updates

@@ -34,6 +34,15 @@ class Emptying:
         self._settlement = settlement
         self._chunks = chunks
         self._now = now
+        self._is_trusted = True
+
+    def distrust(self) -> None:
+        """What is on disk now may be older than what the table holds."""
+        self._is_trusted = False
+
+    def trust(self) -> None:
+        """There is nothing on disk; what comes there is later than what the table holds."""
+        self._is_trusted = True
 
     async def write_chunk(self, key: UuidKey) -> None:
         """Write the next chunk, and have the spool let go of it.
@@ -44,7 +53,7 @@ class Emptying:
         try:
             chunk = await self._spooler.read(self._chunks.size.rows, MAX_BYTES, key)
             if chunk is not None:
-                until = self._now() if chunk.file.is_late else None
+                until = self._now() if chunk.file.is_late or not self._is_trusted else None
                 self._settlement.begin(is_spooled=True, unless_heard_until=until)
                 if chunk.updates:
                     await self._chunks.write(chunk.updates)

@@ -50,9 +50,11 @@ class Saver:
         *,
         flow_control: FlowControl,
         wake: Callable[[], None],
+        may_save: Callable[[], bool] | None = None,
     ) -> None:
         """
         :param wake: called when something on disk may have to go to the table.
+        :param may_save: whether what is pending is ours to keep; None: it always is.
         """
         self._path = path
         self._backlog = backlog
@@ -61,6 +63,7 @@ class Saver:
         self._clock = clock
         self._flow_control = flow_control
         self._wake = wake
+        self._may_save = may_save
         self._patience = PATIENCE
         self._is_database_away = False
         self._answered_at = clock.seconds()
@@ -150,7 +153,8 @@ class Saver:
 
     @property
     def _can_save(self) -> bool:
-        return self._path.is_known and not self._is_blind and self._work is None
+        is_ours = self._may_save is None or self._may_save()
+        return is_ours and self._path.is_known and not self._is_blind and self._work is None
 
     def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
         def ended(_result: object) -> None:

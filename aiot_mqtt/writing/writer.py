@@ -28,6 +28,7 @@ from .backlog import Backlog
 from .chunks import Chunks
 from .data_path import DataPath, DataPathEvents, State
 from .emptying import Emptying
+from .figures import WriterFigures
 from .flow_control import FlowControl, WindowUse
 from .jobs import Jobs
 from .listeners import CommitListener, TableListener
@@ -40,7 +41,7 @@ from .where_kept import where_kept
 T = TypeVar("T")
 
 
-class Writer(Service):
+class Writer(WriterFigures, Service):
     """Writes pending updates to a store, and acknowledges what they came from once they are committed."""
 
     _log = Logger()
@@ -57,14 +58,17 @@ class Writer(Service):
         flow_control: FlowControl,
         spooler: Spooler | None = None,
         database: str = "",
+        may_write: Callable[[], bool] | None = None,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
         :param now: the time as the table's columns hold it.
         :param spooler: takes what the database does not; None: it stays unacknowledged.
         :param database: where the table is, as log lines name it.
+        :param may_write: whether what is pending is ours to write; None: it always is. ``wake`` follows when it is.
         :param jitter: seconds added to each delay between attempts, so that instances do not retry in step.
         """
+        self._may_write = may_write
         self._pending = pending
         self._counters = counters
         self._clock = clock
@@ -87,7 +91,14 @@ class Writer(Service):
         if spooler is not None:
             wake = self._start_if_needed
             self._saver = Saver(
-                self._path, self.backlog, spooler, counters, clock, flow_control=flow_control, wake=wake
+                self._path,
+                self.backlog,
+                spooler,
+                counters,
+                clock,
+                flow_control=flow_control,
+                wake=wake,
+                may_save=may_write,
             )
             self._emptying = Emptying(self._path, spooler, self._saver, self._settlement, chunks, now=now)
         self._is_there = False
@@ -100,38 +111,6 @@ class Writer(Service):
     def add_table_listener(self, listener: TableListener) -> None:
         """Tell somebody what the table says about itself, whenever it was looked at."""
         self._table.add_listener(listener)
-
-    @property
-    def spooled(self) -> int:
-        """Deliveries that are acknowledged and on disk, and not in the table yet."""
-        return 0 if self._spooler is None else self._spooler.deliveries
-
-    @property
-    def deliveries(self) -> int:
-        """Deliveries neither stored nor superseded: those pending, those in flight, and those in the spool."""
-        return self.backlog.deliveries + self.spooled
-
-    @property
-    def unacknowledged(self) -> int:
-        """PUBLISH packets that wait for their acknowledgement."""
-        return self.backlog.unacknowledged
-
-    @property
-    def state(self) -> State:
-        """What the data path does now."""
-        return self._path.state
-
-    @property
-    def oldest_age(self) -> float:
-        """Seconds that the oldest of what is pending or in flight has waited."""
-        return self.backlog.oldest_age(self._clock.seconds())
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether the table holds all that was received but the last moments: its last write was taken, or there was
-        none to take yet, and nothing older waits on disk.
-        """
-        return self._table.is_current and not self._retry.is_failing and self._path.state is State.DIRECT
 
     async def until_known(self) -> None:
         """Wait until it is known what is on disk, so that what is received can go somewhere."""
@@ -188,6 +167,25 @@ class Writer(Service):
         if self._saver is not None:
             self._saver.check()
 
+    def abandon(self) -> None:
+        """What is not acknowledged is given to somebody else: forget it, and count it as dropped.
+
+        What is on disk is ours still, but may be older than what the table holds from now on.
+        """
+        if self._emptying is not None:
+            self._emptying.distrust()
+        if self.backlog.is_being_saved:
+            self._path.changed().addCallback(lambda _changed: self.abandon())
+            return
+        if self.backlog.in_flight is not None and self._work is not None:
+            self._work.cancel()  # it would be written by and by, in parts, also when the session is ours again
+        self._counters.dropped += self.backlog.abandon()
+        self._start_if_needed()
+
+    @property
+    def _is_ours(self) -> bool:
+        return self._may_write is None or self._may_write()
+
     def between_batches(self, job: Callable[[], Deferred[T]]) -> Deferred[T]:
         """Run a job as the batch after everything that is pending now; nothing else is written meanwhile.
 
@@ -229,7 +227,7 @@ class Writer(Service):
                     return  # the next start goes on with it
                 assert self._emptying is not None
                 step = partial(self._emptying.write_chunk, self._table.key)
-            elif path.state is State.DIRECT and (self._pending or self._jobs):
+            elif self._is_ours and path.state is State.DIRECT and (self._pending or self._jobs):
                 step = self._write_pending
             else:
                 return
@@ -261,6 +259,8 @@ class Writer(Service):
             self._log.info(log_lines.DATABASE_CONNECTED, database=self._database)
 
     async def _write_pending(self) -> None:
+        if self._emptying is not None:
+            self._emptying.trust()
         jobs = len(self._jobs)
         batch = self.backlog.begin_batch()
         try:

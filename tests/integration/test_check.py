@@ -23,8 +23,8 @@ from aiot_mqtt.check import database as database_probe
 from aiot_mqtt.check.command import Check
 from aiot_mqtt.check.findings import Finding, Status
 from aiot_mqtt.check.probes import GROUPS
-from aiot_mqtt.service import spool_owner
 from aiot_mqtt.settings.settings import Settings, load_settings
+from aiot_mqtt.spool.owner import spool_owner
 from aiot_mqtt.table import link
 from rig import load, servers
 from rig.certificates import HOUR, Authority, Issued, alternatives

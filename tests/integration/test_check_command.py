@@ -24,8 +24,8 @@ from aiot_mqtt.check.findings import Finding, Findings, Status
 from aiot_mqtt.check.probes import ALL, BY_ID, GROUPS
 from aiot_mqtt.check.report import EXIT_BROKEN, as_json, as_text, exit_code
 from aiot_mqtt.health import command as health
-from aiot_mqtt.service import spool_owner
 from aiot_mqtt.spool import disk
+from aiot_mqtt.spool.owner import spool_owner
 from aiot_mqtt.spool.spool import Spool
 from rig import load
 from rig.programs import FOREGROUND, LINE_TIMEOUT, STARTED, Program, environment, settings_for

@@ -20,6 +20,7 @@ from .messages import *
 from .presence import *
 from .process import *
 from .spool import *
+from .standby import *
 
 EVENTS: dict[str, str] = {
     text: name

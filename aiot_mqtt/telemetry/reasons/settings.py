@@ -47,6 +47,10 @@ CLIENT_ID = Bilingual(
     "must be 1 or more printable characters: without a fixed one the broker keeps no session",
     "必须是至少一个可见字符: 没有固定的客户端ID，Broker不保留会话",
 )
+INSTANCE_NAME = Bilingual(
+    "must be 1 to {most} printable characters",
+    "必须是 1 到 {most} 个可见字符",
+)
 TOPIC_UNSEEN = Bilingual(
     "must not hold line breaks or other characters that cannot be seen", "不能有换行或其他看不见的字符"
 )

@@ -1,0 +1,92 @@
+"""Proof that the session was still ours at a moment: something said on its connection after that moment was passed on.
+
+A broker that gives the session to somebody else closes the connection that had it, and takes nothing from it any more.
+So when what we said on it comes back by another connection, the session was ours when it was said, however long that
+took, and whatever the clocks say.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from twisted.internet.defer import Deferred
+
+from ..table.contract import StoreNotOurs
+from ..telemetry.reasons import standby as reasons
+
+PATIENCE = 2.0  # s that a proof may take; well below the wait_timeout of the transaction that waits for it
+
+
+class Proof:
+    """Numbers what is said, and tells those who wait what has come back. Used by several threads."""
+
+    def __init__(self, say_soon: Callable[[], None]) -> None:
+        """:param say_soon: called in any thread; has something said on the session's connection."""
+        self._say_soon = say_soon
+        self._lock = threading.Lock()
+        self._said = 0
+        self._is_connected = False
+        self._waiting: list[tuple[int, Callable[[bool], object]]] = []
+
+    # In the reactor's thread.
+
+    def connected(self) -> None:
+        """There is a connection of the session's."""
+        with self._lock:
+            self._is_connected = True
+
+    def disconnected(self) -> None:
+        """There is none any more; who waits, waits in vain."""
+        with self._lock:
+            self._is_connected = False
+            waiting, self._waiting = self._waiting, []
+        for _, told in waiting:
+            told(False)
+
+    def next_number(self) -> int:
+        """That of what is said next, which must follow at once."""
+        with self._lock:
+            self._said += 1
+            return self._said
+
+    def came_back(self, number: int) -> None:
+        """This was passed on to us."""
+        with self._lock:
+            done = [told for wanted, told in self._waiting if wanted <= number]
+            self._waiting = [each for each in self._waiting if each[0] > number]
+        for told in done:
+            told(True)
+
+    def proved(self) -> Deferred[bool]:
+        """Fires with whether the session was ours at this moment; in the reactor's thread only."""
+        proved: Deferred[bool] = Deferred()
+        if not self._wait(lambda is_ours: None if proved.called else proved.callback(is_ours)):
+            proved.callback(False)
+        return proved
+
+    # In any thread.
+
+    def prove(self) -> None:
+        """Wait until it is proved that the session is ours at this moment.
+
+        :raises StoreNotOurs: it is not, or the proof takes too long.
+        """
+        answers: SimpleQueue[bool] = SimpleQueue()
+        try:
+            is_ours = self._wait(answers.put) and answers.get(timeout=PATIENCE)
+        except Empty:
+            is_ours = False
+        if not is_ours:
+            raise StoreNotOurs(reasons.NOT_OURS)
+
+    def _wait(self, told: Callable[[bool], object]) -> bool:
+        """Have somebody told; returns whether that may ever be."""
+        with self._lock:
+            if not self._is_connected:
+                return False
+            # Of what is said after this moment: its number is given in the moment in which it is said.
+            self._waiting.append((self._said + 1, told))
+        self._say_soon()
+        return True
