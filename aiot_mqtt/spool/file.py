@@ -7,10 +7,8 @@ when it returns. A file is filled first and emptied then, never both: while it i
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ..devices.update import DeviceUpdate, UuidKey
@@ -19,7 +17,8 @@ from . import rows
 from .contents import Held
 from .damage import SpoolDamaged, damage
 from .disk import Disk, SpoolError
-from .format import APPLICATION_ID, FORMAT, INSERT, MAX_NUMBER, SELECT, SELECT_1, STATE
+from .format import APPLICATION_ID, FORMAT, INSERT, MAX_NUMBER, SELECT, STATE, transaction
+from .reading import Reading
 
 
 class SpoolFile:
@@ -34,16 +33,13 @@ class SpoolFile:
         self.is_synced = is_found
         """Whether its name is on disk, too."""
         self.generation = 0
-        self.read_to = 0
-        """The version up to which all is in the table."""
+        self.reading = Reading(is_found=is_found)
         self.saves = 0
         """How many saves it has had."""
         self.total = Held()
         """What was saved, written or not."""
         self.done = Held()
         """What of it is in the table."""
-        self.is_old = False
-        """Of the format before this one: it is read only."""
         self.owner = ""
         """Whose states it holds, as a text of ``SpoolOwner``; empty: it does not say."""
         self._disk = disk
@@ -51,8 +47,6 @@ class SpoolFile:
         self._connection: sqlite3.Connection | None = connection
         self.order_offset = 0
         """What its newest order is, where another process made it: ours come behind."""
-        self._others: dict[int, list[int]] = {}  # of rows that are one device, the other versions by the first
-        self._merged: set[int] = set()
 
     @classmethod
     def create(cls, path: Path, disk: Disk, owner: str, generation: int) -> SpoolFile:
@@ -66,7 +60,7 @@ class SpoolFile:
             file = cls(path, disk, connection, is_found=False)
             file.generation = generation
             file.owner = owner
-            with _transaction(disk, connection):
+            with transaction(disk, connection):
                 connection.execute(rows.SCHEMA)
                 connection.execute(STATE)
                 connection.execute("INSERT INTO spool VALUES (?, ?, 0, 0, 0)", (generation, owner))
@@ -76,6 +70,11 @@ class SpoolFile:
             connection.close()
             raise
         return file
+
+    @property
+    def is_old(self) -> bool:
+        """Of the format before this one: it is read only."""
+        return self.reading.is_old
 
     @property
     def held(self) -> Held:
@@ -116,7 +115,7 @@ class SpoolFile:
             self._connection = connection = self._disk.connect(self.path)
             if is_suspect:
                 self.check_pages()
-                self.count(self.read_to)
+                self.count(self.reading.read_to)
             if self.is_old:
                 return told
             (generation, saves, *total) = connection.execute(
@@ -138,7 +137,7 @@ class SpoolFile:
         """Add updates, each merged with what is held of its device. Returns how many deliveries that supersedes."""
         connection = self._open
         superseded = devices = deliveries = 0
-        with damage(), _transaction(self._disk, connection):
+        with damage(), transaction(self._disk, connection):
             for update in updates:
                 merged = rows.later(update, self.order_offset)
                 devices += 1
@@ -165,7 +164,7 @@ class SpoolFile:
         written that are not, and would not write them again by itself.
         """
         connection = self._open
-        with damage(), _transaction(self._disk, connection):
+        with damage(), transaction(self._disk, connection):
             connection.execute("UPDATE spool SET saves = saves")
             for key in keys:
                 connection.execute("UPDATE device_update SET checksum = checksum WHERE device = ?", (key,))
@@ -173,7 +172,7 @@ class SpoolFile:
     def give_to(self, owner: str) -> None:
         """Have it hold another owner's states from now on."""
         connection = self._open
-        with damage(), _transaction(self._disk, connection):
+        with damage(), transaction(self._disk, connection):
             connection.execute("UPDATE spool SET owner = ?", (owner,))
         self.owner = owner
 
@@ -183,35 +182,44 @@ class SpoolFile:
         What was saved before that, under keys that tell more apart, is merged as it is read. Where it was saved under
         that very key there is nothing to merge, so that only the others take memory.
         """
-        connection = self._open
-        versions: dict[str, list[int]] = {}
         with damage():
-            for version, device, uuid in connection.execute(
-                "SELECT version, device, uuid FROM device_update WHERE version > ?", (self.read_to,)
-            ):
-                if (folded := key(uuid)) != device:
-                    versions.setdefault(folded, []).append(version)
-            for folded, found in versions.items():
-                for version, uuid in connection.execute(
-                    "SELECT version, uuid FROM device_update WHERE device = ? AND version > ?", (folded, self.read_to)
-                ):
-                    if key(uuid) == folded:
-                        found.append(version)
-        for first, *others in map(sorted, versions.values()):
-            if others:
-                self._others[first] = others
-                self._merged.update(others)
+            self.reading.tell_spellings_apart(self._open, key)
+
+    def last_to_arrange(self, least: int, most: int) -> int | None:
+        """The version up to which rows may be arranged now; None: they are, or there are fewer than ``least``.
+
+        :param most: how many at one time.
+        """
+        if self.is_old or self.held.devices < least or not self.reading.may_be_arranged:
+            return None
+        with damage():
+            return self.reading.last_of_next(self._open, most)
+
+    def devices_to(self, last: int, after: str, most: int) -> list[tuple[str, int]]:
+        """Devices behind ``after`` by their names, each with its version, of rows that are not written, up to ``last``.
+
+        :param most: how many.
+        """
+        with damage():
+            return self.reading.devices_to(self._open, last, after, most)
+
+    def arrange(self, last: int, versions: Sequence[int]) -> None:
+        """Have the rows up to the version ``last`` read in this order; without any, as they were saved.
+
+        Each row is another device's, so any order is right.
+        """
+        self.reading.arrange(last, versions)
 
     def read(self, max_devices: int, max_bytes: int) -> Chunk:
-        """The next updates, in the order in which they were saved.
+        """The next updates, in the order in which they were saved, or that was arranged.
 
         :param max_bytes: of documents; one update is read in any case.
         """
         updates: list[DeviceUpdate] = []
         devices = deliveries = size = 0
-        last = self.read_to
+        last = self.reading.read_to
         with damage():
-            for version, update, others in self._rows(self.read_to):
+            for version, update, others in self.reading.next_rows(self._open):
                 size += len(update.document or b"")
                 if updates and (size > max_bytes or len(updates) == max_devices):
                     break
@@ -229,34 +237,22 @@ class SpoolFile:
         """A chunk is in the table, or refused by it. That is remembered until this process ends; the next one writes it
         again, which changes nothing, because nothing newer is written before this file is gone.
         """
-        self.read_to = chunk.last_version
+        self.reading.written(chunk.last_version, len(chunk.updates))
         self.done += chunk.held
 
     def find(self, key: str) -> tuple[str, int] | None:
         """``last_seen`` and the kinds of what waits of one device."""
-        select = "SELECT last_seen, kinds FROM device_update WHERE device = ? AND version > ?"
-        row = None if self.is_old else self._open.execute(select, (key, self.read_to)).fetchone()
-        return None if row is None else (str(row[0]), int(row[1]))
+        if self.is_old:
+            return None
+        select = "SELECT version, last_seen, kinds FROM device_update WHERE device = ?"
+        row = self._open.execute(select, (key,)).fetchone()
+        return None if row is None or self.reading.is_written(row[0]) else (str(row[1]), int(row[2]))
 
     @property
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             raise SpoolError(reasons.FILE_CLOSED)
         return self._connection
-
-    def _rows(self, after: int) -> Iterator[tuple[int, DeviceUpdate, list[DeviceUpdate]]]:
-        """Versions and updates, and what else is saved of the same device under other spellings."""
-        connection = self._open
-        select = SELECT_1 if self.is_old else SELECT
-        checked = rows.checked_1 if self.is_old else partial(rows.checked, is_found=self.is_found)
-        for version, checksum, *row in connection.execute(f"{select} version > ? ORDER BY version", (after,)):
-            if version in self._merged:
-                continue
-            others = []
-            for other in self._others.get(version, ()):
-                found = connection.execute(f"{select} version = ?", (other,)).fetchone()
-                others.append(checked(found[0], found[1], found[2:]))
-            yield version, checked(version, checksum, row), others
 
     def check_pages(self) -> None:
         """Look at every page.
@@ -270,7 +266,7 @@ class SpoolFile:
     def count(self, after: int) -> Held:
         """What there is behind a version, after a look at every row of it."""
         devices = deliveries = 0
-        for _, update, _ in self._rows(after):
+        for _, update, _ in self.reading.rows_after(self._open, after):
             devices += 1
             deliveries += update.deliveries
         return Held(devices, deliveries)
@@ -287,13 +283,11 @@ class Chunk:
     """What it is of what the file holds; more than ``updates`` where spellings of one device were merged."""
 
 
-@contextmanager
-def _transaction(disk: Disk, connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        disk.commit(connection)
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """A save of which nobody knows whether it took effect."""
+
+    file: SpoolFile
+    saves: int
+    total: Held
+    updates: Sequence[DeviceUpdate]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from . import rows
+from .disk import Disk
 
 APPLICATION_ID = 0x61696F74
 FORMAT = 2
@@ -41,3 +46,16 @@ TABLES_1 = frozenset(
         ("table", "written_to", "CREATE TABLE written_to (version INTEGER NOT NULL)"),
     }
 )
+
+
+@contextmanager
+def transaction(disk: Disk, connection: sqlite3.Connection) -> Iterator[None]:
+    """What is written meanwhile is on disk behind the block, or else nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        disk.commit(connection)
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -135,16 +135,16 @@ def _judge(file: SpoolFile, connection: sqlite3.Connection, owner: SpoolOwner | 
         raise SpoolForeign(reasons.OTHER_PROGRAMS)
     if found_format not in (1, FORMAT):
         raise SpoolForeign(reasons.OTHER_VERSION.fill(found=found_format, known=FORMAT))
-    file.is_old = found_format == 1
+    file.reading.is_old = found_format == 1
     if schema != (TABLES_1 if file.is_old else TABLES):
         raise SpoolForeign(reasons.OTHER_TABLES)
     if file.is_old:
         written_to = connection.execute("SELECT version FROM written_to LIMIT 2").fetchall()
         if len(written_to) != 1 or not isinstance(written_to[0][0], int):
             raise SpoolDamaged(reasons.NO_WRITTEN_MARK)
-        file.read_to = written_to[0][0]
+        file.reading.read_to = written_to[0][0]
         file.check_pages()
-        file.total = file.count(file.read_to)
+        file.total = file.count(file.reading.read_to)
     else:
         _judge_state(file, connection, owner)
     return bool(file.total.devices)

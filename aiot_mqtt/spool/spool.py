@@ -9,10 +9,10 @@ older one, they say themselves.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..devices.update import DeviceUpdate, UuidKey
 from ..telemetry.network import os_reason
@@ -20,23 +20,15 @@ from ..telemetry.reasons import spool as reasons
 from .contents import NOTHING, Held, Looked
 from .damage import SpoolDamaged
 from .disk import Disk, SpoolError, SpoolInUse
-from .file import Chunk, SpoolFile
+from .file import Chunk, SpoolFile, Uncertain
 from .format import MAX_NUMBER
 from .found import SpoolForeign, SpoolOwner, open_found
 from .lock import SpoolLock
 from .names import files_of, journal_of, remove_with_journal, set_aside
 
+T = TypeVar("T")
+
 MAX_FILES = 2  # of ours: one is filled while the other is emptied
-
-
-@dataclass(frozen=True, slots=True)
-class _Uncertain:
-    """A save of which nobody knows whether it took effect."""
-
-    file: SpoolFile
-    saves: int
-    total: Held
-    updates: Sequence[DeviceUpdate]
 
 
 class Spool:
@@ -54,7 +46,7 @@ class Spool:
         self.files: list[SpoolFile] = []  # the older first
         self._foreign: dict[Path, tuple[int, ...] | None] = {}  # as they were when it was seen whose they are
         self._emptied: SpoolFile | None = None
-        self._uncertain: _Uncertain | None = None
+        self._uncertain: Uncertain | None = None
         self._told_by_files: list[tuple[SpoolFile, int, Held]] = []
         self._is_suspect = False
         self._is_folder_synced = True
@@ -118,17 +110,16 @@ class Spool:
             file = self._to_fill()
             if not file.is_there:  # a disk was mounted over it, or exchanged
                 raise SpoolError(reasons.FILE_NOT_THERE)
-            self._uncertain = _Uncertain(file, file.saves, file.total, updates)
+            self._uncertain = Uncertain(file, file.saves, file.total, updates)
             superseded = file.save(updates)
             self._uncertain = None
         return superseded
 
-    def read(self, max_devices: int, max_bytes: int, key: UuidKey) -> Chunk | None:
-        """The next updates to be written, of the oldest file; from then on nothing is saved to that one.
+    def with_emptied(self, work: Callable[[SpoolFile], T], key: UuidKey) -> T | None:
+        """Do something with the oldest file; from then on nothing is saved to that one.
 
         Returns None where there is no file.
 
-        :param max_bytes: of documents; one update is read in any case.
         :param key: as the table has said which spellings are one device.
         """
         if not self.files:
@@ -138,7 +129,14 @@ class Spool:
             if self._emptied is not file:
                 self._emptied = file
                 file.tell_spellings_apart(key)
-            return file.read(max_devices, max_bytes)
+            return work(file)
+
+    def read(self, max_devices: int, max_bytes: int, key: UuidKey) -> Chunk | None:
+        """The next updates to be written, of the oldest file, as ``with_emptied``.
+
+        :param max_bytes: of documents; one update is read in any case.
+        """
+        return self.with_emptied(lambda file: file.read(max_devices, max_bytes), key)
 
     def written(self, chunk: Chunk) -> None:
         """A chunk is in the table, or refused by it; when it was the last of its file, delete that.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
@@ -17,9 +17,11 @@ from ..telemetry.outage import Outage, Trouble
 from ..telemetry.refusals import Refusals
 from .contents import Held, Looked
 from .disk import SpoolError, SpoolInUse
-from .file import Chunk
+from .file import Chunk, SpoolFile
 from .space import Space, space
 from .spool import Spool
+
+T = TypeVar("T")
 
 PROGRESS_INTERVAL = 10.0  # s
 MAX_ANSWER_TIME = 10.0  # s that the disk may take for one call before that is told
@@ -107,6 +109,11 @@ class Spooler:
         """The next updates to be written, the oldest first; see ``Spool.read``."""
         chunk: Chunk | None = await self._call(self._spool.read, max_devices, max_bytes, key)
         return chunk
+
+    async def with_emptied(self, work: Callable[[SpoolFile], T], key: UuidKey) -> T | None:
+        """Do something in the thread with the file that is emptied; see ``Spool.with_emptied``."""
+        result: T | None = await self._call(self._spool.with_emptied, work, key)
+        return result
 
     async def written(self, chunk: Chunk, count: Callable[[], None]) -> None:
         """A chunk is in the table, or refused by it; a file that was written whole is deleted.

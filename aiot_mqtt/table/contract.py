@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
@@ -109,6 +109,24 @@ class Store(Protocol):
         is assumed. Returns the column, where it can be told, and the server's words.
 
         :raises StoreError: it cannot be tried, now.
+        """
+        ...
+
+
+Place = Any
+"""Where a table keeps a row, as something that sorts as the rows lie; only the table knows how."""
+
+
+@runtime_checkable
+class KnowsPlaces(Protocol):
+    """A table in which rows lie in some order, so that it costs less to write neighbours together."""
+
+    def find_places(self, uuids: Sequence[str]) -> Deferred[Sequence[Place | None] | None]:
+        """Where the rows of these are, or were just now: a hint, to sort by; no row may be written by it.
+
+        Fires with one for each, None for those that have no row; with None where the table does not tell.
+
+        :raises StoreError: it is away.
         """
         ...
 

@@ -10,7 +10,17 @@ from string import ascii_lowercase, ascii_uppercase
 from twisted.internet.defer import Deferred, execute
 
 from ..devices.update import COLUMNS, DeviceUpdate, uuid_key
-from .contract import PieceRead, RowKey, Silence, SilentDevice, StoreError, StoreRefused, TableDescription, Written
+from .contract import (
+    PieceRead,
+    Place,
+    RowKey,
+    Silence,
+    SilentDevice,
+    StoreError,
+    StoreRefused,
+    TableDescription,
+    Written,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,10 @@ class MemoryTable:
         """See ``Store``; the rows of this table take all times."""
         return execute(self._why_no_times, update)
 
+    def find_places(self, uuids: Sequence[str]) -> Deferred[list[Place | None] | None]:
+        """See ``KnowsPlaces``; rows lie as they were added."""
+        return execute(self._find_places, uuids)
+
     def find_silent(
         self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int
     ) -> Deferred[PieceRead]:
@@ -59,6 +73,11 @@ class MemoryTable:
     def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
         """See ``PresenceStore``."""
         return execute(self._set_offline, keys, silence)
+
+    def _find_places(self, uuids: Sequence[str]) -> list[Place | None]:
+        self._fail()
+        places = {key: place for place, key in enumerate(self.rows)}
+        return [places.get(self.key(uuid)) for uuid in uuids]
 
     def _find_silent(self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int) -> PieceRead:
         self._fail()

@@ -23,6 +23,7 @@ from ..tls.client import TlsClient
 from .address import DatabaseAddress, database_name
 from .contract import (
     PieceRead,
+    Place,
     RowKey,
     Silence,
     StoreError,
@@ -39,6 +40,7 @@ from .fence import Fence
 from .matching import same_characters
 from .nodes import Nodes
 from .opening import Opening
+from .places import find_places
 from .pool import MAX_IDLE, ConnectionPool
 from .session import open_session, try_harmless
 from .shape import character_as_sql, read_definition, read_shape
@@ -156,6 +158,10 @@ class DeviceTable(Service):
     def why_no_times(self, update: DeviceUpdate) -> Deferred[str | None]:
         """See ``Store.why_no_times``."""
         return self._run(self._why_no_times, update)
+
+    def find_places(self, uuids: Sequence[str]) -> Deferred[list[Place | None] | None]:
+        """See ``KnowsPlaces``."""
+        return self._run(lambda each: find_places(each, self._present_shape(each), uuids, self._max_bytes))
 
     def find_silent(
         self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int
@@ -294,7 +300,6 @@ class DeviceTable(Service):
 
 def _must_be_mended(failure: Any) -> Any:
     """A refusal of the look at the table is about no value that anybody sent."""
-    error = failure.value
-    if isinstance(error, StoreRefused):
-        raise StoreMisconfigured(str(error)) from error
+    if isinstance(failure.value, StoreRefused):
+        raise StoreMisconfigured(str(failure.value)) from failure.value
     return failure

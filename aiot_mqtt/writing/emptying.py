@@ -7,15 +7,17 @@ from collections.abc import Callable
 from ..devices.update import UuidKey
 from ..spool.disk import SpoolError
 from ..spool.spooler import Spooler
+from ..table.contract import Store
 from .chunk_size import MAX_BYTES
 from .chunks import Chunks
 from .data_path import DataPath, DataPathEvents, State
 from .saver import Saver
 from .settlement import Settlement
+from .table_order import TableOrder
 
 
 class Emptying:
-    """Writes what the spool holds, the oldest first."""
+    """Writes what the spool holds, the oldest file first."""
 
     def __init__(
         self,
@@ -25,6 +27,7 @@ class Emptying:
         settlement: Settlement,
         chunks: Chunks,
         *,
+        store: Store,
         now: Callable[[], str],
     ) -> None:
         """:param now: the time as the table's columns hold it."""
@@ -33,6 +36,7 @@ class Emptying:
         self._saver = saver
         self._settlement = settlement
         self._chunks = chunks
+        self._order = TableOrder(spooler, store)
         self._now = now
         self._is_trusted = True
 
@@ -51,6 +55,7 @@ class Emptying:
         :raises StoreError: the table did not take it; it is still on disk.
         """
         try:
+            await self._order.arrange(key)
             chunk = await self._spooler.read(self._chunks.size.rows, MAX_BYTES, key)
             if chunk is not None:
                 until = self._now() if chunk.file.is_late or not self._is_trusted else None

@@ -100,7 +100,7 @@ class Writer(WriterFigures, Service):
                 wake=wake,
                 may_save=may_write,
             )
-            self._emptying = Emptying(self._path, spooler, self._saver, self._settlement, chunks, now=now)
+            self._emptying = Emptying(self._path, spooler, self._saver, self._settlement, chunks, store=store, now=now)
         self._is_there = False
         self._work: Deferred[None] | None = None
 

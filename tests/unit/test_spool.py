@@ -329,7 +329,7 @@ class SpellingTests(SpoolMixin):
         self.spool.save([self.make(f"Device-{number}", key=f"device-{number}") for number in range(50)])
         self.read(key=str.lower)
         [file] = self.spool.files
-        self.assertEqual((file._others, file._merged), ({}, set()))
+        self.assertEqual((file.reading._others, file.reading._merged), ({}, set()))
 
     def test_a_key_that_folds_and_a_spelling_from_before_meet(self) -> None:
         self.spool.save([self.make("Pump", 1)])
