@@ -14,7 +14,7 @@ from pathlib import Path
 from rig.document import fill_in
 from rig.servers import ServerFailed, ServersMissing
 
-from . import held_up, under_load
+from . import held_up, large_table, under_load
 from .against import LOADS, beside, other_tree
 from .chart import chart
 from .display import Display, show_results
@@ -38,6 +38,7 @@ ITEMS: dict[str, Callable[[Bench], Outcome]] = {
     "memory": held_up.memory,
     "distance": held_up.distance,
     "resolution": held_up.resolution,
+    "order": large_table.order,
 }
 
 EXIT_INTERRUPTED = 130

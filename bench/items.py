@@ -30,6 +30,8 @@ class Scale:
     distant_devices: int = 100_000
     pending_devices: int = 100_000
     frozen_seconds: float = 10.0
+    large_table: int = 1_000_000
+    large_backlog: int = 300_000
     backlog: int = 1_000_000
     paced_messages: int = 10_000
     resolution_devices: int = 4_000
@@ -48,6 +50,8 @@ QUICK = Scale(
     distant_devices=20_000,
     pending_devices=20_000,
     frozen_seconds=3.0,
+    large_table=200_000,
+    large_backlog=60_000,
     backlog=100_000,
     paced_messages=2_000,
     resolution_devices=2_000,

@@ -30,6 +30,8 @@ class Plan:
     """PUBLISH packets that may wait for the broker's acknowledgement."""
     only_heartbeats: bool = False
     """Save the last message."""
+    is_scattered: bool = False
+    """Whether the devices' turns have another order than their rows in the table."""
     at_qos_1: int = 2**62
     """How many messages are published at QoS 1; those behind them go at QoS 0."""
 
@@ -45,9 +47,16 @@ def uuids(devices: int) -> list[str]:
     return [str(uuid.UUID(int=random.getrandbits(128), version=4)) for _ in range(devices)]
 
 
+def _turns(plan: Plan) -> list[str]:
+    names = uuids(plan.devices)
+    if plan.is_scattered:
+        Random(2).shuffle(names)
+    return names
+
+
 def messages(plan: Plan) -> Iterator[tuple[bytes, bytes]]:
     """Topic and payload of each message. The devices take turns, and each sends every kind in its turn."""
-    names = uuids(plan.devices)
+    names = _turns(plan)
     for index in range(plan.count - 1):
         kind, sequence = _kind(plan, index), plan.first + index
         topic = f"devices/{names[index % plan.devices]}/{kind}"
@@ -57,7 +66,7 @@ def messages(plan: Plan) -> Iterator[tuple[bytes, bytes]]:
 
 def last_reports(plan: Plan) -> dict[str, int]:
     """The sequence number of the last report of each device that sent one; a heartbeat is no report."""
-    names = uuids(plan.devices)
+    names = _turns(plan)
     last = {LAST_UUID: plan.last}
     for index in range(plan.count - 2, -1, -1):
         if _kind(plan, index) != "heartbeat":

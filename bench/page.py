@@ -14,6 +14,7 @@ TITLES = {
     "distinct": "Every message of another device",
     "distance": "The same with the database far away",
     "backlog": "A backlog",
+    "order": "A backlog of a table that the buffer pool does not hold",
     "resolution": "A binary log, and heartbeats that need no write",
 }
 

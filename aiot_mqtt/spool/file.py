@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from ..devices.update import DeviceUpdate, UuidKey
@@ -188,12 +189,13 @@ class SpoolFile:
     def last_to_arrange(self, least: int, most: int) -> int | None:
         """The version up to which rows may be arranged now; None: they are, or there are fewer than ``least``.
 
-        :param most: how many at one time.
+        :param most: how many at one time; what is more is shared out evenly.
         """
         if self.is_old or self.held.devices < least or not self.reading.may_be_arranged:
             return None
+        left = self.held.devices
         with damage():
-            return self.reading.last_of_next(self._open, most)
+            return self.reading.last_of_next(self._open, ceil(left / ceil(left / most)))
 
     def devices_to(self, last: int, after: str, most: int) -> list[tuple[str, int]]:
         """Devices behind ``after`` by their names, each with its version, of rows that are not written, up to ``last``.

@@ -331,6 +331,17 @@ class SpellingTests(SpoolMixin):
         [file] = self.spool.files
         self.assertEqual((file.reading._others, file.reading._merged), ({}, set()))
 
+    def test_spellings_are_merged_in_any_order_of_reading(self) -> None:
+        self.save("B", "a", "b", "c", "A")
+        self.spool.with_emptied(lambda file: file.arrange(5, [5, 4, 3, 2, 1]), str.lower)
+        chunks = []
+        for _ in range(3):
+            chunk = self.read(1, str.lower)
+            chunks.append(([update.uuid for update in chunk.updates], chunk.held.devices))
+            self.spool.written(chunk)
+        self.assertEqual(chunks, [(["c"], 1), (["A"], 2), (["b"], 2)])
+        self.assertTrue(self.spool.is_empty)
+
     def test_a_key_that_folds_and_a_spelling_from_before_meet(self) -> None:
         self.spool.save([self.make("Pump", 1)])
         self.spool.save([self.make("PUMP", 2, key="pump")])
