@@ -42,6 +42,8 @@ class PlaceTests(DatabaseMixin):
         self.add_devices(*NAMES)
         self.assertEqual(await self.order(*sorted(NAMES)), NAMES)
         await self.key_of_two()
+        self.addCleanup(self.database.grant)
+        self.addCleanup(self.database.revoke)
         await self.execute("GRANT SELECT (school_id) ON device_main TO 'aiot'@'%'")
         places = await self.places(*NAMES)
         assert places is not None
