@@ -8,6 +8,7 @@ from ..standby.told import Told
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Trouble
 from .outlook import Outlook
+from .overload import Overload
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class DatabaseFigures:
     is_seen: bool = False
     """It was looked at since the process started."""
     trouble: Trouble | None = None
+    overload: Overload | None = None
+    """It takes less than what comes; None: it does not, as far as that can be told."""
     commit_seconds: float | None = None
     """What the quickest transaction took, nearly all of it the commit and the way there; None: none was seen."""
 

@@ -93,7 +93,7 @@ def judge(figures: Figures) -> Verdict:
     progress = _progress(figures.broker)
     spool = _spool(figures.spool)
     database = _database(figures.database)
-    others = [_messages(figures.broker), _window(figures.broker), _presence(figures.presence)]
+    others = [_pace(figures.database), _messages(figures.broker), _window(figures.broker), _presence(figures.presence)]
     if told is not None:
         others.append(Condition("standby", *standby_condition(told)))
     conditions = (broker, progress, spool, database, *others)
@@ -108,7 +108,7 @@ def judge(figures: Figures) -> Verdict:
     if not database.is_met:
         return Verdict(State.PROTECTED, conditions, _kept(figures.database, figures.spool))
     if figures.spool.devices:
-        return Verdict(State.PROTECTED, conditions, _emptying(figures.spool))
+        return Verdict(State.PROTECTED, conditions, _emptying(figures.spool, figures.database))
     if not spool.is_met:
         unmet.insert(0, spool)
     if unmet:
@@ -130,7 +130,7 @@ def _waiting(figures: Figures, told: Told) -> Verdict:
     standby = Condition("standby", *standby_condition(told))
     spool, database = _spool(figures.spool), _database(figures.database)
     waits = Bilingual("it waits", "待命")
-    others = [Condition(name, True, waits) for name in ("progress", "messages", "window", "presence")]
+    others = [Condition(name, True, waits) for name in ("progress", "pace", "messages", "window", "presence")]
     broker = Condition("broker", told.trouble is None, standby.reason)
     conditions = (broker, others[0], spool, database, *others[1:], standby)
     unmet = [condition.reason for condition in (standby, database, spool) if not condition.is_met]
@@ -140,7 +140,7 @@ def _waiting(figures: Figures, told: Told) -> Verdict:
     elif unmet:
         state = State.LOOK
     elif figures.spool.devices:
-        return Verdict(State.PROTECTED, conditions, _emptying(figures.spool))
+        return Verdict(State.PROTECTED, conditions, _emptying(figures.spool, figures.database))
     return Verdict(state, conditions, standby_sentence(told, unmet))
 
 
@@ -182,6 +182,18 @@ def _database(database: DatabaseFigures) -> Condition:
     if not database.is_seen:
         return Condition("database", False, Bilingual("starting", "正在启动"))
     return Condition("database", True, Bilingual("the last attempt worked", "最近一次写入正常"))
+
+
+def _pace(database: DatabaseFigures) -> Condition:
+    overload = database.overload
+    if overload is None:
+        return Condition("pace", True, Bilingual("the database takes what comes", "数据库跟得上来量"))
+    came, taken = f"{overload.came:,.0f}", f"{overload.taken:,.0f}"
+    reason = Bilingual(
+        f"{came} messages/s come and the database takes {taken} rows/s: {overload.cause}",
+        f"每秒收到 {came} 条消息，数据库只写入 {taken} 行：{overload.cause.chinese}",
+    )
+    return Condition("pace", False, reason)
 
 
 def _messages(broker: BrokerFigures) -> Condition:
@@ -262,7 +274,13 @@ def _kept(database: DatabaseFigures, spool: SpoolFigures) -> Bilingual:
     )
 
 
-def _emptying(spool: SpoolFigures) -> Bilingual:
+def _emptying(spool: SpoolFigures, database: DatabaseFigures) -> Bilingual:
+    if database.overload is not None:
+        why = _pace(database).reason
+        return Bilingual(
+            f"The database is too slow, rows lag: {why}. {spool.devices} devices wait on this host, nothing is lost.",
+            f"数据库太慢，行有延迟：{why.chinese}。本机暂存 {spool.devices} 台设备的状态，未丢失。",
+        )
     return Bilingual(
         f"The database answers; {spool.devices} devices kept on this host are being written, nothing is lost.",
         f"数据库可用，正在写入本机暂存的 {spool.devices} 台设备的状态，未丢失。",

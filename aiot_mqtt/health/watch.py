@@ -29,6 +29,7 @@ from ..telemetry.reasons import database as reasons
 from ..telemetry.remembered import Remembered
 from ..writing.writer import Writer
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
+from .overload import OverloadWatch
 from .room import Room
 from .state import SILENCE
 
@@ -56,6 +57,7 @@ class Watch(Service):
         clock: IReactorTime,
         addresses: tuple[str, str],
         room: Room,
+        overload: OverloadWatch | None = None,
         drops: BrokerDrops | None = None,
         remembered: Remembered | None = None,
         standing: Standing | None = None,
@@ -63,7 +65,7 @@ class Watch(Service):
     ) -> None:
         """
         :param addresses: what the operator calls broker and database.
-        :param room: told each second that it may look.
+        :param room: told each second that it may look; so is ``overload``.
         :param presence: None where nobody is set offline.
         :param standing: None where there is one instance only.
         :param wall_clock: seconds since the epoch.
@@ -78,6 +80,7 @@ class Watch(Service):
         self._standing = standing
         self._drops = drops
         self._room = room
+        self._overload = overload
         self._remembered = remembered or Remembered()
         self._came: deque[tuple[float, int]] = deque(maxlen=RATE_LOOKS)
         self._spool_since: float | None = None
@@ -146,7 +149,11 @@ class Watch(Service):
             uptime=now - self._started_at,
             broker=broker,
             database=DatabaseFigures(
-                self._database, self._is_table_seen, database_trouble(writer), writer.chunks.size.quickest
+                self._database,
+                self._is_table_seen,
+                database_trouble(writer),
+                None if self._overload is None else self._overload.current,
+                writer.chunks.size.quickest,
             ),
             spool=spool,
             presence=PresenceFigures(
@@ -187,6 +194,8 @@ class Watch(Service):
                 self._spool_since = self._wall_clock() if now - self._started_at > 2 * LOOK_INTERVAL else 0.0
         else:
             self._spool_since = None
+        if self._overload is not None:
+            self._overload.look()
         self._room.look(can_count=self._is_table_seen and self._writer.outage.trouble is None)
         if self._counters.received != self._received:
             self._received, self._came_at, self._told_silence_at = self._counters.received, now, None

@@ -17,6 +17,7 @@ from ..health.device_ask import DeviceAsk
 from ..health.history import History
 from ..health.line_tally import LineTally
 from ..health.listener import HttpListener
+from ..health.overload import OverloadWatch
 from ..health.pace import Pace
 from ..health.room import COUNT_INTERVAL, COUNT_UNASKED, Room
 from ..health.site import health_site, status
@@ -35,6 +36,7 @@ from ..settings.settings import Settings
 from ..spool.spooler import Spooler
 from ..standby.standing import Standing
 from ..table.contract import StoreService
+from ..table.mysql import DeviceTable
 from ..telemetry.asked import Asked
 from ..telemetry.counters import Counters
 from ..telemetry.remembered import Remembered
@@ -88,9 +90,11 @@ def health_services(
             wall_clock=wall_clock,
         )
     room = Room(spooler, table, reactor, count_unasked=max(COUNT_INTERVAL, settings.stats_interval or COUNT_UNASKED))
+    ask_server = table.look_at_server if isinstance(table, DeviceTable) else None
     watch = Watch(
         subscriber=subscriber,
         room=room,
+        overload=OverloadWatch(writer, spooler, counters, reactor, ask_server),
         drops=drops,
         remembered=remembered,
         standing=standing,

@@ -33,8 +33,6 @@ from .contract import (
     TableDescription,
     Written,
 )
-from .count import count_devices
-from .device_row import Found, find_device
 from .errors import ABOUT_THE_SHAPE, error_number, meaning
 from .fence import Fence
 from .matching import same_characters
@@ -42,6 +40,7 @@ from .nodes import Nodes
 from .opening import Opening
 from .places import find_places
 from .pool import MAX_IDLE, ConnectionPool
+from .questions import Questions
 from .session import open_session, try_harmless
 from .shape import character_as_sql, read_definition, read_shape
 from .statements import TableShape
@@ -59,7 +58,7 @@ LOOK_APART = 1  # s
 LOOK_AGAIN = 60  # s
 
 
-class DeviceTable(Service):
+class DeviceTable(Service, Questions):
     """The owner's table as a ``Store``."""
 
     _log = Logger()
@@ -172,20 +171,6 @@ class DeviceTable(Service):
     def set_offline(self, keys: Sequence[RowKey], silence: Silence) -> Deferred[frozenset[RowKey]]:
         """See ``PresenceStore``."""
         return self._run(self._sweep.set_offline, keys, silence, is_fenced=True)
-
-    def count_devices(self) -> Deferred[tuple[int, int]]:
-        """How many rows say online, and how many there are. Reads all of the table's index or rows, and locks none.
-
-        :raises StoreError: it cannot be told, now.
-        """
-        return self._run(count_devices, self._address.table)
-
-    def find_device(self, uuid: str) -> Deferred[Found]:
-        """One device's row; see ``device_row``.
-
-        :raises StoreError: it cannot be told, now.
-        """
-        return self._run(find_device, self._address.table, uuid)
 
     def close_idle(self) -> Deferred[None]:
         """Close connections that were idle for longer than they may be, before the next use of one does."""

@@ -16,9 +16,11 @@ from aiot_mqtt.health.figures import (
     SpoolFigures,
 )
 from aiot_mqtt.health.outlook import Outlook
+from aiot_mqtt.health.overload import Overload
 from aiot_mqtt.health.state import MAX_UNACKNOWLEDGED_AGE, SILENCE, State, judge
 from aiot_mqtt.telemetry.durations import duration
 from aiot_mqtt.telemetry.outage import Trouble
+from aiot_mqtt.telemetry.reasons import database as reasons
 
 WELL = Figures(
     time=1e9,
@@ -45,7 +47,13 @@ moments = st.builds(
         oldest_unacknowledged=st.floats(0, 100),
         silent_for=st.none() | st.floats(0, 5000),
     ),
-    database=st.builds(DatabaseFigures, st.just("d:3306"), is_seen=st.booleans(), trouble=troubles),
+    database=st.builds(
+        DatabaseFigures,
+        st.just("d:3306"),
+        is_seen=st.booleans(),
+        trouble=troubles,
+        overload=st.none() | st.just(Overload(16_700.0, 4_000.0, reasons.NOT_SEEN)),
+    ),
     spool=st.builds(SpoolFigures, is_enabled=st.booleans(), trouble=troubles, devices=st.integers(0, 5000)),
     presence=st.builds(
         PresenceFigures, is_enabled=st.booleans(), is_listening=st.booleans(), not_listening_for=st.floats(0, 5000)
@@ -102,6 +110,16 @@ class StateTests(SynchronousTestCase):
             self.assertEqual(state, State.FAULT)
             self.assertIn("Act now", sentence)
         self.assertIn("no space left on device", sentence)
+
+    def test_a_database_that_takes_less_than_comes_is_told_with_both_figures_and_why(self) -> None:
+        slow = replace(WELL, database=replace(WELL.database, overload=Overload(16_700.4, 4_075.0, reasons.NOT_SEEN)))
+        state, sentence = self.sentence(slow)
+        self.assertEqual(state, State.LOOK)
+        self.assertIn("16,700 messages/s come and the database takes 4,075 rows/s: not its buffer pool", sentence)
+        state, sentence = self.sentence(replace(slow, spool=SpoolFigures(is_enabled=True, devices=9)))
+        self.assertEqual(state, State.PROTECTED)
+        self.assertIn("The database is too slow, rows lag: 16,700 messages/s come", sentence)
+        self.assertIn("9 devices wait on this host, nothing is lost.", sentence)
 
     def test_what_the_disk_has_room_for_is_part_of_being_protected(self) -> None:
         away = replace(WELL, database=DatabaseFigures("d:3306", is_seen=True, trouble=REFUSED))

@@ -26,6 +26,13 @@ CONNECTIONS_LIMITED = line(
     "⚠️ The database allows {allowed} connections, the pool may have {most} - {database}: {reason}; going on with those",
 )
 DATABASE_BACK = line("✅ 数据库已恢复，中断了 {lasts}", "✅ Database is back after {lasts}")
+DATABASE_BEHIND = line(
+    "⚠️ 数据库慢于来量: 每秒收到 {came} 条消息，只写入 {taken} 行；{cause} — 见docs/scaling.zh-CN.md",
+    "⚠️ The database takes less than comes: {came} messages/s, {taken} rows/s; {cause} — see docs/scaling.md",
+)
+DATABASE_KEEPS_UP = line(
+    "✅ 数据库又跟上了来量，此前落后了 {lasts}", "✅ The database keeps up with what comes again, after {lasts}"
+)
 DATABASE_MISCONFIGURED = line(
     "❌ 数据库权限或表结构有误 - {database}: {reason} — 改正后自动恢复（aiot-mqtt check）",
     "❌ Database rights or schema are wrong - {database}: {reason} — recovers once mended (aiot-mqtt check)",

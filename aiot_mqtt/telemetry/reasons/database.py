@@ -60,3 +60,16 @@ CLIENT_WORDS = {
 }
 """What a client says by itself, by its number; a server's own words are quoted."""
 CLIENT_DETAILS = {"timed out": "超时", "The read operation timed out": "超时", "The write operation timed out": "超时"}
+
+# Why it is slow, as parts of a sentence.
+POOL_SMALL = Bilingual(
+    "innodb_buffer_pool_size ({pool} MB) does not hold the table ({table} MB)",
+    "innodb_buffer_pool_size（{pool} MB）放不下该表（{table} MB）",
+)
+COMMITS_SLOW = Bilingual("a commit takes {milliseconds} ms there", "一次提交要 {milliseconds} 毫秒")
+FAR_AWAY = Bilingual("it is {milliseconds} ms away", "网络往返 {milliseconds} 毫秒")
+NOT_SEEN = Bilingual(
+    "not its buffer pool, its commits, nor the way there: its processor, or others who use it",
+    "缓冲池、提交与网络都正常: 可能是CPU或其他负载",
+)
+NOT_ASKED = Bilingual("the server did not say why", "服务器没有说明原因")
