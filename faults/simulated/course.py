@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectionLost
 from aiot_mqtt.devices.report import KINDS
 from aiot_mqtt.mqtt import connection
 from aiot_mqtt.spool.names import files_of
-from aiot_mqtt.writing import chunk_size
+from aiot_mqtt.writing import chunk_size, table_order
 
 from .database import CERTAIN, DEADLY, FAULTS, UNCERTAIN
 from .disk import CALLS, WRITES
@@ -330,6 +330,8 @@ class Course(World):
             with ExitStack() as patches:
                 for name in ("USUAL", "ROWS_AFTER_FAILURE", "MAX_ROWS"):
                     patches.enter_context(patch.object(chunk_size, name, (1, 2, 3, 1000)[self.seed % 4]))
+                for name, least in (("LARGE", 2), ("PIECE", 3)):  # or nothing would ever be arranged
+                    patches.enter_context(patch.object(table_order, name, least))
                 patches.enter_context(patch.object(connection, "PING_INTERVAL", 2.5))  # or half of all were pings
                 self._run()
         finally:
