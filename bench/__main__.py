@@ -14,7 +14,7 @@ from pathlib import Path
 from rig.document import fill_in
 from rig.servers import ServerFailed, ServersMissing
 
-from . import held_up, large_table, under_load
+from . import held_up, large_table, scaling, under_load
 from .against import LOADS, beside, other_tree
 from .chart import chart
 from .display import Display, show_results
@@ -39,6 +39,7 @@ ITEMS: dict[str, Callable[[Bench], Outcome]] = {
     "distance": held_up.distance,
     "resolution": held_up.resolution,
     "order": large_table.order,
+    "scaling": scaling.scaling,
 }
 
 EXIT_INTERRUPTED = 130

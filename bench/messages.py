@@ -30,6 +30,8 @@ class Plan:
     """PUBLISH packets that may wait for the broker's acknowledgement."""
     only_heartbeats: bool = False
     """Save the last message."""
+    prefixes: tuple[str, ...] = ("devices",)
+    """Of topics; each device stays with one of them."""
     is_scattered: bool = False
     """Whether the devices' turns have another order than their rows in the table."""
     at_qos_1: int = 2**62
@@ -59,9 +61,10 @@ def messages(plan: Plan) -> Iterator[tuple[bytes, bytes]]:
     names = _turns(plan)
     for index in range(plan.count - 1):
         kind, sequence = _kind(plan, index), plan.first + index
-        topic = f"devices/{names[index % plan.devices]}/{kind}"
+        device = index % plan.devices
+        topic = f"{plan.prefixes[device % len(plan.prefixes)]}/{names[device]}/{kind}"
         yield topic.encode(), _payload(kind, sequence, plan.payload_bytes)
-    yield f"devices/{LAST_UUID}/data".encode(), _payload("data", plan.last, plan.payload_bytes)
+    yield f"{plan.prefixes[0]}/{LAST_UUID}/data".encode(), _payload("data", plan.last, plan.payload_bytes)
 
 
 def last_reports(plan: Plan) -> dict[str, int]:

@@ -15,6 +15,7 @@ TITLES = {
     "distance": "The same with the database far away",
     "backlog": "A backlog",
     "order": "A backlog of a table that the buffer pool does not hold",
+    "scaling": "Several instances, and what was foretold",
     "resolution": "A binary log, and heartbeats that need no write",
 }
 

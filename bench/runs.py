@@ -69,6 +69,11 @@ class Load:
         self._program = Program(argv, {}, folder=servers.ROOT, stdin=subprocess.PIPE)
         self._wait_for("ready")
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._program.process.pid
+
     def begin(self) -> None:
         """Publish from now on."""
         self._program.tell("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,11 +17,12 @@ from bench.against import THIS, compare, requirements
 from bench.chart import chart
 from bench.figures import Figure, Outcome, quantile, ratio_of_medians, ratios
 from bench.items import Bench, Scale
-from bench.messages import LAST_UUID, Plan, last_reports, messages
+from bench.messages import LAST_UUID, Plan, last_reports, messages, uuids
 from bench.page import BEGIN, END, results_as_markdown
 from bench.results import _item, figures, is_right, spread
 from bench.rooms import by_room
 from bench.runs import Run
+from bench.scaling import BUSY, Costs
 from bench.witness import PUBACK, PUBLISH_AT_QOS_1, Direction, Sightings
 from rig import servers
 from rig.document import fill_in
@@ -72,6 +73,35 @@ class MessageTests(SynchronousTestCase):
         for start, end in zip([0, *ends], ends, strict=False):
             Direction(PUBLISH_AT_QOS_1, sightings.published).passed(packets[start:end])
         self.assertEqual(sightings.summary()["unacknowledged"], 15)
+
+    def test_each_device_stays_with_one_of_several_prefixes_and_may_have_its_turn_anywhere(self) -> None:
+        plan = Plan(301, 30, prefixes=("a", "b"), is_scattered=True)
+        topics = [topic.decode().split("/") for topic, _ in messages(plan)]
+        self.assertEqual(len({(prefix, uuid) for prefix, uuid, _ in topics}), 31)
+        self.assertEqual(Counter(prefix for prefix, _, _ in topics[:-1]), {"a": 150, "b": 150})
+        self.assertEqual({uuid for _, uuid, _ in topics[:30]}, {*uuids(30)})
+        self.assertNotEqual([uuid for _, uuid, _ in topics[:30]], uuids(30))
+        seen = {topic[1]: json.loads(payload)["seq"] for topic, (_, payload) in zip(topics, messages(plan), strict=True)
+                if topic[2] != "heartbeat"}  # fmt: skip
+        self.assertEqual(last_reports(plan), seen)
+
+
+class ScalingTests(SynchronousTestCase):
+    COSTS = Costs({"publisher": 2e-6, "broker": 8e-6, "service": 20e-6, "database": 30e-6}, cores=2)
+
+    def test_few_cores_are_shared_by_all_and_many_leave_it_to_the_slowest_process(self) -> None:
+        self.assertAlmostEqual(self.COSTS.one(), 2 * BUSY / 60e-6)
+        self.assertAlmostEqual(self.COSTS.several(2), self.COSTS.one())
+        many = replace(self.COSTS, cores=16)
+        self.assertAlmostEqual(many.one(), 1 / 20e-6)
+        self.assertAlmostEqual(many.several(2), 1 / 10e-6)
+        self.assertAlmostEqual(many.several(4), 1 / 8e-6)
+
+    def test_the_way_to_the_database_costs_the_less_the_more_there_is_to_write(self) -> None:
+        self.assertAlmostEqual(self.COSTS.away(0.0, 100_000), self.COSTS.one())
+        shares = [self.COSTS.away(0.02, count) / self.COSTS.one() for count in (1_000, 100_000, 1_000_000)]
+        self.assertEqual(shares, sorted(shares))
+        self.assertTrue(0.3 < shares[0] < 0.5 and 0.8 < shares[1] < 1)
 
 
 class WitnessTests(SynchronousTestCase):
