@@ -121,6 +121,17 @@ class OverloadWatch:
             self._log.warn(log_lines.DATABASE_BEHIND, cause=cause, **figures)
 
 
+def in_words(overload: Overload | None) -> Bilingual:
+    """What is seen, as a part of a sentence."""
+    if overload is None:
+        return Bilingual("the database takes what comes", "数据库跟得上来量")
+    came, taken = f"{overload.came:,.0f}", f"{overload.taken:,.0f}"
+    return Bilingual(
+        f"{came} messages/s come and the database takes {taken} rows/s: {overload.cause}",
+        f"每秒收到 {came} 条消息，数据库只写入 {taken} 行：{overload.cause.chinese}",
+    )
+
+
 def likely_cause(look: ServerLook | None, commit: float | None) -> Bilingual:
     """Why a server is slow, by what it says. Pure.
 

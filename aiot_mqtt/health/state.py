@@ -21,6 +21,7 @@ from enum import Enum
 from ..standby.told import Told
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.durations import duration
+from . import overload
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
 from .outlook import in_words
 from .standby_state import condition as standby_condition
@@ -185,15 +186,7 @@ def _database(database: DatabaseFigures) -> Condition:
 
 
 def _pace(database: DatabaseFigures) -> Condition:
-    overload = database.overload
-    if overload is None:
-        return Condition("pace", True, Bilingual("the database takes what comes", "数据库跟得上来量"))
-    came, taken = f"{overload.came:,.0f}", f"{overload.taken:,.0f}"
-    reason = Bilingual(
-        f"{came} messages/s come and the database takes {taken} rows/s: {overload.cause}",
-        f"每秒收到 {came} 条消息，数据库只写入 {taken} 行：{overload.cause.chinese}",
-    )
-    return Condition("pace", False, reason)
+    return Condition("pace", database.overload is None, overload.in_words(database.overload))
 
 
 def _messages(broker: BrokerFigures) -> Condition:
