@@ -24,7 +24,9 @@ from .ingest.ingest import Ingest
 from .ingest.pending import PendingUpdates
 from .mqtt.kept_session import KeptSession
 from .mqtt.options import connect_options
+from .mqtt.rivals import Rivals
 from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
+from .mqtt.witness import Witness
 from .page.assembly import health_services
 from .presence.heard_devices import HeardDevices
 from .presence.monitor import PresenceMonitor
@@ -116,6 +118,8 @@ class AiotMqttService(MultiService):
             settings, endpoint, options, reactor, host=gethostname(), wall_clock=wall_clock, jitter=jitter
         )
 
+        rivals = Rivals(Witness(endpoint, options, reactor) if self._is_real else None, reactor)
+
         # Table and disk.
         self.table: StoreService = table or device_table(settings, reactor, fence_of(standing))
         database = str(table or database_name(database_addresses(settings)))
@@ -142,6 +146,7 @@ class AiotMqttService(MultiService):
             port=settings.mqtt_port,
             protocol=settings.mqtt_protocol,
             kept_session=None if is_trial or standing is not None else self._kept_session,
+            rivals=None if standing else rivals,
             jitter=jitter,
         )
         self.writer = Writer(
@@ -154,7 +159,7 @@ class AiotMqttService(MultiService):
             flow_control=self.subscriber,
             spooler=self._spooler,
             database=database,
-            may_write=None if standing is None else standing.may_write,
+            may_write=(standing or rivals).may_write,
             jitter=jitter,
         )
         self.ingest = Ingest(
@@ -175,7 +180,7 @@ class AiotMqttService(MultiService):
         # meanwhile would be older, by its turn, than what the other has acknowledged.
         self.subscriber.deliver_to(self.ingest, may_begin=self.writer.until_known)
         self.writer.add_table_listener(self.ingest)
-        beside = services_of(standing, self.writer, self.table, committed_times, reactor)
+        beside = services_of(standing or rivals, self.writer, self.table, committed_times, reactor)
         children: list[Any] = [self.table, self.writer, *beside, self.subscriber]
         if committed_times is not None:
             self.writer.add_listener(committed_times)

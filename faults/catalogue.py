@@ -106,7 +106,11 @@ FAULTS = (
         last_words=True,
     ),
     Fault("rival-once", "another client takes the client identifier once", broker.visited),
-    Fault("rival-fight", "a second instance of the service fights for the session", broker.fought_over, rounds=2),
+    Fault(
+        "rival-instance",
+        "a second instance of the service on another host, with the same client identifier, for half a minute",
+        broker.shared_by_mistake,
+    ),
     Fault(
         "long-outage",
         "the database gone for 1,200,000 messages, the broker's queue at its default of 1000",

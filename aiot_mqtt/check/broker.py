@@ -20,7 +20,7 @@ from twisted.internet.task import deferLater
 from ..devices.report import split_prefixes
 from ..mqtt.connack import Connack
 from ..mqtt.connection import MqttConnection
-from ..mqtt.dial import dial
+from ..mqtt.dial import answered_in_time, dial
 from ..mqtt.errors import ConnectionRefused, MqttError
 from ..mqtt.grants import shortfalls
 from ..mqtt.options import ConnectOptions, connect_options
@@ -106,12 +106,7 @@ class BrokerProbe:
     async def _connect(self, connection: MqttConnection) -> Connack:
         """:raises MqttError: it does not come to a CONNACK that accepts."""
         await dial(broker_endpoint(self._settings, self._reactor), connection, self._reactor, TIMEOUT)
-        giving_up = self._reactor.callLater(TIMEOUT, connection.abort_unanswered, _SILENT)
-        try:
-            return await connection.accepted
-        finally:
-            if giving_up.active():
-                giving_up.cancel()
+        return await answered_in_time(connection, connection.accepted, self._reactor, TIMEOUT, _SILENT)
 
     async def _leave(self, connection: MqttConnection) -> None:
         """DISCONNECT, in order, so that the broker has nothing to complain of."""

@@ -18,7 +18,6 @@ from dataclasses import replace
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
-from typing import TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -30,14 +29,12 @@ from twisted.logger import Logger
 from ..telemetry import log_lines
 from ..telemetry.survive import go_on, start
 from .connection import MqttConnection
-from .dial import dial
+from .dial import answered_in_time, dial
 from .errors import MqttError
 from .options import ConnectOptions
 from .reason_codes import FAILURE
 from .subscriber import State, Subscriber
 from .sys_topics import SysTopics
-
-T = TypeVar("T")
 
 FIRST_LOOK = 10.0  # s; whoever has just begun has better things to do
 SETTLED = 15.0  # s after which what is said is later than the connection: Mosquitto says it each 10 s (sys_interval)
@@ -175,10 +172,11 @@ class BrokerDrops(Service):
         await dial(self._endpoint, connection, self._clock, TIMEOUT)
         self._connection = connection
         try:
-            await self._in_time(connection, connection.accepted)
+            await answered_in_time(connection, connection.accepted, self._clock, TIMEOUT)
             self._accepted_at = self._clock.seconds()
             self._doubting = self._clock.callLater(DISTURBED, self._look_for_disturbance, self._failures)
-            codes = await self._in_time(connection, connection.subscribe([SysTopics.DROPPED]))
+            asked = connection.subscribe([SysTopics.DROPPED])
+            codes = await answered_in_time(connection, asked, self._clock, TIMEOUT)
             if codes and codes[0] < FAILURE:
                 connection.closed.addCallback(ended)
                 await came.addTimeout(PATIENCE, self._clock)
@@ -186,14 +184,6 @@ class BrokerDrops(Service):
         finally:
             self._connection = None
             connection.disconnect()
-
-    async def _in_time(self, connection: MqttConnection, answer: Deferred[T]) -> T:
-        giving_up = self._clock.callLater(TIMEOUT, connection.abort_unanswered, "no answer")
-        try:
-            return await answer
-        finally:
-            if giving_up.active():
-                giving_up.cancel()
 
     @property
     def _failures(self) -> int:

@@ -70,6 +70,7 @@ class MqttConnection(Protocol):
         self.window = Window(options.receive_maximum if options.mqtt5 else None)
         self._state = _State.DIALLING
         self._end_error: MqttError | None = None
+        self.is_closed_by_peer = False  # and not by us
         self._client: PahoClient | None = None
         self._connack: Connack | None = None
         self._connack_reader = ConnackReader(mqtt5=options.mqtt5)
@@ -157,8 +158,6 @@ class MqttConnection(Protocol):
         """The same, because CONNECT is not answered as it should be."""
         self._abort(Unanswered(reason))
 
-    # Called by Twisted.
-
     def connectionMade(self) -> None:
         """The transport is there: send CONNECT."""
         self._state = _State.CONNECTING
@@ -173,6 +172,7 @@ class MqttConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
         words = failure_reason(reason.value)
+        self.is_closed_by_peer = self._end_error is None
         if self._state is _State.CONNECTING and reason.check(ConnectionDone, ConnectionLost) is not None:
             self._stop(Unanswered(reasons.CLOSED_AT_CONNECT.fill(words=words)))
         self._stop(MqttError(words))

@@ -62,6 +62,11 @@ class KeptSession:
         self._received_before: int | None = None
         self._connections = 0
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the session was ours before the connection that there is, as far as the note or this process says."""
+        return self._connections > 1 or self._noted == self._name
+
     def begin(self) -> None:
         """Take the note, before the first connection."""
         if self._path is None:

@@ -14,6 +14,8 @@ from .reason_codes import SESSION_TAKEN_OVER
 # A session that ends sooner than this was no success: without counting it as a failure, two instances with one client
 # identifier would take the session from each other at full speed.
 SHORT_SESSION = 30.0  # s
+# s before somebody is disturbed again who has the session, and so may have the right to it; each time twice as long.
+RIVAL_DELAY, MAX_RIVAL_DELAY = 60.0, 600.0
 SHORT_SESSIONS_UNTOLD = 2  # in a row; a broker that restarts gives one
 
 
@@ -35,6 +37,7 @@ class ReconnectDelay:
         """Seconds, by how many attempts were made before."""
         self._failures = 0  # in a row
         self._short_sessions = 0  # in a row
+        self._rivals = 0  # sessions that somebody else has taken, in a row
 
     @property
     def are_sessions_short(self) -> bool:
@@ -51,11 +54,17 @@ class ReconnectDelay:
         self._short_sessions = 0
         return self.after_failure()
 
+    def after_rival(self) -> float:
+        """Seconds to wait after a session that somebody else has taken who had it before."""
+        self._rivals += 1
+        return min(MAX_RIVAL_DELAY, RIVAL_DELAY * 2.0 ** min(self._rivals - 1, 10)) + self.backoff(0)
+
     def after_session(self, seconds: float) -> float:
         """Seconds to wait after a session that lasted so long."""
         if seconds < SHORT_SESSION:
             self._short_sessions += 1
             return self.after_failure()
+        self._rivals = 0
         self._short_sessions = self._failures = 0
         return self.backoff(0)
 

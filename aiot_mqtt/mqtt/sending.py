@@ -6,7 +6,7 @@ import contextlib
 import socket
 from typing import Any, cast
 
-from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
+from twisted.internet.interfaces import IConsumer, IPushProducer, ITCPTransport, ITransport
 from zope.interface import implementer
 
 # bytes written after the transport has said that too much is unsent. A broker that keeps to its window never has that
@@ -32,7 +32,9 @@ class Sending:
         return self._unsent > MAX_UNSENT
 
     def open(self) -> None:
-        """Be told by the transport when too much is unsent."""
+        """Be told by the transport when too much is unsent, and have it send each write at once."""
+        # A PUBACK must not wait for the TCP acknowledgement of the one before (Nagle's algorithm).
+        cast(ITCPTransport, self._transport).setTcpNoDelay(True)
         cast(IConsumer, self._transport).registerProducer(self, streaming=True)
 
     def write(self, data: bytes) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from random import random
-from typing import Any, cast
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, ITCPTransport
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -19,7 +19,7 @@ from ..telemetry.outage import Outage
 from ..telemetry.survive import start
 from .connack import Connack
 from .connection import MqttConnection
-from .dial import dial
+from .dial import answered_in_time, dial
 from .errors import ConnectionRefused, MqttError
 from .foreign_topics import ForeignTopics
 from .grants import tell_grants
@@ -27,6 +27,7 @@ from .kept_session import KeptSession
 from .options import ConnectOptions
 from .receiver import Receiver, SessionListener
 from .reconnect_delay import ReconnectDelay
+from .rivals import Rivals
 from .subscribing import subscribe
 from .tally import ConnectionTally
 from .versions import ProtocolChoice
@@ -64,6 +65,7 @@ class Subscriber(Service):
         port: int,
         protocol: str = "auto",
         kept_session: KeptSession | None = None,
+        rivals: Rivals | None = None,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
@@ -71,6 +73,7 @@ class Subscriber(Service):
         :param host: with ``port``, what log lines call the broker.
         :param protocol: ``auto``, ``5`` or ``3.1.1``.
         :param kept_session: told of connections; None where no session is kept.
+        :param rivals: the same, of who else may have the session; None where nobody can, or it is shared on purpose.
         :param jitter: seconds added to each delay between attempts.
         """
         self._endpoint = endpoint
@@ -80,6 +83,7 @@ class Subscriber(Service):
         self._where: dict[str, Any] = {"host": host, "port": port}
         self._choice = ProtocolChoice(protocol)
         self._kept_session = kept_session
+        self._rivals = rivals
         self._delay = ReconnectDelay(self._log, jitter)
         self._foreign_topics = ForeignTopics(self._log)
         self._receiver: Receiver | None = None
@@ -90,7 +94,7 @@ class Subscriber(Service):
         self.state = State.STOPPED
         self._connection: MqttConnection | None = None
         self._work: Deferred[None] | None = None
-        self._complete_subscriptions, self._is_doubted, self._is_311_told = 0, False, False
+        self._complete_subscriptions, self._is_doubted = 0, False
 
     def deliver_to(self, receiver: Receiver, *, may_begin: Callable[[], Awaitable[None]] | None = None) -> None:
         """Hand PUBLISH packets to this one; to be said before the service starts.
@@ -137,6 +141,8 @@ class Subscriber(Service):
         def ended(_result: object) -> None:
             self._work = None
             self.state = State.STOPPED
+            if self._rivals:
+                self._rivals.stop()
 
         self._work = start(self._stay_subscribed(), self._log, log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY)
         self._work.addBoth(ended)
@@ -202,6 +208,8 @@ class Subscriber(Service):
             return 0.0
         self._choice.connection_ended()
         self.tally.ended(connection.disconnect_code)
+        if self._rivals and await self._rivals.ended(connection, was_subscribed=self.state is State.SUBSCRIBED):
+            return self._rivals.delay(self._delay, self.outage, self._options.client_id, self._where)
         self.outage.failed(log_lines.MQTT_LOST, reason, **self._where)
         delay = self._delay.after_session(self._clock.seconds() - accepted_at)
         if self._delay.are_sessions_short:
@@ -210,39 +218,29 @@ class Subscriber(Service):
         return delay
 
     async def _connect(self) -> tuple[MqttConnection, Connack]:
-        """Dial, and wait until the broker accepts.
-
-        :raises MqttError: it does not.
-        """
+        """Dial, and wait until the broker accepts. :raises MqttError: it does not."""
         assert self._receiver is not None, "deliver_to comes first"
         connection = MqttConnection(replace(self._options, mqtt5=self._choice.mqtt5), self._receiver, self._clock)
         await dial(self._endpoint, connection, self._clock, CONNECT_TIMEOUT)
-        # A PUBACK must not wait for the TCP acknowledgement of the one before (Nagle's algorithm).
-        cast(ITCPTransport, connection.transport).setTcpNoDelay(True)
         self._connection = connection
         silence = reasons.CONNECT_UNANSWERED.fill(seconds=round(CONNECT_TIMEOUT))
-        timeout = self._clock.callLater(CONNECT_TIMEOUT, connection.abort_unanswered, silence)
         try:
-            connack = await connection.accepted
+            connack = await answered_in_time(connection, connection.accepted, self._clock, CONNECT_TIMEOUT, silence)
         except MqttError:
             self._connection = None
             raise
-        finally:
-            if timeout.active():
-                timeout.cancel()
         self._choice.accepted()
         return connection, connack
 
     def _tell_accepted(self, connack: Connack) -> None:
         """Tell what the broker accepted, and of what it grants less than was asked."""
-        if (doubt := self._choice.doubt_after) is not None:
-            self._log.warn(log_lines.MQTT_311_GUESSED, seconds=round(doubt))
-        if not self._choice.mqtt5 and not self._is_311_told:
-            self._is_311_told = True
-            self._log.warn(log_lines.MQTT_311)
+        self._choice.tell(self._log)
         self._log.info(log_lines.MQTT_CONNECTED, **self._where)
         is_lost = self.tally.accepted.total() > 0 and not connack.session_present
         was_lost = self._kept_session is not None and self._kept_session.connected(connack.session_present)
+        if self._rivals:
+            is_known = self._kept_session is None or self._kept_session.is_known
+            self._rivals.began(is_present=connack.session_present, is_known=is_known)
         tell_grants(self._log, connack, self._options, self.topics[0])
         self.tally.began(mqtt5=self._choice.mqtt5, is_session_lost=is_lost or was_lost)
         if is_lost:

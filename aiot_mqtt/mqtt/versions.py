@@ -1,7 +1,10 @@
-"""Which MQTT version the next CONNECT speaks. Pure: told of what happens and of time, never asks for it."""
+"""Which MQTT version the next CONNECT speaks: told of what happens and of time, never asks for it."""
 
 from __future__ import annotations
 
+from twisted.logger import Logger
+
+from ..telemetry import log_lines
 from .errors import ConnectionRefused, MqttError, Unanswered
 
 UNANSWERED_BEFORE_A_GUESS = 2  # in a row; one may be a restart
@@ -23,6 +26,7 @@ class ProtocolChoice:
         self._unanswered = 0
         self._accepted_5 = False
         self._is_guess = False
+        self._is_311_told = False
         self._doubt = FIRST_DOUBT
 
     @property
@@ -48,6 +52,14 @@ class ProtocolChoice:
         self._unanswered = 0
         if self.mqtt5:
             self._accepted_5, self._is_guess, self._doubt = True, False, FIRST_DOUBT
+
+    def tell(self, log: Logger) -> None:
+        """Tell of an accepted connection in version 3.1.1: what that means once, that it is a guess each time."""
+        if (doubt := self.doubt_after) is not None:
+            log.warn(log_lines.MQTT_311_GUESSED, seconds=round(doubt))
+        if not self.mqtt5 and not self._is_311_told:
+            self._is_311_told = True
+            log.warn(log_lines.MQTT_311)
 
     def doubted(self) -> None:
         """The connection was given up to try version 5; if that is not answered, once is enough."""

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ..ingest.committed_times import CommittedTimes
 from ..mqtt.options import ConnectOptions
+from ..mqtt.rivals import Rivals
 from ..mqtt.shared_subscriber import SharedSubscriber
 from ..mqtt.subscriber import Subscriber
 from ..settings.instance import name_or_host, topic_or_usual
@@ -69,14 +70,18 @@ def may_be_ahead(standing: Standing | None) -> float:
 
 
 def services_of(
-    standing: Standing | None, writer: Writer, table: StoreService, committed: CommittedTimes | None, reactor: Any
+    turn: Standing | Rivals, writer: Writer, table: StoreService, committed: CommittedTimes | None, reactor: Any
 ) -> list[Any]:
-    """What runs beside the others. :param committed: knows what the table holds, as long as nobody else writes."""
-    if standing is None:
-        return []
+    """What runs beside the others.
+
+    :param turn: who says whether what was received is ours to write.
+    :param committed: knows what the table holds, as long as nobody else writes.
+    """
     forgetting = [] if committed is None else [committed.forget]
-    standing.serve(abandoned=[writer.abandon, *forgetting], wake=writer.wake)
-    services: list[Any] = [standing]
+    turn.serve(abandoned=[writer.abandon, *forgetting], wake=writer.wake)
+    if isinstance(turn, Rivals):
+        return []
+    services: list[Any] = [turn]
     if isinstance(table, DeviceTable):
         closing = TimerService(CLOSE_INTERVAL, lambda: table.close_idle().addErrback(lambda _failure: None))
         closing.clock = reactor

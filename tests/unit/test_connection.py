@@ -11,7 +11,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,7 +20,7 @@ from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_publish
 from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError, Unanswered
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.reason_codes import suback_reason
-from tests.doubles import RecordingReceiver
+from tests.doubles import RecordingReceiver, Transport
 
 V5_CONNACK = b"\x20\x03\x00\x00\x00"
 V311_CONNACK = b"\x20\x02\x00\x00"
@@ -51,7 +50,7 @@ class ConnectionTestCase(SynchronousTestCase):
         max_payload: int = 65536,
     ) -> MqttConnection:
         self.clock = Clock()
-        self.transport = StringTransport()
+        self.transport = Transport()
         self.receiver = RecordingReceiver()
         options = ConnectOptions(
             "cid", mqtt5, username, password, keepalive, session_expiry, receive_maximum, max_payload

@@ -18,6 +18,19 @@ MQTT_SHORT_SESSIONS = line(
     "⚠️ {count} sessions in a row ended within {short} s, again in {seconds} s"
     " — does another program use MQTT_CLIENT_ID={client_id}?",
 )
+SESSION_TAKEN_BACK = line(
+    "❌ {host}:{port}上另有程序使用MQTT_CLIENT_ID={client_id}，抢走了会话，现在取回 — 请停掉它，或给它另一个id",
+    "❌ At {host}:{port} another program took the session of MQTT_CLIENT_ID={client_id}; taking it back — stop it",
+)
+SESSION_LEFT = line(
+    "❌ {host}:{port}上另有程序在用MQTT_CLIENT_ID={client_id}，让给它，{seconds} 秒后再试 — 只保留一个实例",
+    "❌ At {host}:{port} another program has MQTT_CLIENT_ID={client_id}: it may go on, again in {seconds} s — stop one",
+)
+SESSION_LEFT_STILL = line(
+    "❌ {lasts}以来{host}:{port}上另有程序在用MQTT_CLIENT_ID={client_id}，{seconds} 秒后再试 — 只保留一个实例",
+    "❌ For {lasts} another program at {host}:{port} has had MQTT_CLIENT_ID={client_id},"
+    " again in {seconds} s — stop one",
+)
 MQTT_311 = line(
     "⚠️ 使用MQTT 3.1.1，吞吐受Broker的max_inflight_messages（默认20）限制 — 请调大或用MQTT 5",
     "⚠️ Speaking MQTT 3.1.1: max_inflight_messages (20 by default) limits messages/s — raise it or use 5",

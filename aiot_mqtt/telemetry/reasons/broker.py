@@ -6,6 +6,7 @@ from ..bilingual import Bilingual
 
 NOT_CONNECTED = Bilingual("not connected", "没有连接")
 NO_CONNECTION_IN_TIME = Bilingual("no connection within {seconds} s", "{seconds} 秒内没有连上")
+SESSION_TAKEN = Bilingual("another program has taken the session", "会话被另一个程序取走")
 NO_ANSWER_IN_TIME = Bilingual("no answer within {seconds} s", "{seconds} 秒内没有应答")
 NO_ADDRESS = Bilingual("no address is known for the name {host}", "找不到主机 {host} 的地址")
 CLOSED = Bilingual("the broker closed the connection", "Broker关闭了连接")
