@@ -48,6 +48,7 @@ class Service:
     """Its conditions, by id."""
     version: str
     taken_over: int | None
+    is_rivalled: bool
     commit_seconds: float | None
     flapping: tuple[int, int] | None
     """Devices that report too seldom, and their interval in seconds."""
@@ -67,6 +68,7 @@ class Service:
             is_met={str(each["id"]): bool(each["ok"]) for each in answer["conditions"]},
             version=printable(str(answer.get("version", "")), 40),
             taken_over=None if taken_over is None else int(taken_over),
+            is_rivalled=bool(answer.get("rival")),
             commit_seconds=None if commit is None else float(commit),
             flapping=None if flapping is None else (int(flapping["devices"]), int(flapping["interval_seconds"])),
             unknown=int(answer.get("unknown_uuids") or 0),
@@ -195,7 +197,9 @@ def probe_service(settings: Settings, version: str, findings: Findings) -> Servi
 def probe_twins(settings: Settings, service: Service | None, findings: Findings) -> None:
     """Whether somebody else connects under the service's client id: two such push each other off again and again."""
     taken_over = None if service is None else service.taken_over
-    if taken_over is None:
+    if service is not None and service.is_rivalled:
+        findings.error("service.twins", texts.TWINS_CERTAIN, client_id=settings.mqtt_client_id)
+    elif taken_over is None:
         findings.unknown("service.twins", texts.TWINS_UNKNOWN, client_id=settings.mqtt_client_id)
     elif taken_over >= TWINS_FROM:
         findings.error("service.twins", texts.TWINS_SEEN, client_id=settings.mqtt_client_id, count=taken_over)

@@ -38,6 +38,8 @@ class BrokerFigures:
     """How often the broker had no session for us although there had been one."""
     taken_over: int = 0
     """Connections of the last ten minutes that ended as if somebody else had connected under our client id."""
+    is_rivalled: bool = False
+    """One of the last eleven minutes certainly did."""
 
 
 @dataclass(frozen=True, slots=True)

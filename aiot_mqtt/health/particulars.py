@@ -18,6 +18,7 @@ def particulars(figures: Figures) -> dict[str, Any]:
         "uptime_seconds": round(figures.uptime, 1),
         "unknown_uuids": figures.unknown_uuids,
         "taken_over": figures.broker.taken_over,
+        "rival": figures.broker.is_rivalled,
         "commit_seconds": figures.database.commit_seconds,
         "outlook": _outlook(figures.spool.outlook),
         "standby": _standby(figures.standby),

@@ -31,6 +31,21 @@ def condition(told: Told) -> tuple[bool, Bilingual]:
     )
 
 
+def of_others(told: Told | None, *, is_rivalled: bool) -> list[tuple[str, bool, Bilingual]]:
+    """The conditions that are about other instances, by name: those on purpose, and those by mistake.
+
+    :param is_rivalled: another program has taken the session lately.
+    """
+    found = [] if told is None else [("standby", *condition(told))]
+    if is_rivalled:
+        words = Bilingual(
+            "another program uses MQTT_CLIENT_ID and takes the session from time to time: stop it",
+            "另有程序使用同一 MQTT_CLIENT_ID，不时抢走会话：请停掉它",
+        )
+        found.append(("rival", False, words))
+    return found
+
+
 def is_waiting(told: Told | None) -> bool:
     """Whether it is somebody else's turn, or nobody's."""
     return told is not None and told.role is not Role.ACTIVE

@@ -25,7 +25,7 @@ from . import overload
 from .figures import BrokerFigures, DatabaseFigures, Figures, PresenceFigures, SpoolFigures
 from .outlook import in_words
 from .standby_state import condition as standby_condition
-from .standby_state import is_waiting
+from .standby_state import is_waiting, of_others
 from .standby_state import sentence as standby_sentence
 
 MAX_UNACKNOWLEDGED_AGE = 30.0  # s
@@ -95,8 +95,7 @@ def judge(figures: Figures) -> Verdict:
     spool = _spool(figures.spool)
     database = _database(figures.database)
     others = [_pace(figures.database), _messages(figures.broker), _window(figures.broker), _presence(figures.presence)]
-    if told is not None:
-        others.append(Condition("standby", *standby_condition(told)))
+    others += [Condition(*each) for each in of_others(told, is_rivalled=figures.broker.is_rivalled)]
     conditions = (broker, progress, spool, database, *others)
     unmet = [condition for condition in others if not condition.is_met]
     is_kept = figures.spool.is_enabled and spool.is_met

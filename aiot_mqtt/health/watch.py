@@ -35,6 +35,7 @@ from .state import SILENCE
 
 LOOK_INTERVAL = 1.0  # s
 TAKEN_OVER_WITHIN = 600.0  # s
+RIVALLED_WITHIN = 660.0  # s; a rival that waits comes back each ten minutes
 MAX_UNANSWERED = 5.0  # s for what the table was sent; after as long the spool takes what waits
 FLAPPING_EACH = 10.0  # s between two looks at how often devices report, which goes through all that are watched
 RATE_LOOKS = 11  # looks, so ten seconds, that a rate is taken over
@@ -91,7 +92,8 @@ class Watch(Service):
         self._came_at: float | None = None
         self._subscribed_at: float | None = None
         self._told_silence_at: float | None = None
-        self._taken_over = 0
+        self._taken_over = self._rivals = 0
+        self._rivalled_at = float("-inf")
         self._taken_over_at: deque[float] = deque(maxlen=1000)
         self._flapping, self._flapping_at = (0, 0), float("-inf")
         self._looking = LoopingCall(self._look)
@@ -133,6 +135,7 @@ class Watch(Service):
             dropped=None if self._drops is None else self._drops.dropped,
             sessions_lost=subscriber.tally.sessions_lost,
             taken_over=sum(now - at < TAKEN_OVER_WITHIN for at in self._taken_over_at),
+            is_rivalled=now - self._rivalled_at < RIVALLED_WITHIN,
         )
         spool = SpoolFigures()
         if spooler is not None:
@@ -202,6 +205,8 @@ class Watch(Service):
         while self._taken_over < self._subscriber.tally.taken_over:
             self._taken_over += 1
             self._taken_over_at.append(now)
+        if self._subscriber.tally.rivals != self._rivals:
+            self._rivals, self._rivalled_at = self._subscriber.tally.rivals, now
         if self._subscriber.state is not Subscribed.SUBSCRIBED:
             self._subscribed_at = None
         elif self._subscribed_at is None:

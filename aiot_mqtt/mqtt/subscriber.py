@@ -207,8 +207,10 @@ class Subscriber(Service):
             self._choice.doubted()
             return 0.0
         self._choice.connection_ended()
-        self.tally.ended(connection.disconnect_code)
-        if self._rivals and await self._rivals.ended(connection, was_subscribed=self.state is State.SUBSCRIBED):
+        was_subscribed = self.state is State.SUBSCRIBED
+        by_rival = bool(self._rivals and await self._rivals.ended(connection, was_subscribed=was_subscribed))
+        self.tally.ended(connection.disconnect_code, by_rival=by_rival)
+        if self._rivals and by_rival:
             return self._rivals.delay(self._delay, self.outage, self._options.client_id, self._where)
         self.outage.failed(log_lines.MQTT_LOST, reason, **self._where)
         delay = self._delay.after_session(self._clock.seconds() - accepted_at)

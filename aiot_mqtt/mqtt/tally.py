@@ -26,7 +26,8 @@ class ConnectionTally:
         """By one of ``FAILED_FOR``."""
         self.taken_over = 0
         """Connections that ended as if somebody else had connected under our client id, with or without a word."""
-
+        self.rivals = 0
+        """Of these the ones where that is certain."""
         self.subscriptions_denied = 0
         """Topics that a SUBACK denied; one that is asked for again and again counts each time."""
         self.sessions_lost = 0
@@ -41,10 +42,14 @@ class ConnectionTally:
         """There was none."""
         self.failures[_reason(error)] += 1
 
-    def ended(self, disconnect_code: int | None) -> None:
-        """One has ended. :param disconnect_code: that of the broker's DISCONNECT."""
+    def ended(self, disconnect_code: int | None, *, by_rival: bool = False) -> None:
+        """One has ended.
+
+        :param disconnect_code: that of the broker's DISCONNECT. :param by_rival: somebody else has taken the session.
+        """
+        self.rivals += by_rival
         self.taken_over += may_be_taken_over(disconnect_code)
-        self.failures["taken_over" if disconnect_code == SESSION_TAKEN_OVER else "closed"] += 1
+        self.failures["taken_over" if by_rival or disconnect_code == SESSION_TAKEN_OVER else "closed"] += 1
 
 
 def _reason(error: MqttError) -> str:

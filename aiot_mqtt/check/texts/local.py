@@ -142,6 +142,12 @@ TWINS_SEEN = Text(
     "see whether an older service still runs: systemctl list-units '*mqtt*'; docker ps; two installations need two ids",
     "查旧服务是否还在运行：systemctl list-units '*mqtt*'；docker ps；两套安装各用一个 id",
 )
+TWINS_CERTAIN = Text(
+    "another program uses MQTT_CLIENT_ID {client_id}: within the last minutes it has taken the session",
+    "另有程序用同一 MQTT_CLIENT_ID（{client_id}）：几分钟内取走过会话",
+    "see whether an older service still runs: systemctl list-units '*mqtt*'; docker ps; two installations need two ids",
+    "查旧服务是否还在运行：systemctl list-units '*mqtt*'；docker ps；两套安装各用一个 id",
+)
 TWINS_UNKNOWN = Text(
     "whether another program uses {client_id} only a running service knows",
     "是否有其他程序使用 {client_id}，只有运行中的服务知道",
