@@ -1,0 +1,131 @@
+"""Two services with one client id, by mistake, on real servers: they agree, both say so, and no row moves back."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.mqtt.rivals import SETTLING
+from rig import load, servers
+from rig.programs import FOREGROUND, LINE_TIMEOUT, Program, settings_for
+from rig.selection import OTHER_WAYS, only_in_all
+from rig.servers import MariaDB, Mosquitto
+
+DEVICES = [f"d{number}" for number in range(20)]
+CONNECTED, LEFT = "MQTT connected", "it may go on, again in"
+LOST = "❌"  # of whoever has a broker and a database
+
+
+class Watch:
+    """Publishes numbers to the devices, one after the other, and looks whether a row ever has a lesser one."""
+
+    def __init__(self, broker: Mosquitto, database: MariaDB) -> None:
+        self._broker, self._database = broker, database
+        self._stop = threading.Event()
+        self._newest: dict[str, int] = {}
+        self.published = 0
+        self.moved_back: list[str] = []
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._publish, self._look)]
+        for thread in self._threads:
+            thread.start()
+
+    def _publish(self) -> None:
+        while not self._stop.is_set():
+            numbers = range(self.published, self.published + len(DEVICES))
+            load.publish(
+                self._broker.port,
+                [(f"devices/{device}/data", json.dumps({"n": n})) for device, n in zip(DEVICES, numbers, strict=True)],
+            )
+            self.published += len(DEVICES)
+            self._stop.wait(0.02)
+
+    def rows(self) -> Iterator[tuple[str, int]]:
+        for uuid, document in self._database.query("SELECT uuid, last_report_data FROM device_main"):
+            yield uuid, -1 if document is None else json.loads(document)["n"]
+
+    def expected(self) -> dict[str, int]:
+        """What the rows hold once all is written."""
+        return dict(zip(DEVICES, range(self.published - len(DEVICES), self.published), strict=True))
+
+    def _look(self) -> None:
+        while not self._stop.is_set():
+            for uuid, number in self.rows():
+                if number < self._newest.get(uuid, -1):
+                    self.moved_back.append(f"{uuid}: {self._newest[uuid]} -> {number}")
+                self._newest[uuid] = number
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+class Instance:
+    """A service, and all that it says."""
+
+    def __init__(self, settings: Mapping[str, str], folder: Path) -> None:
+        self.lines: list[str] = []
+        self.program = Program(FOREGROUND, settings, folder=folder, heard=lambda line: self.lines.append(line or ""))
+
+    def count(self, text: str) -> int:
+        return sum(text in line for line in [*self.lines])
+
+
+class RivalsTests(SynchronousTestCase):
+    def start(self, broker: Mosquitto, database: MariaDB, protocol: str) -> Instance:
+        folder = servers.private_folder()
+        self.addCleanup(servers.remove_folder, folder)
+        settings = settings_for(broker, database) | {
+            "MQTT_PROTOCOL": protocol,
+            "LOG_LANGUAGE": "en",
+            "SPOOL_FILE": str(folder / "spool"),
+        }
+        instance = Instance(settings, folder)
+        self.addCleanup(instance.program.close)
+        self.until(lambda: instance.count("MQTT service started"), [instance])
+        return instance
+
+    def until(self, condition: Callable[[], object], instances: Sequence[Instance]) -> None:
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while not condition():
+            if time.monotonic() > deadline:
+                self.fail("\n\n".join("\n".join(each.lines) for each in instances))
+            time.sleep(0.02)
+
+    def agree(self, version: str, protocol: str = "auto") -> None:
+        broker, database = Mosquitto(version), MariaDB()
+        for server in (broker, database):
+            server.start()
+            self.addCleanup(server.close)
+        database.create_device_table()
+        database.grant()
+        database.add_devices(DEVICES)
+        watch = Watch(broker, database)
+        try:
+            both = [self.start(broker, database, protocol) for _ in range(2)]
+            self.until(lambda: any(each.count(LEFT) for each in both), both)
+            goes_on = min(both, key=lambda each: each.count(LEFT))
+            self.until(lambda: goes_on.count(CONNECTED) == goes_on.count(LOST) + 1, both)
+            connected = [each.count(CONNECTED) for each in both]
+            time.sleep(2 * SETTLING)  # that nothing happens is no event
+            self.assertEqual([each.count(CONNECTED) for each in both], connected)
+        finally:
+            watch.end()
+        self.until(lambda: dict(watch.rows()) == watch.expected(), both)
+        self.assertEqual(watch.moved_back, [])
+
+    def test_where_the_broker_says_that_a_session_was_taken(self) -> None:
+        self.agree("2.1")
+
+    @only_in_all(OTHER_WAYS)
+    def test_where_it_does_not(self) -> None:
+        self.agree("2.0")
+
+    @only_in_all(OTHER_WAYS)
+    def test_over_mqtt_311(self) -> None:
+        self.agree("2.0", "3.1.1")
