@@ -8,13 +8,13 @@ import functools
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rig.document import fill_in
 from rig.servers import ServerFailed, ServersMissing
 
-from . import held_up, large_table, scaling, under_load
+from . import held_up, large_table, scaling, soak, under_load
 from .against import LOADS, beside, other_tree
 from .chart import chart
 from .display import Display, show_results
@@ -57,6 +57,14 @@ def _options() -> argparse.Namespace:
         metavar="COMMIT",
         help=f"this tree's service beside that of another commit, in turns: {', '.join(LOADS)}",
     )
+    parser.add_argument(
+        "--soak",
+        type=float,
+        metavar="SECONDS",
+        help="one long run instead: a million devices, one message a minute each, watched from beside",
+    )
+    parser.add_argument("--devices", type=int, default=1_000_000, metavar="N", help="of --soak (1000000)")
+    parser.add_argument("--pool", default="1G", metavar="SIZE", help="innodb_buffer_pool_size of --soak (1G)")
     parser.add_argument("--quick", action="store_true", help="one short round of each, to try it; too short to quote")
     parser.add_argument("--runs", type=int, metavar="N", help="how often each is measured (5)")
     parser.add_argument("--mysql", action="store_true", help="with MySQL, whose binary log is on, instead of MariaDB")
@@ -72,6 +80,8 @@ def _options() -> argparse.Namespace:
     options.items = options.only.split(",") if options.only else list(items)
     if unknown := set(options.items) - set(items):
         parser.error(f"no such item: {', '.join(sorted(unknown))}; there are {', '.join(items)}")
+    if options.soak is not None and (options.soak < soak.SHORTEST or options.devices <= 2 * soak.SILENT):
+        parser.error(f"--soak is for at least {soak.SHORTEST} seconds, with more than {2 * soak.SILENT} --devices")
     if options.runs is not None and options.runs < 1:
         parser.error("--runs must be at least 1")
     return options
@@ -104,10 +114,25 @@ def _measure(options: argparse.Namespace, display: Display) -> Record:
         return record(stage, scale, outcomes)
 
 
+def _soak(options: argparse.Namespace, display: Display) -> int:
+    """One long run; returns the exit code."""
+    flavour, pool = "mysql" if options.mysql else "mariadb", f"--innodb-buffer-pool-size={options.pool}"
+    with contextlib.closing(Stage(flavour, options.broker, [pool])) as stage:
+        result = soak.soak(stage, options.devices, options.soak, display.begin)
+    display.stop()
+    for line in result.summary():
+        display.say(line)
+    if options.json:
+        options.json.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+    return 1 if result.faults else 0
+
+
 def main() -> None:
     """Measure, or read what was measured, and write it down."""
     options, display = _options(), Display()
     try:
+        if options.soak:
+            sys.exit(_soak(options, display))
         results = json.loads(options.source.read_text()) if options.source else _measure(options, display)
     except (RunFailed, ServerFailed, ServersMissing) as error:
         display.stop()

@@ -49,7 +49,8 @@ def uuids(devices: int) -> list[str]:
     return [str(uuid.UUID(int=random.getrandbits(128), version=4)) for _ in range(devices)]
 
 
-def _turns(plan: Plan) -> list[str]:
+def turns(plan: Plan) -> list[str]:
+    """The devices, in the order of their turns."""
     names = uuids(plan.devices)
     if plan.is_scattered:
         Random(2).shuffle(names)
@@ -58,7 +59,7 @@ def _turns(plan: Plan) -> list[str]:
 
 def messages(plan: Plan) -> Iterator[tuple[bytes, bytes]]:
     """Topic and payload of each message. The devices take turns, and each sends every kind in its turn."""
-    names = _turns(plan)
+    names = turns(plan)
     for index in range(plan.count - 1):
         kind, sequence = _kind(plan, index), plan.first + index
         device = index % plan.devices
@@ -69,7 +70,7 @@ def messages(plan: Plan) -> Iterator[tuple[bytes, bytes]]:
 
 def last_reports(plan: Plan) -> dict[str, int]:
     """The sequence number of the last report of each device that sent one; a heartbeat is no report."""
-    names = _turns(plan)
+    names = turns(plan)
     last = {LAST_UUID: plan.last}
     for index in range(plan.count - 2, -1, -1):
         if _kind(plan, index) != "heartbeat":
@@ -77,6 +78,19 @@ def last_reports(plan: Plan) -> dict[str, int]:
         if len(last) == plan.devices + 1:
             break
     return last
+
+
+def next_report(plan: Plan, place: int, sequence: int) -> int | None:
+    """Which message, counted from 0, is the first report of a device behind one; None: there is none.
+
+    :param place: of the device among ``turns``. :param sequence: of the report that is known; lower than all: none is.
+    """
+    index = place if sequence < plan.first else sequence - plan.first + plan.devices
+    while index < plan.count - 1:
+        if _kind(plan, index) != "heartbeat":
+            return index
+        index += plan.devices
+    return None
 
 
 def _kind(plan: Plan, index: int) -> str:

@@ -64,8 +64,10 @@ class Run:
 class Load:
     """A publisher as a process of its own, ready to begin."""
 
+    module = "bench.load"
+
     def __init__(self, broker: Mosquitto, plan: Plan) -> None:
-        argv = [sys.executable, "-m", "bench.load", str(broker.port), json.dumps(asdict(plan))]
+        argv = [sys.executable, "-m", self.module, str(broker.port), json.dumps(asdict(plan))]
         self._program = Program(argv, {}, folder=servers.ROOT, stdin=subprocess.PIPE)
         self._wait_for("ready")
 
@@ -73,6 +75,11 @@ class Load:
     def pid(self) -> int:
         """Of its process."""
         return self._program.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not published all yet."""
+        return self._program.process.poll() is None
 
     def begin(self) -> None:
         """Publish from now on."""

@@ -104,14 +104,15 @@ class Stage:
         """A broker of its own for a run, of this version or of the usual one."""
         return Mosquitto(version or self.broker_version, settings=BROKER_SETTINGS)
 
-    def _select(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
+    def select(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """Rows, as one who looks on."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql, arguments or None)
             return list(cursor.fetchall())
 
     def status(self, name: str) -> int:
         """One of the server's own counters."""
-        return int(self._select("SHOW GLOBAL STATUS LIKE %s", name)[0][1])
+        return int(self.select("SHOW GLOBAL STATUS LIKE %s", name)[0][1])
 
     def users(self) -> list[str]:
         """Of each connection there is."""
@@ -131,7 +132,7 @@ class Stage:
         """
 
         def last_sequence() -> int:
-            ((document,),) = self._select(f"SELECT last_report_data FROM {DEVICE_TABLE} WHERE uuid = %s", LAST_UUID)
+            ((document,),) = self.select(f"SELECT last_report_data FROM {DEVICE_TABLE} WHERE uuid = %s", LAST_UUID)
             return int(json.loads(document)["seq"])
 
         def rows_changed() -> int:
@@ -145,7 +146,7 @@ class Stage:
 
     def wrong_rows(self, plan: Plan) -> int:
         """How many devices' rows do not hold the last report that was published."""
-        rows = self._select(f"SELECT uuid, last_report_data FROM {DEVICE_TABLE}")
+        rows = self.select(f"SELECT uuid, last_report_data FROM {DEVICE_TABLE}")
         held = {name: json.loads(document)["seq"] for name, document in rows}
         return sum(held.get(name) != sequence for name, sequence in last_reports(plan).items())
 

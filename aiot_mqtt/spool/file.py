@@ -15,6 +15,7 @@ from pathlib import Path
 from ..devices.update import DeviceUpdate, UuidKey
 from ..telemetry.reasons import spool as reasons
 from . import rows
+from .chunk import Chunk
 from .contents import Held
 from .damage import SpoolDamaged, damage
 from .disk import Disk, SpoolError
@@ -212,16 +213,19 @@ class SpoolFile:
         """
         self.reading.arrange(last, versions)
 
-    def read(self, max_devices: int, max_bytes: int) -> Chunk:
+    def read(self, max_devices: int, max_bytes: int, behind: Chunk | None = None) -> Chunk:
         """The next updates, in the order in which they were saved, or that was arranged.
 
         :param max_bytes: of documents; one update is read in any case.
+        :param behind: what was read, and is not written yet; nothing is behind the last one that was arranged.
         """
+        reading = self.reading
+        place = reading.place if behind is None else reading.place_behind(behind.last_version, len(behind.updates))
         updates: list[DeviceUpdate] = []
         devices = deliveries = size = 0
-        last = self.reading.read_to
+        last = reading.read_to
         with damage():
-            for version, update, others in self.reading.next_rows(self._open):
+            for version, update, others in () if place is None else reading.rows_from(self._open, place):
                 size += len(update.document or b"")
                 if updates and (size > max_bytes or len(updates) == max_devices):
                     break
@@ -233,7 +237,7 @@ class SpoolFile:
                     deliveries += other.deliveries
                     update.merge(other)
                 updates.append(update)
-        return Chunk(self, updates, last, Held(devices, deliveries))
+        return Chunk(self, updates, last, Held(devices, deliveries), place)
 
     def written(self, chunk: Chunk) -> None:
         """A chunk is in the table, or refused by it. That is remembered until this process ends; the next one writes it
@@ -272,17 +276,6 @@ class SpoolFile:
             devices += 1
             deliveries += update.deliveries
         return Held(devices, deliveries)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Updates of a file that are to be written next."""
-
-    file: SpoolFile
-    updates: list[DeviceUpdate]
-    last_version: int
-    held: Held
-    """What it is of what the file holds; more than ``updates`` where spellings of one device were merged."""
 
 
 @dataclass(frozen=True, slots=True)

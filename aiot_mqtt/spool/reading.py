@@ -12,6 +12,9 @@ from ..telemetry.reasons import spool as reasons
 from . import rows
 from .format import SELECT, SELECT_1
 
+Place = tuple[int, int, int]
+"""How far a file was written, in words of ``Reading`` alone."""
+
 AT_ONCE = 100  # rows that are read by their versions in one statement: at most so many documents are in memory
 
 
@@ -83,12 +86,27 @@ class Reading:
         self._arranged = array("q", [version for version in versions if version not in self._merged])
         self._arranged_done, self._arranged_to = 0, last
 
-    def next_rows(self, connection: sqlite3.Connection) -> Iterator[tuple[int, DeviceUpdate, Sequence[DeviceUpdate]]]:
-        """Versions and updates, and what else is saved of the same device under other spellings."""
+    @property
+    def place(self) -> Place:
+        """Where it is; another one whenever something was written."""
+        return self.read_to, self._arranged_done, self._arranged_to
+
+    def place_behind(self, last: int, rows: int) -> Place | None:
+        """Where it will be once so much more is written; see ``written``. None: what comes then is not arranged yet."""
         if not self._arranged:
-            yield from self.rows_after(connection, self.read_to)
+            return last, 0, self._arranged_to
+        done = self._arranged_done + rows
+        return (self.read_to, done, self._arranged_to) if done < len(self._arranged) else None
+
+    def rows_from(
+        self, connection: sqlite3.Connection, place: Place
+    ) -> Iterator[tuple[int, DeviceUpdate, Sequence[DeviceUpdate]]]:
+        """Versions and updates, and what else is saved of the same device under other spellings."""
+        after, done, _ = place
+        if not self._arranged:
+            yield from self.rows_after(connection, after)
             return
-        for at in range(self._arranged_done, len(self._arranged), AT_ONCE):
+        for at in range(done, len(self._arranged), AT_ONCE):
             versions = self._arranged[at : at + AT_ONCE]
             found = {each[0]: each for each in self._select(connection, f"version IN ({','.join(map(str, versions))})")}
             for version in versions:
@@ -111,7 +129,7 @@ class Reading:
             return
         self._arranged_done += rows
         if self._arranged_done >= len(self._arranged):
-            self.read_to, self._arranged = self._arranged_to, array("q")
+            self.read_to, self._arranged, self._arranged_done = self._arranged_to, array("q"), 0
 
     def is_written(self, version: int) -> bool:
         """Whether this row is in the table. Goes through all that was arranged."""

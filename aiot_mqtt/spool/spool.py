@@ -17,10 +17,11 @@ from typing import TypeVar
 from ..devices.update import DeviceUpdate, UuidKey
 from ..telemetry.network import os_reason
 from ..telemetry.reasons import spool as reasons
+from .chunk import Chunk
 from .contents import NOTHING, Held, Looked
 from .damage import SpoolDamaged
 from .disk import Disk, SpoolError, SpoolInUse
-from .file import Chunk, SpoolFile, Uncertain
+from .file import SpoolFile, Uncertain
 from .format import MAX_NUMBER
 from .found import SpoolForeign, SpoolOwner, open_found
 from .lock import SpoolLock

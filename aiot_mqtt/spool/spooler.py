@@ -15,9 +15,10 @@ from ..telemetry import log_lines, reasons
 from ..telemetry.counters import Counters
 from ..telemetry.outage import Outage, Trouble
 from ..telemetry.refusals import Refusals
+from .chunk import Chunk
 from .contents import Held, Looked
 from .disk import SpoolError, SpoolInUse
-from .file import Chunk, SpoolFile
+from .file import SpoolFile
 from .space import Space, space
 from .spool import Spool
 

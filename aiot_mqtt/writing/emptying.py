@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted.internet.defer import Deferred
+
 from ..devices.update import UuidKey
+from ..spool.chunk import Chunk
 from ..spool.disk import SpoolError
+from ..spool.file import SpoolFile
 from ..spool.spooler import Spooler
 from ..table.contract import Store
+from . import table_order
 from .chunk_size import MAX_BYTES
 from .chunks import Chunks
 from .data_path import DataPath, DataPathEvents, State
@@ -39,6 +44,7 @@ class Emptying:
         self._order = TableOrder(spooler, store)
         self._now = now
         self._is_trusted = True
+        self._ahead: Deferred[Chunk | None] | None = None
 
     def distrust(self) -> None:
         """What is on disk now may be older than what the table holds."""
@@ -55,9 +61,9 @@ class Emptying:
         :raises StoreError: the table did not take it; it is still on disk.
         """
         try:
-            await self._order.arrange(key)
-            chunk = await self._spooler.read(self._chunks.size.rows, MAX_BYTES, key)
+            chunk = await self._next(key)
             if chunk is not None:
+                self._ahead = self._read_behind(chunk, key)
                 until = self._now() if chunk.file.is_late or not self._is_trusted else None
                 self._settlement.begin(is_spooled=True, unless_heard_until=until)
                 if chunk.updates:
@@ -67,3 +73,30 @@ class Emptying:
                 self._path.happens(DataPathEvents.emptied)
         except SpoolError:
             self._saver.disk_failed()
+
+    async def _next(self, key: UuidKey) -> Chunk | None:
+        """The next chunk, which was read while the one before was written, if that was."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            chunk = await ahead
+            if chunk is not None and chunk.is_next and len(chunk.updates) <= self._chunks.size.rows:
+                return chunk
+        await self._order.arrange(key)
+        return await self._spooler.read(self._chunks.size.rows, MAX_BYTES, key)
+
+    def _read_behind(self, chunk: Chunk, key: UuidKey) -> Deferred[Chunk | None] | None:
+        """Read what is behind a chunk while the database is at that: with a large backlog either takes as long."""
+        if self._spooler.devices < table_order.LARGE:
+            return None
+        rows, file = self._chunks.size.rows, chunk.file
+
+        def read(emptied: SpoolFile) -> Chunk | None:
+            return emptied.read(rows, MAX_BYTES, chunk) if emptied is file else None
+
+        async def try_to_read() -> Chunk | None:
+            try:
+                return await self._spooler.with_emptied(read, key)
+            except SpoolError:
+                return None  # which was told, and the next call finds out the same
+
+        return Deferred.fromCoroutine(try_to_read())

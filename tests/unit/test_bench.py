@@ -17,12 +17,13 @@ from bench.against import THIS, compare, requirements
 from bench.chart import chart
 from bench.figures import Figure, Outcome, quantile, ratio_of_medians, ratios
 from bench.items import Bench, Scale
-from bench.messages import LAST_UUID, Plan, last_reports, messages, uuids
+from bench.messages import LAST_UUID, Plan, last_reports, messages, next_report, turns, uuids
 from bench.page import BEGIN, END, results_as_markdown
 from bench.results import _item, figures, is_right, spread
 from bench.rooms import by_room
 from bench.runs import Run
 from bench.scaling import BUSY, Costs
+from bench.soak import SILENT, Moment, Soak
 from bench.witness import PUBACK, PUBLISH_AT_QOS_1, Direction, Sightings
 from rig import servers
 from rig.document import fill_in
@@ -84,6 +85,34 @@ class MessageTests(SynchronousTestCase):
         seen = {topic[1]: json.loads(payload)["seq"] for topic, (_, payload) in zip(topics, messages(plan), strict=True)
                 if topic[2] != "heartbeat"}  # fmt: skip
         self.assertEqual(last_reports(plan), seen)
+
+    def test_the_next_report_of_a_device_is_the_first_one_that_is_no_heartbeat(self) -> None:
+        plan = Plan(1000, 30, first=7, is_scattered=True)
+        place = 4
+        name = turns(plan)[place]
+        sent = [json.loads(payload)["seq"] for topic, payload in messages(plan)
+                if topic.decode().split("/")[1] == name and not topic.endswith(b"heartbeat")]  # fmt: skip
+        found, sequence = [], 0
+        while (index := next_report(plan, place, sequence)) is not None:
+            sequence = plan.first + index
+            found.append(sequence)
+        self.assertEqual(found, sent)
+
+
+class SoakTests(SynchronousTestCase):
+    def test_what_must_not_be_is_said(self) -> None:
+        moment = Moment(1.0, 90_000_000, 2.5, 7, 0.1, SILENT)
+        right = Soak(10_000, 150.0, 9_000, [moment], offline=SILENT, offline_silent=SILENT)
+        self.assertEqual(right.faults, [])
+        self.assertIn("worst 2.5 s", "\n".join(right.summary()))
+        for wrong in (
+            replace(right, wrong_rows=1),
+            replace(right, moments=[replace(moment, dropped=1)]),
+            replace(right, offline=SILENT + 1),
+            replace(right, offline_silent=SILENT - 1),
+            replace(right, moments=[replace(moment, offline=SILENT + 1)]),
+        ):
+            self.assertEqual(len(wrong.faults), 1, wrong)
 
 
 class ScalingTests(SynchronousTestCase):

@@ -20,10 +20,11 @@ from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.spool import disk as disk_module
 from aiot_mqtt.spool import rows
+from aiot_mqtt.spool.chunk import Chunk
 from aiot_mqtt.spool.contents import Held, Looked
 from aiot_mqtt.spool.damage import SpoolDamaged
 from aiot_mqtt.spool.disk import Disk, SpoolError, SpoolInUse
-from aiot_mqtt.spool.file import Chunk, SpoolFile
+from aiot_mqtt.spool.file import SpoolFile
 from aiot_mqtt.spool.found import SpoolOwner
 from aiot_mqtt.spool.spool import Spool
 from rig.faulty_disk import BROKEN, FORBIDDEN, FULL, READ_ONLY, FaultyDisk
