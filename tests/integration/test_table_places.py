@@ -70,6 +70,14 @@ class PlaceTests(DatabaseMixin):
         self.assertIsNone(await self.places(*NAMES))
         self.assertEqual(await self.store.write([make_update("a")]), Written())
 
+    async def test_the_server_tells_its_pool_and_the_size_of_the_table_to_who_has_least_rights(self) -> None:
+        self.add_devices(*NAMES)
+        look = await self.store.look_at_server()
+        self.assertEqual(look.pool, 64 * 1024 * 1024)
+        assert look.table is not None
+        self.assertGreater(look.table, 16 * 1024)
+        self.assertTrue(0 < look.round_trip < 60)
+
     async def test_no_row_is_locked_by_it(self) -> None:
         self.add_devices(*NAMES)
         with self.transaction() as cursor:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -342,6 +343,25 @@ class SpellingTests(SpoolMixin):
             self.spool.written(chunk)
         self.assertEqual(chunks, [(["c"], 1), (["A"], 2), (["b"], 2)])
         self.assertTrue(self.spool.is_empty)
+
+    def test_what_was_read_ahead_is_next_once_all_before_it_is_written(self) -> None:
+        self.save("a", "b", "c", "d", "e")
+        for arranged in ([], [3, 1, 2]):
+            self.restart()
+            self.spool.with_emptied(partial(SpoolFile.arrange, last=3 if arranged else 0, versions=arranged), str)
+            first = self.read(1)
+            second = self.spool.with_emptied(partial(SpoolFile.read, max_devices=2, max_bytes=LOTS, behind=first), str)
+            assert second is not None
+            self.assertEqual((first.is_next, second.is_next), (True, False))
+            self.spool.written(first)
+            self.assertEqual((first.is_next, second.is_next), (False, True))
+            self.assertEqual([update.uuid for update in second.updates], ["a", "b"] if arranged else ["b", "c"])
+            third = self.spool.with_emptied(partial(SpoolFile.read, max_devices=2, max_bytes=LOTS, behind=second), str)
+            assert third is not None
+            # Nobody knows yet in which order that is read.
+            self.assertEqual([update.uuid for update in third.updates], [] if arranged else ["d", "e"])
+            self.spool.written(second)
+            self.assertEqual(third.is_next, not arranged)
 
     def test_a_key_that_folds_and_a_spelling_from_before_meet(self) -> None:
         self.spool.save([self.make("Pump", 1)])
