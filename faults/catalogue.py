@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from rig.clusters import Galera, GroupReplication
@@ -16,6 +17,7 @@ from . import network_faults as network
 from . import own_faults as own
 from . import service_faults as service
 from . import spool_faults as spool
+from . import standby_faults as standby
 from .rounds import Fault
 from .world import Layout
 
@@ -26,6 +28,11 @@ BY_RELAYS = Layout(relayed=frozenset({"broker", "database"}))
 GALERA = Layout(cluster=partial(Galera, settings=["--innodb-flush-log-at-trx-commit=0"]), rate=500)
 GROUP = Layout(cluster=GroupReplication, rate=500)
 GROUP_OF_PRIMARIES = Layout(cluster=partial(GroupReplication, is_multi_primary=True), rate=500)
+# The first of two instances; the second is started by the faults.
+TWO = {"HA_MODE": "standby", "HA_NAME": "first"}
+TWO_ON_GALERA, TWO_ON_GROUP = (
+    replace(layout, settings=TWO, relayed=frozenset({"broker"})) for layout in (GALERA, GROUP)
+)
 
 FAULTS = (
     Fault("kill", "the service killed at a random moment", service.kill, rounds=50),
@@ -229,6 +236,34 @@ FAULTS = (
         spool.absent,
         layout=Layout(settings={"SPOOL_FILE": ""}),
     ),
+    Fault(
+        "standby-killed",
+        "two instances: the active one killed, then the other",
+        standby.killed,
+        rounds=20,
+        layout=Layout(settings=TWO),
+    ),
+    Fault(
+        "standby-frozen",
+        "two instances: the active one frozen for a minute",
+        standby.frozen,
+        rounds=20,
+        layout=Layout(settings=TWO),
+    ),
+    Fault(
+        "standby-cut-off",
+        "two instances: the active one cut off from the broker, or from the database, too",
+        standby.cut_off,
+        rounds=20,
+        layout=Layout(settings=TWO, relayed=frozenset({"broker", "database"})),
+    ),
+    Fault(
+        "standby-spool",
+        "two instances: the active one killed, and back with its spool when the other has written",
+        standby.spooled,
+        rounds=20,
+        layout=Layout(settings=TWO),
+    ),
     Fault("galera-killed", "Galera: the node that is written to killed", cluster.killed, layout=GALERA),
     Fault("galera-frozen", "Galera: the node that is written to frozen", cluster.frozen, layout=GALERA),
     Fault("galera-isolated", "Galera: the node that is written to cut off", cluster.isolated, layout=GALERA),
@@ -256,5 +291,19 @@ FAULTS = (
         "Group Replication of three primaries: another program writes 50 rows at a time on another node",
         cluster.second_writer(50),
         layout=GROUP_OF_PRIMARIES,
+    ),
+    *(
+        Fault(
+            f"{name}-standby-{what.replace(' ', '-')}",
+            f"{words}: two instances, the active one {what}",
+            happen,
+            20,
+            layout,
+        )
+        for name, words, layout in (
+            ("galera", "Galera", TWO_ON_GALERA),
+            ("group", "Group Replication", TWO_ON_GROUP),
+        )
+        for what, happen in (("killed", standby.killed), ("frozen", standby.frozen), ("cut off", standby.cut_off))
     ),
 )

@@ -21,7 +21,8 @@ OF_OTHER_SERVERS = (
     *("broker-restart", "rival-once"),
 )
 ON_CLUSTERS = {fault.name for fault in FAULTS if fault.layout.cluster is not None}
-ELSEWHERE = {"disk-calls", *ON_CLUSTERS}  # test_disk_calls; below
+OF_TWO = {"standby-frozen", "standby-cut-off", "standby-spool"}
+ELSEWHERE = {"disk-calls", *ON_CLUSTERS, *OF_TWO}  # test_disk_calls; below
 
 
 class FaultsCase(TestCase):
@@ -57,6 +58,12 @@ def with_each(names: Iterable[str], scene: Scene) -> Callable[[type], type]:
 @with_each(BY_NAME.keys() - ELSEWHERE, Scene(quick=True))
 class FaultTests(FaultsCase):
     """Mosquitto 2.0 and MariaDB."""
+
+
+@only_in_all(LONG_ROUND)
+@with_each(OF_TWO, Scene(quick=True))
+class StandbyTests(FaultsCase):
+    """What takes the second of two instances longer than a death of the first."""
 
 
 @only_in_all(OTHER_SERVERS)
