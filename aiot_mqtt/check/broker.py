@@ -29,6 +29,7 @@ from ..mqtt.receiver import Receiver
 from ..mqtt.sys_topics import SysTopics
 from ..mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from ..mqtt.window import WINDOW_OF_311
+from ..settings.instance import topic_or_usual
 from ..settings.settings import Settings
 from ..telemetry import log_lines
 from ..telemetry.bilingual import Bilingual
@@ -37,6 +38,7 @@ from ..tls.refusal import TlsRefused
 from .certificates import probe_certificates
 from .findings import Findings
 from .listening import Heard
+from .standby import probe_status_topic
 from .texts import broker as texts
 from .words import both, causes, has_advice, with_advice
 
@@ -73,6 +75,10 @@ class BrokerProbe:
         try:
             self._judge_login(connection, connack, options)
             talking = Deferred.fromCoroutine(self._ask_sys(options))
+            if self._settings.ha_mode != "off":
+                own, found = self._options(mqtt5=options.mqtt5), self._findings
+                topic = topic_or_usual(self._settings.ha_topic, self._settings.mqtt_client_id)
+                await probe_status_topic(topic, own, self._connect, self._leave, found=found, reactor=self._reactor)
             if await self._subscribe(connection):
                 heard.is_subscribed = True
                 await self._listen(connection, heard, min(listen, max(0.1, until - self._reactor.seconds())))

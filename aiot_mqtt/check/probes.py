@@ -45,6 +45,7 @@ ALL = (
     _probe("broker.grants", "limits", "限额", "broker.login"),
     _probe("broker.subscribe", "subscription", "订阅", "broker.login"),
     _probe("broker.delivery", "delivery", "投递", "broker.subscribe"),
+    _probe("broker.standby", "status topic", "状态主题", "broker.login", is_optional=True),
     _probe("broker.loss", "dropped messages", "丢弃的消息", "broker.login"),
     _probe("broker.limits", "the broker's own settings", "Broker 自己的设置", "broker.login"),
     _probe("database.reach", "connection", "连接", "local.settings"),

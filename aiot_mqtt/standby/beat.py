@@ -13,7 +13,7 @@ from typing import Any
 
 MAX_PAYLOAD = 512  # bytes; ours have less than 300
 MAX_NAME = 64  # characters
-MAX_NUMBER = 2**53
+MAX_NUMBER = 2**63
 _RUN = re.compile(r"[0-9a-f]{16}")
 
 

@@ -8,14 +8,18 @@ took, and whatever the clocks say.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from secrets import randbits
 
 from twisted.internet.defer import Deferred
 
 from ..table.contract import StoreNotOurs
 from ..telemetry.reasons import standby as reasons
 
+SECRET_BITS = 24  # of each number: who may publish on the topic cannot know the next one
+REMEMBERED = 1000  # numbers that were said last
 PATIENCE = 2.0  # s that a proof may take; well below the wait_timeout of the transaction that waits for it
 
 
@@ -27,6 +31,7 @@ class Proof:
         self._say_soon = say_soon
         self._lock = threading.Lock()
         self._said = 0
+        self._numbers: deque[int] = deque(maxlen=REMEMBERED)
         self._is_connected = False
         self._waiting: list[tuple[int, Callable[[bool], object]]] = []
 
@@ -48,16 +53,20 @@ class Proof:
     def next_number(self) -> int:
         """That of what is said next, which must follow at once."""
         with self._lock:
-            self._said += 1
+            self._said = ((self._said >> SECRET_BITS) + 1 << SECRET_BITS) + randbits(SECRET_BITS)
+            self._numbers.append(self._said)
             return self._said
 
-    def came_back(self, number: int) -> None:
-        """This was passed on to us."""
+    def came_back(self, number: int) -> bool:
+        """This was passed on to us; returns whether it is one that we have said."""
         with self._lock:
+            if number not in self._numbers:
+                return False
             done = [told for wanted, told in self._waiting if wanted <= number]
             self._waiting = [each for each in self._waiting if each[0] > number]
         for told in done:
             told(True)
+        return True
 
     def proved(self) -> Deferred[bool]:
         """Fires with whether the session was ours at this moment; in the reactor's thread only."""

@@ -210,12 +210,13 @@ class Standing(Service):
 
     def _came_back(self, number: int, now: float) -> None:
         """What we said on the session's connection was passed on."""
+        if not self.proof.came_back(number):
+            return  # somebody else's word
         self._came_back_at = now
         self._is_unheard = False
         if self._happens(RoleEvents.proved):
             seconds = round(now - self._began_at, 1)
             self._log.info(log_lines.STANDBY_ACTIVE, name=self._name, seconds=seconds)
-        self.proof.came_back(number)
 
     # Ours.
 

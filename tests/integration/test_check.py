@@ -200,6 +200,19 @@ class BrokerTests(CheckTestCase):
         self.assertIn("topic read devices/+/data", str(found["broker.delivery"].remedy))
         self.assert_found(found, "broker.loss", Status.UNKNOWN, "$SYS cannot be read", "读不到 $SYS")
 
+    async def test_the_status_topic_of_several_instances(self) -> None:
+        acl = self.folder / "acl"
+        acl.write_text("topic readwrite devices/#\ntopic read aiot-mqtt/#\n")
+        acl.chmod(0o700)
+        self.start_broker(f"acl_file {acl}")
+        self.assertNotIn("broker.standby", await self.look(only=["broker"]))
+        found = await self.look(only=["broker"], HA_MODE="standby")
+        self.assert_found(found, "broker.standby", Status.ERROR, "does not come back", "没有返回")
+        self.assertIn("topic readwrite aiot-mqtt/service/active", str(found["broker.standby"].remedy))
+        self.start_broker()
+        found = await self.look(only=["broker"], HA_MODE="standby", HA_TOPIC="status/of/mine")
+        self.assert_found(found, "broker.standby", Status.OK, "status/of/mine comes back", "status/of/mine")
+
     async def test_a_broker_that_tells_its_version_and_not_what_it_drops(self) -> None:
         acl = self.folder / "acl"
         acl.write_text("topic read $SYS/broker/version\ntopic readwrite devices/#\n")

@@ -18,6 +18,8 @@ from aiot_mqtt.health.figures import (
 from aiot_mqtt.health.outlook import Outlook
 from aiot_mqtt.health.overload import Overload
 from aiot_mqtt.health.state import MAX_UNACKNOWLEDGED_AGE, SILENCE, State, judge
+from aiot_mqtt.standby.role import Role
+from aiot_mqtt.standby.told import Told
 from aiot_mqtt.telemetry.durations import duration
 from aiot_mqtt.telemetry.outage import Trouble
 from aiot_mqtt.telemetry.reasons import database as reasons
@@ -30,6 +32,9 @@ WELL = Figures(
     spool=SpoolFigures(is_enabled=True),
 )
 REFUSED = Trouble("connection refused", 724.0)
+
+WAITS = Told("host-b", Role.WATCHING, "host-a", (), 100.0, None)
+WORKS = Told("host-b", Role.ACTIVE, "host-b", ("host-a",), 100.0, None)
 
 troubles = st.none() | st.builds(Trouble, st.sampled_from(["gone", "no space left"]), st.floats(0, 1e6))
 moments = st.builds(
@@ -165,3 +170,36 @@ class StateTests(SynchronousTestCase):
             (86400 * 9 + 3600 * 5, "9 d 5 h", "9 天 5 小时"),
         ):
             self.assertEqual((str(duration(seconds)), duration(seconds).chinese), (english, chinese))
+
+
+class StandbyTests(SynchronousTestCase):
+    """One of several instances."""
+
+    DEAF = replace(WELL, broker=BrokerFigures("b:1883"))
+
+    def test_one_that_waits_is_ready_when_it_could_take_over(self) -> None:
+        verdict = judge(replace(self.DEAF, standby=WAITS))
+        self.assertEqual((verdict.state, verdict.is_ready), (State.OK, True))
+        self.assertIn("host-a is active", verdict.sentence)
+        self.assertIn("host-a 在工作", verdict.sentence.chinese)
+        ids = [condition.id for condition in judge(replace(WELL, standby=WORKS)).conditions]
+        self.assertEqual([condition.id for condition in verdict.conditions], ids)
+
+    def test_it_is_a_fault_when_nobody_is_active_or_it_sees_nobody(self) -> None:
+        for told in (replace(WAITS, active=None), replace(WAITS, trouble="denied"), replace(WORKS, trouble="denied")):
+            verdict = judge(replace(self.DEAF, standby=told))
+            self.assertEqual(verdict.state, State.FAULT, told)
+
+    def test_what_would_be_in_its_way_is_worth_a_look(self) -> None:
+        away = replace(WELL.database, trouble=REFUSED)
+        verdict = judge(replace(self.DEAF, standby=WAITS, database=away))
+        self.assertEqual(verdict.state, State.LOOK)
+        self.assertIn("connection refused", verdict.sentence)
+        verdict = judge(replace(self.DEAF, standby=WAITS, spool=SpoolFigures(True, devices=5)))
+        self.assertEqual(verdict.state, State.PROTECTED)
+
+    def test_an_active_one_without_a_standby_is_worth_a_look_after_a_while(self) -> None:
+        self.assertEqual(judge(replace(WELL, standby=WORKS)).state, State.OK)
+        alone = replace(WORKS, standbys=())
+        self.assertEqual(judge(replace(WELL, standby=alone)).state, State.LOOK)
+        self.assertEqual(judge(replace(WELL, standby=replace(alone, since=10.0))).state, State.OK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,41 @@ class SpoolingMixin(SynchronousTestCase):
         self.assertEqual((process.writer.deliveries, process.imbalance), (0, 0), process.counters.as_dict())
         self.assertFalse(self.path.exists())
         self.assertTrue(process.writer.is_accepted)
+
+
+class AbandonedTests(SpoolingMixin):
+    """Somebody else has the session, or may have had it."""
+
+    def test_what_is_on_disk_goes_over_nothing_newer_from_then_on(self) -> None:
+        self.freeze()
+        for device in "ab":
+            self.receive(device)
+        self.advance(6)
+        self.assertTrue(self.path.exists())
+        self.process.writer.abandon()
+        newer = replace(self.table.rows["a"], last_seen="2026-11-23 10:00:05", last_report_data="newer")
+        self.table.rows["a"] = newer
+        self.process.now = "2026-11-23 10:05:00"
+        self.advance(1)
+        self.database.is_holding = False
+        while self.database.calls:  # what was begun before is not committed
+            self.database.release(StoreConflict("not ours"))
+        self.advance(10)
+        self.assertEqual(self.documents(), ["newer", '{"n": 2}', None])
+        self.assert_settled()
+
+    def test_what_comes_on_disk_later_is_newer_than_all(self) -> None:
+        self.process.writer.abandon()
+        self.receive("a")
+        self.freeze()
+        self.process.now = "2026-11-23 09:59:00"  # the clock was set back
+        self.receive("a")
+        self.advance(6)
+        self.assertTrue(self.path.exists())
+        self.thaw()
+        self.advance(10)
+        self.assertEqual(self.documents()[0], '{"n": 2}')
+        self.assert_settled()
 
 
 class SpoolingTests(SpoolingMixin):

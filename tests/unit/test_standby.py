@@ -235,6 +235,19 @@ class ProofTests(SynchronousTestCase):
         proof.came_back(proof.next_number())
         self.assertTrue(self.successResultOf(proved))
 
+    def test_a_number_that_nobody_said_proves_nothing(self) -> None:
+        proof = Proof(lambda: None)
+        proof.connected()
+        said = proof.next_number()
+        proved = proof.proved()
+        for forged in range(said + 1, said + 1000):
+            self.assertFalse(proof.came_back(forged))
+        self.assertNoResult(proved)
+        later = proof.next_number()
+        self.assertGreater(later, said)
+        self.assertTrue(proof.came_back(later))
+        self.assertTrue(self.successResultOf(proved))
+
     def test_without_a_connection_nothing_is_ours(self) -> None:
         proof = Proof(lambda: None)
         self.assertFalse(self.successResultOf(proof.proved()))
@@ -244,7 +257,7 @@ class ProofTests(SynchronousTestCase):
         proof.disconnected()
         self.assertFalse(self.successResultOf(proved))
         proof.connected()
-        proof.came_back(1)
+        proof.came_back(proof.next_number())
         self.assertFalse(self.successResultOf(proved))
 
     def test_in_a_thread_it_is_waited_for(self) -> None:

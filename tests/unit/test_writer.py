@@ -47,7 +47,7 @@ class Listener:
 
 
 class WriterTests(SynchronousTestCase):
-    def set_up(self, table: MemoryTable, window: int = 65535) -> None:
+    def set_up(self, table: MemoryTable, window: int = 65535, may_write: Callable[[], bool] | None = None) -> None:
         self.clock = Clock()
         self.table = table
         self.counters = Counters()
@@ -64,6 +64,7 @@ class WriterTests(SynchronousTestCase):
             now=lambda: NOW,
             flow_control=self,
             database="db.example:3306/aiot_admin",
+            may_write=may_write,
             jitter=lambda: 0.0,
         )
         self.writer.add_table_listener(self)
@@ -99,6 +100,42 @@ class WriterTests(SynchronousTestCase):
     def assert_sum(self) -> None:
         balance = self.counters.balance(self.writer.deliveries)
         self.assertEqual(balance.difference, 0, balance)
+
+    def test_what_is_not_ours_waits_until_it_is(self) -> None:
+        is_ours = [False]
+        self.set_up(MemoryTable(["a"]), may_write=lambda: is_ours[0])
+        self.writer.startService()
+        self.receive("a")
+        self.assertIsNone(self.table.rows["a"].last_report_data)
+        is_ours[0] = True
+        self.writer.wake()
+        self.assertEqual(self.table.rows["a"].last_report_data, '{"n": 1}')
+        self.assert_sum()
+
+    def test_what_somebody_else_gets_is_forgotten_and_counted(self) -> None:
+        table = HeldTable("abc")
+        is_ours = [True]
+        self.set_up(table, may_write=lambda: is_ours[0])
+        self.writer.startService()
+        for device in "abb":
+            self.receive(device)
+        self.receive("b", HEARTBEAT)
+        is_ours[0] = False
+        self.writer.abandon()
+        self.assertEqual((self.counters.dropped, self.counters.superseded), (3, 1))
+        self.assertEqual((self.writer.deliveries, self.writer.unacknowledged), (0, 0))
+        self.assert_sum()
+        self.assertTrue(table.held)
+        table.release()  # what the server had begun already
+        self.assert_sum()
+        is_ours[0] = True
+        self.receive("c")
+        table.release()
+        self.assertEqual(table.held, [])
+        self.assertEqual(self.table.rows["c"].last_report_data, '{"n": 5}')
+        self.assertIsNone(self.table.rows["b"].last_report_data)
+        self.assertEqual(self.connection.acknowledged, [5])
+        self.assert_sum()
 
     def test_an_idle_writer_writes_at_once(self) -> None:
         self.set_up(MemoryTable(["a"]))

@@ -137,6 +137,19 @@ CONNECTION_LOST = Text(
     "原因见 Broker 日志",
 )
 NOT_LISTENED = Text("not listened (--listen 0)", "没有收听（--listen 0）")
+STANDBY_HEARD = Text("what is said on {topic} comes back", "在 {topic} 上发布的消息能返回")
+STANDBY_DENIED = Text(
+    "HA_MODE: the status topic {topic} cannot be read: {reason}",
+    "HA_MODE：无法订阅状态主题 {topic}：{reason}",
+    "let the service's user read and write it: in Mosquitto's acl_file 'topic readwrite {topic}'",
+    "允许服务账号读写：Mosquitto 的 acl_file 中加 topic readwrite {topic}",
+)
+STANDBY_UNHEARD = Text(
+    "HA_MODE: what is published on {topic} does not come back: such an instance writes nothing",
+    "HA_MODE：在 {topic} 上发布的消息没有返回：这样的实例不会写入",
+    "let the service's user read and write it: in Mosquitto's acl_file 'topic readwrite {topic}'",
+    "允许服务账号读写：Mosquitto 的 acl_file 中加 topic readwrite {topic}",
+)
 DROPPING = Text(
     "the broker drops messages: {per_minute:.0f} a minute",
     "Broker 正在丢弃消息：{per_minute:.0f} 条/分钟",
