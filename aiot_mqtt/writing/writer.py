@@ -168,7 +168,7 @@ class Writer(WriterFigures, Service):
             self._saver.check()
 
     def abandon(self) -> None:
-        """What is not acknowledged is given to somebody else: forget it, and count it as dropped.
+        """What is not acknowledged is given to somebody else: forget it, and count it as superseded.
 
         What is on disk is ours still, but may be older than what the table holds from now on.
         """
@@ -179,7 +179,7 @@ class Writer(WriterFigures, Service):
             return
         if self.backlog.in_flight is not None and self._work is not None:
             self._work.cancel()  # it would be written by and by, in parts, also when the session is ours again
-        self._counters.dropped += self.backlog.abandon()
+        self._counters.superseded += self.backlog.abandon()
         self._start_if_needed()
 
     @property

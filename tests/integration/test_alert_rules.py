@@ -27,7 +27,14 @@ Series = dict[str, str]
 CASES: dict[str, tuple[Series, Series]] = {
     "Down": ({"up": "0x60"}, {"up": "1x30 0 1x30"}),
     "NoProgress": ({"progress": "0x60"}, {"progress": "1x60"}),
-    "NotSubscribed": ({"subscribed": "1x50 0x10"}, {"subscribed": "1x57 0 1x5"}),
+    "NotSubscribed": (
+        {"subscribed": "1x50 0x10", 'ha_role{role="standby"}': "0x60"},
+        {"subscribed": "0x57 1 0x5", 'ha_role{role="standby"}': "1x57 0 1x5"},
+    ),
+    "NobodyActive": (
+        {'ha_role{role="active"}': "1x50 0x10", 'ha_role{role="standby"}': "0x50 1x10"},
+        {'ha_role{role="active"}': "1x57 0 1x5", 'ha_role{role="standby"}': "0x57 1 0x5"},
+    ),
     "Stuck": ({"oldest_unacknowledged_seconds": "0+30x60"}, {"oldest_unacknowledged_seconds": "30x60"}),
     "NothingSafe": (
         {"database_up": "0x60", "spool_enabled": "1x60", "spool_up": "0x60"},

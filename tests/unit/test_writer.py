@@ -122,7 +122,7 @@ class WriterTests(SynchronousTestCase):
         self.receive("b", HEARTBEAT)
         is_ours[0] = False
         self.writer.abandon()
-        self.assertEqual((self.counters.dropped, self.counters.superseded), (3, 1))
+        self.assertEqual((self.counters.dropped, self.counters.superseded), (0, 4))
         self.assertEqual((self.writer.deliveries, self.writer.unacknowledged), (0, 0))
         self.assert_sum()
         self.assertTrue(table.held)
