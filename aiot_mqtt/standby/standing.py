@@ -78,6 +78,7 @@ class Standing(Service):
         self._stamps_from = float("-inf")
         self._began_at = self._changed_at = self._looks_at = 0.0
         self._yielded_to: str | None = None
+        self._told_claim: tuple[Why, str | None] | None = None
         self._is_unheard = self._should_be_kept = False
         self._is_same_name_told = False
         self._ticking = LoopingCall(self._guarded_tick)
@@ -215,6 +216,7 @@ class Standing(Service):
         self._came_back_at = now
         self._is_unheard = False
         if self._happens(RoleEvents.proved):
+            self._told_claim = None
             seconds = round(now - self._began_at, 1)
             self._log.info(log_lines.STANDBY_ACTIVE, name=self._name, seconds=seconds)
 
@@ -236,7 +238,8 @@ class Standing(Service):
         if self._connection is not None:
             if now - self._came_back_at >= PATIENCE:
                 # Nothing can be written, and others may see that we are there: leave it to who can.
-                self._is_unheard = True
+                self._is_unheard, self._is_ours_at = True, float("inf")
+                self.proof.disconnected()
                 self._connection.abort(reasons.NOT_HEARD)
             elif now - self._said_at >= BEAT_INTERVAL:
                 self._beat()
@@ -252,9 +255,11 @@ class Standing(Service):
 
     def _claim(self, why: Why, now: float) -> None:
         other = self._sight.other
-        self._log.info(
-            log_lines.STANDBY_CLAIMS, name=self._name, why=WORDS[why].fill(name="" if other is None else other.name)
-        )
+        told = (why, None if other is None else other.run)
+        if told != self._told_claim:  # else the broker refuses it again and again, which is told
+            self._told_claim = told
+            words = WORDS[why].fill(name="" if other is None else other.name)
+            self._log.info(log_lines.STANDBY_CLAIMS, name=self._name, why=words)
         self._yielded_to = None
         is_continued = why is Why.OWN and self._sight.had_within(PATIENCE, now)
         if not is_continued:

@@ -523,8 +523,13 @@ class StandingTests(SynchronousTestCase):
         self.pass_by(PATIENCE + 1)
         connection = self.connect()
         connection.is_passed_on = False
-        self.pass_by(PATIENCE + 0.2)
+        self.pass_by(1)
+        proved = self.standing.proof.proved()
+        self.assertNoResult(proved)
+        self.pass_by(PATIENCE)
         self.assertTrue(connection.aborted)
+        self.assertFalse(self.successResultOf(proved))
+        self.assertFalse(self.standing.may_write())
         self.assertEqual(self.standing.told().role, Role.WATCHING)
 
     def test_one_whose_words_do_not_come_back_says_so_and_never_takes_over(self) -> None:
@@ -547,6 +552,16 @@ class StandingTests(SynchronousTestCase):
         will = decode(self.standing.will().payload)
         self.assertEqual(will, Beat(Kind.GONE, "host-a", A))
         self.standing.disconnected()
+
+    def test_an_attempt_that_is_refused_again_and_again_is_told_of_once(self) -> None:
+        self.observer.begin()
+        self.hear(Kind.GONE, retained=True)
+        for _ in range(5):
+            self.dial()
+            self.pass_by(2)
+            self.successResultOf(self.turn)
+            self.standing.disconnected()
+        self.assertEqual(self.told(log_lines.STANDBY_CLAIMS), 1)
 
     def test_two_of_one_name_are_told_of(self) -> None:
         self.observer.begin()
