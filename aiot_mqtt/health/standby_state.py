@@ -21,7 +21,7 @@ def condition(told: Told) -> tuple[bool, Bilingual]:
             return True, Bilingual(
                 f"{told.name} (this one) is active, {names} waits", f"{told.name}（本实例）在工作，{names} 待命"
             )
-        return told.since < MISSING, Bilingual(
+        return told.alone < MISSING, Bilingual(
             "no standby is heard: nobody would take over", "没有待命的实例：失效时无人接管"
         )
     if told.active is None:

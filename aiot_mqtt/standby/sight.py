@@ -66,6 +66,7 @@ class Sight:
         self._had_until: float | None = None
         self._is_ours = False
         self._standbys: dict[str, tuple[str, float]] = {}
+        self._standby_at = float("-inf")
 
     def looks(self, now: float) -> None:
         """We look on from now on, on a new connection; what was under way is lost."""
@@ -103,6 +104,7 @@ class Sight:
         elif beat.kind is Kind.STANDBY:
             if not retained and len(self._standbys) < 100:
                 self._standbys[beat.run] = (beat.name, now)
+                self._standby_at = now
         elif beat.kind is Kind.ACTIVE:
             self.other = Other(beat.name, beat.run, now)
         elif not self._is_ours and (self.other is None or self.other.run == beat.run):
@@ -122,6 +124,10 @@ class Sight:
         """Names of the others that wait."""
         self._standbys = {run: seen for run, seen in self._standbys.items() if now - seen[1] < STANDBY_SEEN}
         return sorted(name for name, _ in self._standbys.values())
+
+    def alone_for(self, now: float, since: float) -> float:
+        """Seconds in which no other one that waits was heard, but none before ``since``."""
+        return now - max(since, self._standby_at)
 
     def may_claim(self, now: float) -> Why | None:
         """Why we may take the session now; None: we may not."""

@@ -79,8 +79,7 @@ class Standing(Service):
         self._began_at = self._changed_at = self._looks_at = 0.0
         self._yielded_to: str | None = None
         self._told_claim: tuple[Why, str | None] | None = None
-        self._is_unheard = self._should_be_kept = False
-        self._is_same_name_told = False
+        self._is_unheard = self._should_be_kept = self._is_same_name_told = False
         self._ticking = LoopingCall(self._guarded_tick)
         self._ticking.clock = clock
 
@@ -120,7 +119,8 @@ class Standing(Service):
         trouble = self._observer.trouble
         if trouble is None and self._is_unheard:
             trouble = reasons.NOT_HEARD
-        return Told(self._name, role, active, tuple(self._sight.standbys(now)), now - self._changed_at, trouble)
+        since, alone = now - self._changed_at, self._sight.alone_for(now, self._changed_at)
+        return Told(self._name, role, active, tuple(self._sight.standbys(now)), since, alone, trouble)
 
     # The service.
 

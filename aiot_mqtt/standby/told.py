@@ -29,5 +29,7 @@ class Told:
     """The names of others that wait."""
     since: float
     """Seconds in this role."""
+    alone: float
+    """Seconds of these in which no other one that waits was heard, the last ones."""
     trouble: str | None
     """Why it could not take over, or cannot go on, in words."""

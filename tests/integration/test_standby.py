@@ -121,23 +121,21 @@ class OtherServersTests(StandbyCase):
     skip = servers.unavailable("mysql") or servers.unavailable("2.1")
 
     def test_a_frozen_one_is_replaced_and_waits_when_it_wakes(self) -> None:
-        for protocol in ("auto", "3.1.1"):
-            with self.subTest(protocol):
-                first = self.begin("first", MQTT_PROTOCOL=protocol, MQTT_CLIENT_ID=protocol)
-                first.wait_for(ACTIVE)
-                second = self.begin("second", MQTT_PROTOCOL=protocol, MQTT_CLIENT_ID=protocol)
-                second.wait_for(READY)
-                self.stored()
-                first.process.send_signal(signal.SIGSTOP)
-                self.stored()
-                second.wait_for(ACTIVE)
-                first.process.send_signal(signal.SIGCONT)
-                first.wait_for("not active any more", READY)
-                self.stored()
-                self.assertEqual(second.stop(), ENDED)
-                first.wait_for("has stopped", ACTIVE)
-                self.stored()
-                self.assertEqual(first.stop(), ENDED)
+        first = self.begin("first", MQTT_PROTOCOL="3.1.1")
+        first.wait_for(ACTIVE)
+        second = self.begin("second", MQTT_PROTOCOL="3.1.1")
+        second.wait_for(READY)
+        self.stored()
+        first.process.send_signal(signal.SIGSTOP)
+        self.stored()
+        second.wait_for(ACTIVE)
+        first.process.send_signal(signal.SIGCONT)
+        first.wait_for("not active any more", READY)
+        self.stored()
+        self.assertEqual(second.stop(), ENDED)
+        first.wait_for("has stopped", ACTIVE)
+        self.stored()
+        self.assertEqual(first.stop(), ENDED)
 
 
 @only_in_all(OTHER_WAYS)

@@ -33,8 +33,8 @@ WELL = Figures(
 )
 REFUSED = Trouble("connection refused", 724.0)
 
-WAITS = Told("host-b", Role.WATCHING, "host-a", (), 100.0, None)
-WORKS = Told("host-b", Role.ACTIVE, "host-b", ("host-a",), 100.0, None)
+WAITS = Told("host-b", Role.WATCHING, "host-a", (), 100.0, 100.0, None)
+WORKS = Told("host-b", Role.ACTIVE, "host-b", ("host-a",), 100.0, 0.0, None)
 
 troubles = st.none() | st.builds(Trouble, st.sampled_from(["gone", "no space left"]), st.floats(0, 1e6))
 moments = st.builds(
@@ -200,6 +200,6 @@ class StandbyTests(SynchronousTestCase):
 
     def test_an_active_one_without_a_standby_is_worth_a_look_after_a_while(self) -> None:
         self.assertEqual(judge(replace(WELL, standby=WORKS)).state, State.OK)
-        alone = replace(WORKS, standbys=())
+        alone = replace(WORKS, standbys=(), alone=100.0)
         self.assertEqual(judge(replace(WELL, standby=alone)).state, State.LOOK)
-        self.assertEqual(judge(replace(WELL, standby=replace(alone, since=10.0))).state, State.OK)
+        self.assertEqual(judge(replace(WELL, standby=replace(alone, alone=10.0))).state, State.OK)

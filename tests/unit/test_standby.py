@@ -204,6 +204,8 @@ class SightTests(SynchronousTestCase):
         self.see(Kind.STANDBY, B, retained=True)
         self.assertEqual(self.sight.standbys(self.now), ["host-c"])
         self.assertEqual(self.sight.standbys(self.now + 10), [])
+        self.assertEqual(self.sight.alone_for(self.now + 10, self.now - 50), 10)
+        self.assertEqual(self.sight.alone_for(self.now + 10, self.now + 5), 5)
 
     @given(
         st.lists(
