@@ -12,8 +12,9 @@ from aiot_mqtt.telemetry.bilingual import Bilingual
 from faults.fleet import WORDS, Acknowledged
 from faults.replay import tell
 from faults.rounds import Fault
+from faults.scene import Layout, Scene
 from faults.told import StoryWorld
-from faults.world import Layout, Scene, World
+from faults.world import World
 from rig.narrator import AWAY, Narrator
 
 DEVICES = 200

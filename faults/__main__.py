@@ -25,9 +25,10 @@ from .display import Display, ProgressOf, markdown
 from .document import BEGIN, DOCUMENT, END, campaign_in_words
 from .replay import EXIT_INTERRUPTED, EXIT_WRONG, replay
 from .rounds import Fault, Outcome, play
+from .scene import Scene
 from .simulation import simulate
 from .soak import INTERVAL, soak
-from .world import Scene, World
+from .world import World
 
 SHOW_INTERVAL = 0.5  # s
 MAX_VOID = 3  # rounds in a row that are repeated because the broker itself dropped something

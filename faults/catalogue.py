@@ -19,7 +19,7 @@ from . import service_faults as service
 from . import spool_faults as spool
 from . import standby_faults as standby
 from .rounds import Fault
-from .world import Layout
+from .scene import Layout
 
 BY_BROKER_RELAY = Layout(relayed=frozenset({"broker"}), settings={"MQTT_KEEPALIVE": "5"})
 BY_DATABASE_RELAY = Layout(relayed=frozenset({"database"}))

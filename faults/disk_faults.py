@@ -18,7 +18,8 @@ from rig.strace import strace_argv
 from .disk_calls import ERRORS, play_all, spool_paths
 from .process import STARTED, ServiceProcess
 from .rounds import Outcome
-from .world import SPOOLING, VICTIMS, Scene, World
+from .scene import Scene
+from .world import SPOOLING, VICTIMS, World
 
 INJECTED = ("pwrite64", "fdatasync", "openat", "unlink", "fcntl", "fsync", "pread64")
 IN_USE = "The spool is in use"

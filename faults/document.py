@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rig import servers
 
 from .rounds import Fault, Outcome
-from .world import Scene
+from .scene import Scene
 
 DOCUMENT = servers.ROOT / "docs" / "guarantees.md"
 BEGIN = "<!-- written by scripts/faults --document -->"

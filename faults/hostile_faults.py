@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 from rig.programs import environment
 
 from .rounds import Outcome
-from .world import Scene
+from .scene import Scene
 
 STREAMS, INPUTS = 200_000, 1_000_000
 QUICK_SHARE = 100  # a quick run is so many times shorter

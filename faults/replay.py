@@ -16,9 +16,10 @@ from rig.servers import ServerFailed, ServersMissing
 from .check import says_offline, wrong_sum
 from .fleet import Acknowledged
 from .rounds import Fault, Outcome, play, wrong_rows
+from .scene import Layout, Scene
 from .told import StoryWorld, ToldWorld
 from .words import COUNTED, FAULTS
-from .world import Layout, Scene, World
+from .world import World
 
 EXIT_WRONG = 1
 EXIT_INTERRUPTED = 130

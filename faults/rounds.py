@@ -9,7 +9,8 @@ from typing import Any
 from .check import wrong_sum, wrong_values
 from .onlookers import read_rows
 from .process import FIGURES
-from .world import PATIENCE, ZONE, Layout, NotInTime, Scene, World
+from .scene import Layout, Scene
+from .world import PATIENCE, ZONE, NotInTime, World
 
 MEMORY_BOUND = 256 * 1024 * 1024  # bytes of the service, as documented
 MAX_LINES = 200  # of the service that are kept

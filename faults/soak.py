@@ -11,7 +11,8 @@ from . import database_faults as database
 from . import network_faults as network
 from . import service_faults as service
 from .rounds import Fault
-from .world import Layout, World
+from .scene import Layout
+from .world import World
 
 INTERVAL = 60.0  # s between the beginnings of two faults
 SHORTEST, LONGEST = 3.0, 25.0  # s that an outage lasts

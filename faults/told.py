@@ -20,8 +20,9 @@ from rig.servers import Database, Mosquitto
 
 from .onlookers import HealthOnlooker
 from .process import STARTED, ServiceProcess
+from .scene import Layout, Scene
 from .words import DONE, FAULT_MADE, INSIDE, LASTS, SERVICE_SAYS, SQL, TOOK, wait_in_words
-from .world import PATIENCE, Layout, Scene, World
+from .world import PATIENCE, World
 
 T = TypeVar("T")
 

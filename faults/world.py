@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -18,7 +17,6 @@ from twisted.internet.threads import deferToThread
 
 from aiot_mqtt.spool.names import files_of
 from rig import servers
-from rig.clusters import Cluster
 from rig.programs import settings_for
 from rig.relay import Relay
 from rig.servers import Database, MariaDB, Mosquitto, MySQL
@@ -27,6 +25,7 @@ from .check import sequence_of
 from .fleet import Fleet, numbered
 from .onlookers import BrokerOnlooker, TableOnlooker
 from .process import STARTED, ServiceProcess
+from .scene import Layout, Scene
 
 T = TypeVar("T")
 
@@ -40,45 +39,6 @@ PATIENCE = 120.0  # s that anything but a fault itself may take
 
 class NotInTime(Exception):
     """What should have happened did not; the text says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What a round is played with."""
-
-    database: str = "mariadb"
-    """Or ``mysql``."""
-    broker: str = "2.0"
-    """Or ``2.1``."""
-    quick: bool = False
-    """Seconds where it would be a minute."""
-    devices: int = 1000
-    rate: float = 2000.0
-    """Messages a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a fault wants to be different from the ordinary."""
-
-    relayed: frozenset[str] = frozenset()
-    """``broker``, ``database``: what the service reaches through a relay only."""
-    persistence: bool = False
-    """Whether the broker writes to disk when it is stopped."""
-    queue: int | None = 1_000_000
-    """The broker's ``max_queued_messages``; None: its own default of 1000."""
-    settings: Mapping[str, str] | None = None
-    """Of the service."""
-    devices: int | None = None
-    """Where it takes more, or less, than the scene's."""
-    orders: tuple[str, ...] = ()
-    """Commands for ``faults.service`` before it starts."""
-    database: tuple[str, ...] = ()
-    """Options of the database's server."""
-    cluster: Callable[[], Cluster[Any]] | None = None
-    """Makes the cluster that is there instead of one server."""
-    rate: float | None = None
-    """Messages a second, where the scene's are too many."""
 
 
 class World:

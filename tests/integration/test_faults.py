@@ -10,7 +10,8 @@ from twisted.trial.unittest import TestCase
 
 from faults.catalogue import FAULTS
 from faults.rounds import Fault, Outcome, play
-from faults.world import Layout, Scene, World
+from faults.scene import Layout, Scene
+from faults.world import World
 from rig import servers
 from rig.selection import LONG_ROUND, OTHER_SERVERS, only_in_all
 

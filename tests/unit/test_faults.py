@@ -12,7 +12,7 @@ from faults.check import Row, wrong_sum, wrong_values
 from faults.document import BEGIN, DOCUMENT, END, campaign_in_words
 from faults.fleet import Acknowledged
 from faults.rounds import Fault, Outcome
-from faults.world import Scene
+from faults.scene import Scene
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = 1_800_000_000.9
