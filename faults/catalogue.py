@@ -26,8 +26,11 @@ BY_DATABASE_RELAY = Layout(relayed=frozenset({"database"}))
 BY_RELAYS = Layout(relayed=frozenset({"broker", "database"}))
 # As its manual has it: what one node loses with its power, the others have.
 GALERA = Layout(cluster=partial(Galera, settings=["--innodb-flush-log-at-trx-commit=0"]), rate=500)
-GROUP = Layout(cluster=GroupReplication, rate=500)
-GROUP_OF_PRIMARIES = Layout(cluster=partial(GroupReplication, is_multi_primary=True), rate=500)
+# Else a node that joins again under load takes a minute to catch up on a slow disk.
+UNSYNCED = ("--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2")
+GROUP = Layout(cluster=partial(GroupReplication, settings=UNSYNCED), rate=500)
+GALERA_BY_PROXY, GROUP_BY_PROXY = (replace(layout, is_proxied=True) for layout in (GALERA, GROUP))
+GROUP_OF_PRIMARIES = Layout(cluster=partial(GroupReplication, is_multi_primary=True, settings=UNSYNCED), rate=500)
 # The first of two instances; the second is started by the faults.
 TWO = {"HA_MODE": "standby", "HA_NAME": "first"}
 TWO_ON_GALERA, TWO_ON_GROUP = (
@@ -280,12 +283,30 @@ FAULTS = (
         )
         for rows in (1, 10, 50)
     ),
+    *(
+        Fault(f"galera-proxy-{name}", f"Galera behind HAProxy: {words}", happen, layout=GALERA_BY_PROXY)
+        for name, words, happen in (
+            ("killed", "the node that is written to killed", cluster.killed),
+            ("frozen", "the node that is written to frozen", cluster.frozen),
+            ("isolated", "the node that is written to cut off", cluster.isolated),
+            ("kills", "each node killed in turn", cluster.killed_in_turn),
+            ("rolling", "each node restarted in turn", cluster.rolling_restart),
+        )
+    ),
     Fault("group-killed", "Group Replication: the primary killed", cluster.killed, layout=GROUP),
     Fault("group-frozen", "Group Replication: the primary frozen", cluster.frozen, layout=GROUP),
     Fault("group-switchover", "Group Replication: another primary chosen", cluster.switched_over, layout=GROUP),
     Fault("group-majority", "Group Replication: both secondaries frozen", cluster.majority_frozen, layout=GROUP),
     Fault("group-schema", "Group Replication: a column added and dropped", cluster.schema_change, layout=GROUP),
     Fault("group-rolling", "Group Replication: each node restarted in turn", cluster.rolling_restart, layout=GROUP),
+    *(
+        Fault(f"group-proxy-{name}", f"Group Replication behind HAProxy: {words}", happen, layout=GROUP_BY_PROXY)
+        for name, words, happen in (
+            ("killed", "the primary killed", cluster.killed),
+            ("frozen", "the primary frozen", cluster.frozen),
+            ("switchover", "another primary chosen", cluster.switched_over),
+        )
+    ),
     Fault(
         "group-writer-50",
         "Group Replication of three primaries: another program writes 50 rows at a time on another node",

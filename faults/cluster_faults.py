@@ -5,22 +5,38 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import pymysql
+from twisted.internet.task import LoopingCall
 
-from rig.clusters import GaleraNode, GroupNode
+from rig.clusters import GaleraNode
 from rig.servers import DATABASE, Database
 
 from .onlookers import read_rows
 from .world import VICTIMS, World
 
+LOOK_INTERVAL = 0.1  # s
 AGAIN = 6.0  # s after which the service must write, from when the cluster takes a write of anybody
 WRITES_OF_SECOND_WRITER = 190.0  # transactions a second, at most
 BLOCKED = 8.0  # s
 
 
+Happening = Callable[[World], Awaitable[None]]
+
+
+def watched(happen: Happening) -> Happening:
+    """Tell how long nothing newer was stored, too."""
+
+    @wraps(happen)
+    async def is_watched(world: World) -> None:
+        await _watch(world, happen(world))
+
+    return is_watched
+
+
+@watched
 async def killed(world: World) -> None:
     """The node that is written to is killed; it comes back later."""
     node = world.cluster.nodes[0]
@@ -30,6 +46,7 @@ async def killed(world: World) -> None:
     await world.thread(_come_back, world, node)
 
 
+@watched
 async def frozen(world: World) -> None:
     """The node that is written to is frozen, as a host that hangs."""
     node = world.cluster.nodes[0]
@@ -37,9 +54,10 @@ async def frozen(world: World) -> None:
     await _written_again(world)
     await world.sleep(15, quick=1)
     node.thaw()
-    await world.thread(_take_part, world, node)
+    await world.thread(world.cluster.take_part, node)
 
 
+@watched
 async def majority_frozen(world: World) -> None:
     """All nodes but the one that is written to are frozen: nobody can commit until they are back."""
     _, *others = world.cluster.nodes
@@ -50,18 +68,32 @@ async def majority_frozen(world: World) -> None:
         node.thaw()
     await _written_again(world)
     for node in world.cluster.nodes:
-        await world.thread(_take_part, world, node)
+        await world.thread(world.cluster.take_part, node)
 
 
+@watched
 async def rolling_restart(world: World) -> None:
     """Each node stopped and started in turn, as for an update."""
     for node in world.cluster.nodes:
         await world.thread(node.stop)
         await world.sleep(2, quick=0.5)
+        await _written_again(world)
         await world.thread(_come_back, world, node)
     await _written_again(world)
 
 
+@watched
+async def killed_in_turn(world: World) -> None:
+    """Each node killed and started again in turn."""
+    for node in world.cluster.nodes:
+        await world.thread(node.kill)
+        await _written_again(world)
+        await world.sleep(2, quick=0.5)
+        await world.thread(_come_back, world, node)
+    await _written_again(world)
+
+
+@watched
 async def schema_change(world: World) -> None:
     """A column is added, and dropped again."""
     query = world.cluster.nodes[0].query
@@ -70,6 +102,7 @@ async def schema_change(world: World) -> None:
     await world.thread(query, "ALTER TABLE device_main DROP COLUMN added")
 
 
+@watched
 async def isolated(world: World) -> None:
     """Galera: the node that is written to is cut off from the others."""
     node = world.cluster.nodes[0]
@@ -80,6 +113,7 @@ async def isolated(world: World) -> None:
     await world.thread(world.cluster.until_synced, node)
 
 
+@watched
 async def donating(world: World) -> None:
     """Galera: the node that is written to sends another one all of its data: it is desynced, and locked meanwhile."""
     node: GaleraNode = world.cluster.nodes[0]
@@ -87,38 +121,59 @@ async def donating(world: World) -> None:
     await world.thread(world.cluster.until_synced, node)
 
 
+@watched
 async def switched_over(world: World) -> None:
     """Group Replication: another node is made the primary."""
-    node: GroupNode = world.cluster.nodes[1]
-    [[uuid]] = await world.thread(node.query, "SELECT @@server_uuid")
-    await world.thread(node.query, f"SELECT group_replication_set_as_primary('{uuid}')")
+    await world.thread(world.cluster.make_primary, world.cluster.nodes[1])
     await _written_again(world)
 
 
-def second_writer(rows: int) -> Callable[[World], Awaitable[None]]:
+def second_writer(rows: int) -> Happening:
     """Another program writes so many rows in each transaction, on another node, as often as that goes."""
     return partial(_second_writer, rows=rows)
 
 
 async def _second_writer(world: World, rows: int) -> None:
+    longest = await _watch(world, _write_beside(world, rows))
+    if longest > AGAIN:
+        world.findings.append(f"nothing was stored for {longest:.1f} s beside a second writer")
+
+
+async def _write_beside(world: World, rows: int) -> None:
     ended = threading.Event()
-    node = world.cluster.nodes[1]
-    before, gap, longest = world.now, world.now, 0.0
-    stored = world.service.figures.get("stored", 0)
-    writing = world.thread(_write_rows, world, node, rows, ended)
-    until = world.now + (6 if world.scene.quick else 12)
-    while world.now < until:
-        await world.sleep(0.1)
-        if (now_stored := world.service.figures.get("stored", 0)) != stored:
-            stored, gap = now_stored, world.now
-        longest = max(longest, world.now - gap)
+    writing = world.thread(_write_rows, world, world.cluster.nodes[1], rows, ended)
+    began = world.now
+    await world.sleep(12, quick=6)
     ended.set()
     world.details["writes_of_the_other"], world.details["conflicts_of_the_other"] = await writing
     world.details["conflicts"] = world.service.figures.get("retries_conflict", 0)
+    world.details["seconds"] = round(world.now - began, 1)
+
+
+async def _watch(world: World, happening: Awaitable[None]) -> float:
+    """Returns the longest time in which nothing newer was stored, to a second: as often the service tells its figures.
+
+    It is over when something is stored again.
+    """
+    stored, since, longest = -1, world.now, 0.0
+
+    def look() -> None:
+        nonlocal stored, since, longest
+        if (now_stored := world.service.figures.get("stored", 0)) != stored:
+            stored, since = now_stored, world.now
+        longest = max(longest, world.now - since)
+
+    looking = LoopingCall(look)
+    looking.clock = world.reactor
+    looking.start(LOOK_INTERVAL)
+    try:
+        await happening
+        before = world.service.figures.get("stored", 0)
+        await world.until(lambda: world.service.figures.get("stored", 0) != before, "the service writes again")
+    finally:
+        looking.stop()
     world.details["longest_without_a_write"] = round(longest, 1)
-    world.details["seconds"] = round(world.now - before, 1)
-    if longest > AGAIN:
-        world.findings.append(f"nothing was stored for {longest:.1f} s beside a second writer")
+    return longest
 
 
 def _write_rows(world: World, node: Database, rows: int, ended: threading.Event) -> tuple[int, int]:
@@ -159,19 +214,16 @@ async def _written_again(world: World) -> None:
 
 
 def _until_written(world: World) -> None:
-    """Blocks until one of the nodes takes a write."""
+    """Blocks until one of the nodes takes a write, or the proxy before them."""
     written = threading.Event()
+    node = world.cluster.nodes[0]
+    who = {"user": node.service_user, "password": node.service_password.encode(), "database": DATABASE}
+    ports = [node.port for node in world.cluster.nodes] if world.proxy is None else [world.proxy.port]
 
-    def write(node: Database) -> None:
+    def write(port: int) -> None:
         while not written.is_set():
             with contextlib.suppress(pymysql.MySQLError, OSError):
-                connection = pymysql.connect(
-                    unix_socket=str(node.socket),
-                    user=node.service_user,
-                    password=node.service_password.encode(),
-                    database=DATABASE,
-                    **_IMPATIENT,
-                )
+                connection = pymysql.connect(host=node.host, port=port, **who, **_IMPATIENT)
                 with contextlib.closing(connection), connection.cursor() as cursor:
                     cursor.execute("UPDATE device_main SET last_seen = NOW() WHERE uuid = %s", (VICTIMS[-1],))
                     connection.commit()
@@ -179,9 +231,8 @@ def _until_written(world: World) -> None:
                     return
             written.wait(0.1)
 
-    threads = [threading.Thread(target=write, args=(node,), daemon=True) for node in world.cluster.nodes]
-    for thread in threads:
-        thread.start()
+    for port in ports:
+        threading.Thread(target=write, args=(port,), daemon=True).start()
     written.wait(120)
 
 
@@ -200,12 +251,4 @@ def _lock_as_a_donor(node: GaleraNode, world: World) -> None:
 
 def _come_back(world: World, node: Any) -> None:
     node.start()
-    _take_part(world, node)
-
-
-def _take_part(world: World, node: Any) -> None:
-    """Blocks until a node belongs to the cluster again, which a member of a group must be told to."""
-    if isinstance(node, GaleraNode):
-        world.cluster.until_synced(node)
-    elif node.state != "ONLINE":
-        node.join()
+    world.cluster.take_part(node)

@@ -44,5 +44,7 @@ class Layout:
     """Options of the database's server."""
     cluster: Callable[[], Cluster[Any]] | None = None
     """Makes the cluster that is there instead of one server."""
+    is_proxied: bool = False
+    """Whether the service has one address of the cluster, a proxy's, instead of those of all nodes."""
     rate: float | None = None
     """Messages a second, where the scene's are too many."""

@@ -21,7 +21,7 @@ from rig.servers import Database, Mosquitto
 from .onlookers import HealthOnlooker
 from .process import STARTED, ServiceProcess
 from .scene import Layout, Scene
-from .words import DONE, FAULT_MADE, INSIDE, LASTS, SERVICE_SAYS, SQL, TOOK, wait_in_words
+from .words import DONE, FAULT_MADE, INSIDE, LASTS, NODE, SERVICE_SAYS, SQL, TOOK, wait_in_words
 from .world import PATIENCE, World
 
 T = TypeVar("T")
@@ -170,7 +170,14 @@ class ToldWorld(StoryWorld):
     def _start_servers(self) -> None:
         super()._start_servers()
         self.broker = cast(Mosquitto, _Told(self.broker, "broker", self._done))
-        self.database = cast(Database, _Told(self.database, "database", self._done))
+        if self._layout.cluster is None:
+            self.database = cast(Database, _Told(self.database, "database", self._done))
+        else:
+            nodes = self.cluster.nodes
+            nodes[:] = [
+                _Told(node, "node", self._done, NODE.fill(number=number)) for number, node in enumerate(nodes, 1)
+            ]
+            self.cluster = _Told(self.cluster, "cluster", self._done)
         self.relays = {name: cast(Relay, _Told(relay, "relay", self._done)) for name, relay in self.relays.items()}
 
     def _done(self, text: Bilingual) -> None:
@@ -206,12 +213,14 @@ class ToldWorld(StoryWorld):
 
 
 class _Told:
-    """A server or a relay that says what is done to it."""
+    """A server, a relay or a cluster that says what is done to it."""
 
-    def __init__(self, real: Any, name: str, done: Callable[[Bilingual], None]) -> None:
+    def __init__(self, real: Any, name: str, done: Callable[[Bilingual], None], which: str = "") -> None:
+        """:param which: what it is called, where there are several."""
         self._real = real
         self._name = name
         self._done = done
+        self._which = which
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._real, name)
@@ -220,8 +229,9 @@ class _Told:
             return found
 
         def told(*arguments: Any, **named: Any) -> Any:
-            value = arguments[0] if arguments and isinstance(arguments[0], int | float) else ""
-            self._done(words.fill(value=value))
+            first = arguments[0] if arguments else None
+            value = first if isinstance(first, int | float) else ""
+            self._done(words.fill(value=value, which=first._which if isinstance(first, _Told) else self._which))
             return found(*arguments, **named)
 
         return told

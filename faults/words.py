@@ -10,6 +10,7 @@ FAULT_MADE = Bilingual("The fault is made, and mended.", "制造故障，然后�
 COUNTED = Bilingual("All is counted: what was acknowledged against what is stored.", "逐项核对：已确认的与已存的。")
 SERVICE_SAYS = Bilingual("the service says: {line}", "服务日志：{line}")
 INSIDE = Bilingual("inside the service: {order}", "服务内部：{order}")
+NODE = Bilingual("node {number}", "节点 {number} ")
 SQL = Bilingual("SQL: {statement}", "执行 SQL：{statement}")
 LASTS = Bilingual("it stays so for {seconds} s", "保持 {seconds} 秒")
 TOOK = Bilingual("{what}: after {seconds} s", "{what}：{seconds} 秒后")
@@ -27,6 +28,17 @@ DONE = {
     "database.thaw": Bilingual("the database goes on", "数据库继续运行"),
     "database.revoke": Bilingual("the service's rights are revoked", "收回服务账号的权限"),
     "database.grant": Bilingual("the service's rights are granted", "授予服务账号权限"),
+    "node.stop": Bilingual("{which} is stopped, in order", "正常停止{which}"),
+    "node.kill": Bilingual("{which} is killed (SIGKILL)", "强制结束{which}（SIGKILL）"),
+    "node.start": Bilingual("{which} is started", "启动{which}"),
+    "node.freeze": Bilingual(
+        "{which} is frozen: connections stay open, nothing answers", "冻结{which}：连接不断，但没有应答"
+    ),
+    "node.thaw": Bilingual("{which} goes on", "{which}继续运行"),
+    "cluster.isolate": Bilingual("{which} is cut off from the others", "切断{which}与其他节点的连接"),
+    "cluster.heal": Bilingual("{which} finds the others again", "恢复{which}与其他节点的连接"),
+    "cluster.make_primary": Bilingual("{which} is made the primary", "把{which}选为主节点"),
+    "cluster.take_part": Bilingual("{which} is to belong to the cluster again", "让{which}重新加入集群"),
     "relay.cut": Bilingual("the way is cut, without a FIN", "切断网络，不发 FIN"),
     "relay.cut_when": Bilingual("the way will be cut when a COMMIT passes", "等到一条 COMMIT 通过时切断网络"),
     "relay.restore": Bilingual("the way is open again", "恢复网络"),
@@ -34,6 +46,10 @@ DONE = {
     "relay.delay": Bilingual("the way takes {value} s more in each direction", "网络每个方向的延迟改为 {value} 秒"),
     "relay.trickle": Bilingual(
         "the way takes {value} bytes a second (0: as many as there are)", "网络限速每秒 {value} 字节（0：不限）"
+    ),
+    "_write_rows": Bilingual("another program writes on another node", "另一个程序在另一个节点上写入"),
+    "_lock_as_a_donor": Bilingual(
+        "the node that is written to is desynced and locked, as a donor", "正在写入的节点作为 donor 被锁住"
     ),
     "kill_connections": Bilingual(
         "every connection of the service to the database is killed", "结束服务到数据库的所有连接"
@@ -178,12 +194,20 @@ FAULTS = {
     "galera-writer-1": "Galera：另一个程序在另一个节点上每次写 1 行",
     "galera-writer-10": "Galera：另一个程序在另一个节点上每次写 10 行",
     "galera-writer-50": "Galera：另一个程序在另一个节点上每次写 50 行",
+    "galera-proxy-killed": "HAProxy 后面的 Galera：正在写入的节点被强制结束",
+    "galera-proxy-frozen": "HAProxy 后面的 Galera：正在写入的节点卡住",
+    "galera-proxy-isolated": "HAProxy 后面的 Galera：正在写入的节点与其他节点断开",
+    "galera-proxy-kills": "HAProxy 后面的 Galera：各节点依次被强制结束",
+    "galera-proxy-rolling": "HAProxy 后面的 Galera：各节点依次重启",
     "group-killed": "Group Replication：主节点被强制结束",
     "group-frozen": "Group Replication：主节点卡住",
     "group-switchover": "Group Replication：改选另一个主节点",
     "group-majority": "Group Replication：两个从节点都卡住",
     "group-schema": "Group Replication：增加一列，再删除",
     "group-rolling": "Group Replication：各节点依次重启",
+    "group-proxy-killed": "HAProxy 后面的 Group Replication：主节点被强制结束",
+    "group-proxy-frozen": "HAProxy 后面的 Group Replication：主节点卡住",
+    "group-proxy-switchover": "HAProxy 后面的 Group Replication：改选另一个主节点",
     "group-writer-50": "Group Replication 三主：另一个程序在另一个节点上每次写 50 行",
     "galera-standby-killed": "Galera：两个实例，强制结束工作实例",
     "galera-standby-frozen": "Galera：两个实例，工作实例冻结",

@@ -18,6 +18,7 @@ from twisted.internet.threads import deferToThread
 from aiot_mqtt.spool.names import files_of
 from rig import servers
 from rig.programs import settings_for
+from rig.proxy import HAProxy
 from rig.relay import Relay
 from rig.servers import Database, MariaDB, Mosquitto, MySQL
 
@@ -77,6 +78,8 @@ class World:
         self.mended_at: float | None = None
         """When the fault was undone, where that was not at the end of it."""
         self.relays: dict[str, Relay] = {}
+        self.proxy: HAProxy | None = None
+        """Before the cluster, where there is one."""
         self._layout = layout
         self._seed = seed
         self.reactor = reactor
@@ -176,7 +179,9 @@ class World:
     def service_settings(self) -> dict[str, str]:
         """The environment of the service."""
         settings = settings_for(self.broker, self.database)
-        if self._layout.cluster is not None:
+        if self.proxy is not None:
+            settings["DB_PORT"] = str(self.proxy.port)
+        elif self._layout.cluster is not None:
             settings["DB_HOST"] = self.cluster.addresses
         for name, variable in (("broker", "MQTT_PORT"), ("database", "DB_PORT")):
             if name in self.relays:
@@ -246,6 +251,9 @@ class World:
             self.cluster.nodes[0].add_devices([*numbered(self.devices), *VICTIMS])
             self.cluster.until_seen(VICTIMS[-1])
             self.database = self.cluster.nodes[-1]
+            if layout.is_proxied:
+                self.proxy = HAProxy(self.cluster)
+                self.proxy.start()
         else:
             self._start_database()
         for name in layout.relayed:
@@ -260,7 +268,7 @@ class World:
 
     def _close_servers(self) -> None:
         database = getattr(self, "cluster", None) or getattr(self, "database", None)
-        for part in (*self.relays.values(), getattr(self, "broker", None), database):
+        for part in (*self.relays.values(), self.proxy, getattr(self, "broker", None), database):
             if part is not None:
                 part.close()
         servers.remove_folder(Path(self.folder))

@@ -228,6 +228,26 @@ class Cluster(Generic[Node]):
         """Start all nodes, and make the table; returns once each has it."""
         raise NotImplementedError
 
+    def take_part(self, node: Node) -> None:
+        """Have a node that runs belong to the cluster again; returns once it does."""
+        raise NotImplementedError
+
+    def may_be_written_to(self, node: Node) -> bool:
+        """Whether a node takes writes now, as a proxy has to know it; False where it does not say so within a second.
+
+        A login alone would not tell: a node that is without most of the others takes it, too.
+        """
+        with contextlib.suppress(pymysql.MySQLError, OSError):
+            connection = pymysql.connect(
+                unix_socket=str(node.socket), user="root", connect_timeout=1, read_timeout=1, write_timeout=1
+            )
+            with contextlib.closing(connection), connection.cursor() as cursor:
+                return self._takes_writes(cursor)
+        return False
+
+    def _takes_writes(self, cursor: pymysql.cursors.Cursor) -> bool:
+        raise NotImplementedError
+
     @property
     def addresses(self) -> str:
         """What ``DB_HOST`` may hold: every node."""
@@ -296,6 +316,14 @@ class Galera(Cluster[GaleraNode]):
         for node in self.nodes:
             self.until_synced(node)
         self._make_table(first)
+
+    def take_part(self, node: GaleraNode) -> None:
+        """See ``Cluster``."""
+        self.until_synced(node)
+
+    def _takes_writes(self, cursor: pymysql.cursors.Cursor) -> bool:
+        cursor.execute("SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state')")
+        return dict(cursor.fetchall()) == {"wsrep_ready": "ON", "wsrep_local_state": "4"}
 
     def until_synced(self, node: GaleraNode) -> None:
         """Wait until a node takes part again."""
@@ -371,6 +399,23 @@ class GroupReplication(Cluster[GroupNode]):
             lambda: f"the group is not complete: {first.members}\n{first.log_tail()}",
         )
         self._make_table(first)
+
+    def take_part(self, node: GroupNode) -> None:
+        """See ``Cluster``: a member has to be told to join again."""
+        if node.state != "ONLINE":
+            node.join()
+
+    def make_primary(self, node: GroupNode) -> None:
+        """Have a node be the one that takes writes; returns once it does."""
+        [[uuid]] = node.query("SELECT @@server_uuid", database=None)
+        node.query(f"SELECT group_replication_set_as_primary('{uuid}')", database=None)
+
+    def _takes_writes(self, cursor: pymysql.cursors.Cursor) -> bool:
+        cursor.execute(
+            "SELECT MEMBER_STATE FROM performance_schema.replication_group_members"
+            " WHERE MEMBER_ID = @@server_uuid AND NOT @@super_read_only"
+        )
+        return cursor.fetchall() == (("ONLINE",),)
 
     @property
     def primary(self) -> GroupNode | None:
