@@ -76,8 +76,9 @@ async def rolling_restart(world: World) -> None:
     """Each node stopped and started in turn, as for an update."""
     for node in world.cluster.nodes:
         await world.thread(node.stop)
+        if node is not world.cluster.nodes[-1]:  # which is the one that is looked at
+            await _written_again(world)
         await world.sleep(2, quick=0.5)
-        await _written_again(world)
         await world.thread(_come_back, world, node)
     await _written_again(world)
 
@@ -87,7 +88,8 @@ async def killed_in_turn(world: World) -> None:
     """Each node killed and started again in turn."""
     for node in world.cluster.nodes:
         await world.thread(node.kill)
-        await _written_again(world)
+        if node is not world.cluster.nodes[-1]:  # which is the one that is looked at
+            await _written_again(world)
         await world.sleep(2, quick=0.5)
         await world.thread(_come_back, world, node)
     await _written_again(world)
