@@ -167,7 +167,7 @@ class Standing(Service):
         self._sight.held(now)
         self.proof.connected()
         self._is_ours_at = now + self._settles
-        self._beat()
+        self._beat(retain=True)
         self._clock.callLater(self._settles, self._wake)
 
     def disconnected(self) -> None:
@@ -242,7 +242,8 @@ class Standing(Service):
                 self.proof.disconnected()
                 self._connection.abort(reasons.NOT_HEARD)
             elif now - self._said_at >= BEAT_INTERVAL:
-                self._beat()
+                self._said_at = now
+                self._beat(retain=True)
             return
         if self._observer.is_looking and now - self._said_at >= BEAT_INTERVAL:
             self._said_at = now
@@ -273,12 +274,11 @@ class Standing(Service):
         assert dialling is not None
         dialling.callback(None)
 
-    def _beat(self) -> None:
-        """Say on the session's connection that we have it."""
+    def _beat(self, *, retain: bool = False) -> None:
+        """Say on the session's connection that we have it; retained so often only that a broker can keep it on disk."""
         if self._connection is not None:
-            self._said_at = self._clock.seconds()
-            number = self.proof.next_number()
-            self._connection.publish(self._topic.encode(), self._encoded(Kind.ACTIVE, number), retain=True)
+            beat = self._encoded(Kind.ACTIVE, self.proof.next_number())
+            self._connection.publish(self._topic.encode(), beat, retain=retain)
 
     def _encoded(self, kind: Kind, number: int = 0) -> bytes:
         return encode(Beat(kind, self._name, self._run, number))

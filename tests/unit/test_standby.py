@@ -331,10 +331,12 @@ class FakeConnection:
         self.standing = standing
         self.said: list[Beat] = []
         self.aborted = ""
+        self.retained = 0
         self.is_passed_on = True
 
     def publish(self, topic: bytes, payload: bytes, *, retain: bool) -> None:
-        assert topic == b"status" and retain
+        assert topic == b"status"
+        self.retained += retain
         beat = decode(payload)
         assert beat is not None
         self.said.append(beat)
@@ -442,6 +444,9 @@ class StandingTests(SynchronousTestCase):
         self.pass_by(2)
         self.assertEqual({beat.kind for beat in connection.said}, {Kind.ACTIVE})
         self.assertGreaterEqual(len(connection.said), 4)
+        self.assertEqual(connection.retained, len(connection.said))
+        self.assertTrue(self.successResultOf(self.standing.proof.proved()))
+        self.assertEqual(connection.retained, len(connection.said) - 1, "a proof is for nobody who comes later")
 
     def test_it_takes_over_from_one_that_is_silent_and_writes_a_moment_later(self) -> None:
         self.dial()
