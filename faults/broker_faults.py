@@ -85,6 +85,8 @@ class _Deaf:
     def publish_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
         """See ``Receiver``."""
 
+    redelivery_received = publish_received
+
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
         """See ``Receiver``."""
 

@@ -146,6 +146,8 @@ class BrokerOnlooker:
         if packet_id and self._connection is not None:
             self._connection.acknowledge([packet_id])
 
+    redelivery_received = publish_received
+
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
         """See ``Receiver``."""
 

@@ -43,6 +43,7 @@ _OUTCOMES = {
     "unchanged": Bilingual("unchanged", "无变化"),
     "refused": Bilingual("refused", "被拒绝"),
     "retained": Bilingual("retained", "保留消息"),
+    "stale": Bilingual("stale", "过时重发"),
     "dropped": Bilingual("dropped", "已丢弃"),
     "pending": Bilingual("pending", "等待"),
 }

@@ -54,6 +54,8 @@ class RecordingReceiver:
     def publish_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
         self.calls.append(("publish", topic, payload, packet_id, retain))
 
+    redelivery_received = publish_received
+
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
         self.calls.append(("oversized", topic, size, packet_id, most))
 
@@ -86,6 +88,8 @@ class Received:
 
     def publish_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
         self.publishes.append((topic, payload, packet_id, retain))
+
+    redelivery_received = publish_received
 
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
         raise AssertionError("too large")

@@ -54,6 +54,8 @@ class Heard:
             prefix = max((each for each in self._prefixes if name.startswith(each)), key=len, default="")
             self.uuids.add(name[len(prefix) :].partition("/")[0][:MAX_UUID])
 
+    redelivery_received = publish_received
+
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:  # noqa: ARG002
         """See ``PublishReceiver``."""
         self.publish_received(topic, b"", packet_id, False)

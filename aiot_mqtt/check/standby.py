@@ -71,6 +71,8 @@ class _Heard:
         if topic == self._topic and payload == SAID and not self.came.called:
             self.came.callback(None)
 
+    redelivery_received = publish_received
+
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
         """See ``PublishReceiver``."""
 

@@ -22,6 +22,7 @@ _OUTCOMES = {
     "unchanged": "无变化",
     "refused": "被拒绝",
     "retained": "保留消息",
+    "stale": "过时重发",
     "dropped": "已丢弃",
     "pending": "等待",
 }

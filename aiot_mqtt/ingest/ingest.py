@@ -27,6 +27,7 @@ from ..telemetry.asked import Asked
 from ..telemetry.counters import Counters
 from ..telemetry.printable import shorten
 from ..telemetry.refusals import Refusals
+from .anew import REMEMBERED, ReceivedAnew
 from .committed_times import CommittedTimes
 from .listeners import ForeignTopicListener, PendingListener, UnchangedListener
 from .pending import PendingUpdates
@@ -80,6 +81,9 @@ class Ingest:
         self._second = -1
         self._now = ""
         self._taking = True
+        self._anew: ReceivedAnew | None = None
+        self._anew_since = 0
+        self._is_redelivery = False
 
     def table_described(self, description: TableDescription) -> None:
         """The table was seen: judge a status by its column, and tell devices apart as the table does."""
@@ -95,6 +99,7 @@ class Ingest:
     def connection_started(self, connection: Acknowledger) -> None:
         """PUBLISH packets come on a new connection from now on."""
         self._pending.start_connection(connection)
+        self._anew, self._anew_since = ReceivedAnew(), int(self._wall_clock())
 
     def start(self) -> None:
         """Take messages; so it does from the beginning, and again after ``stop``."""
@@ -132,6 +137,14 @@ class Ingest:
                 self._is_second(second)
             if self._asked_devices:
                 self._note_asked(report, packet_id)
+            if (anew := self._anew) is not None:
+                if not self._is_redelivery:
+                    anew.note(self._pending.key(report.device), report)
+                elif (remaining := anew.without_newer(self._pending.key(report.device), report)) is None:
+                    counters.stale += 1
+                    return
+                else:
+                    report = remaining
             if self._committed_times is not None and self._needs_no_write(report, self._committed_times):
                 return
             if self._pending.merge(report, self._now):
@@ -145,6 +158,14 @@ class Ingest:
         else:
             if report.ignored_status is not None:
                 self._warn_of_status(report.device, report.ignored_status, payload)
+
+    def redelivery_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
+        """One PUBLISH arrived that the broker may have sent before."""
+        self._is_redelivery = True
+        try:
+            self.publish_received(topic, payload, packet_id, retain)
+        finally:
+            self._is_redelivery = False
 
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
         """A PUBLISH was skipped as it arrived, because its payload of ``size`` bytes is over ``most``."""
@@ -168,6 +189,8 @@ class Ingest:
     def _is_second(self, second: int) -> None:
         """It has become another second, since the epoch."""
         self._second = second
+        if not 0 <= second - self._anew_since <= REMEMBERED:
+            self._anew = None
         if self._asked_devices and self._asked is not None:
             self._asked.forget()
         self._now = table_time(second, self._table_zone)
@@ -198,6 +221,13 @@ class Ingest:
                 return
             self._is_second(int(self._wall_clock()))
             device, kind = source
+            # Whatever it said: the device was there, and if that was long ago, what it said since counts.
+            if self._anew is not None:
+                key, heard = self._pending.key(device), DeviceReport(device, HEARTBEAT)
+                if not self._is_redelivery:
+                    self._anew.note(key, heard)
+                elif self._anew.without_newer(key, heard) is None:
+                    return
             if self._committed_times is not None:
                 self._committed_times.unsettle(self._pending.key(device))
             self._pending.heard(device, kind, self._now)

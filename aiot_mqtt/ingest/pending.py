@@ -171,12 +171,12 @@ class PendingUpdates:
             update.last_heartbeat = now
             update.heartbeat_order = order
         else:
-            if update.document is not None:
-                self.size -= len(update.document)
             if document is not None:
+                if update.document is not None:
+                    self.size -= len(update.document)
                 self.size += len(document)
-            update.document = document
-            update.document_order = order
+                update.document = document
+                update.document_order = order
             if status is not None:
                 update.status = status
                 update.status_order = order

@@ -18,6 +18,7 @@ from .properties import TOPIC_ALIAS, properties_at
 # to say about a subscription is broken.
 MAX_CONTROL_PACKET = 256 * 1024
 MAX_PROPERTIES = 64 * 1024  # bytes of properties in front of a payload
+DUP = 0x08  # a bit of the first byte of a PUBLISH
 QOS_2 = 0x04  # the bit of the first byte of a PUBLISH; with the one of QoS 1 it is malformed
 
 
@@ -26,6 +27,10 @@ class PublishReceiver(Protocol):
 
     def publish_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
         """:param packet_id: 0 at QoS 0."""
+        ...
+
+    def redelivery_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
+        """The same of a PUBLISH with the DUP flag: the broker may have sent it before (section 3.3.1.1)."""
         ...
 
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:
@@ -135,7 +140,10 @@ class PacketReader:
                 self._with_identifier += 1
                 if first & QOS_2:
                     self.at_qos_2.add(packet_id)
-            publish_received(topic, data[payload_at:packet_end], packet_id, bool(first & 1))
+            if first & DUP:
+                self._receiver.redelivery_received(topic, data[payload_at:packet_end], packet_id, bool(first & 1))
+            else:
+                publish_received(topic, data[payload_at:packet_end], packet_id, bool(first & 1))
             at = packet_end
         return at
 

@@ -57,6 +57,8 @@ class SysTopics:
         if name in self._topics:
             self._values[name] = payload[:100].decode("utf-8", "replace")
 
+    redelivery_received = publish_received
+
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:  # noqa: ARG002
         """See ``PublishReceiver``; not worth more than an acknowledgement."""
         if packet_id:

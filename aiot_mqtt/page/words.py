@@ -135,6 +135,7 @@ OUTCOMES = {
     "unchanged": Bilingual("heartbeats that change nothing", "无变化的心跳"),
     "refused": Bilingual("refused", "被拒绝"),
     "retained": Bilingual("retained: they say nothing of now", "保留消息，不计"),
+    "stale": Bilingual("sent again by the broker, too late", "Broker 重发，已过时"),
     "dropped": Bilingual("dropped (QoS 0)", "已丢弃（QoS 0）"),
     "pending": Bilingual("waiting", "等待"),
 }

@@ -163,6 +163,8 @@ class Observer(Service):
             except Exception:
                 self._log.failure(log_lines.STANDBY_FAILED_UNEXPECTEDLY)
 
+    redelivery_received = publish_received
+
     def oversized_publish_received(self, topic: bytes, size: int, packet_id: int, most: int) -> None:  # noqa: ARG002
         """See ``PublishReceiver``; none of ours."""
         if packet_id:

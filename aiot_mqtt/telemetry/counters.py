@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .histogram import Histogram
 
-OUTCOMES = ("stored", "superseded", "unchanged", "refused", "retained", "dropped")
+OUTCOMES = ("stored", "superseded", "unchanged", "refused", "retained", "stale", "dropped")
 """What becomes of a delivery that is not pending."""
 REFUSED_FOR = (
     *("unknown_device", "bad_json", "not_an_object", "too_deep", "too_large", "bad_topic", "foreign_topic"),
@@ -43,6 +43,7 @@ class Counters:
         "refused",
         "retained",
         "retries",
+        "stale",
         "status_ignored",
         "stored",
         "superseded",
@@ -66,6 +67,8 @@ class Counters:
         """Heartbeats that would only have moved times, and by less than ``LAST_SEEN_RESOLUTION``: not written."""
         self.retained = 0
         """Came with the retain flag, so says nothing about now."""
+        self.stale = 0
+        """Sent again by the broker after something newer of the same device had come: not written."""
         self.dropped = 0
         """QoS 0 while too much was pending."""
         self.refused: Counter[str] = Counter()
@@ -104,6 +107,7 @@ class Counters:
             "superseded",
             "unchanged",
             "retained",
+            "stale",
             "dropped",
             "status_ignored",
             "went_silent",
@@ -138,7 +142,7 @@ class Balance(NamedTuple):
 def balance(figures: Mapping[str, int]) -> Balance:
     """The sum of promise 8: each delivery counts once.
 
-    ``received + recovered = stored + superseded + unchanged + refused + retained + dropped + pending``
+    ``received + recovered = stored + superseded + unchanged + refused + retained + stale + dropped + pending``
 
     :param figures: as ``Counters.as_dict`` gives them, with ``pending``: deliveries in memory, in flight or spooled.
     :raises KeyError: one of them is missing.

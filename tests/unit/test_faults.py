@@ -59,7 +59,7 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(self.wrong(None, status), ["there"])
 
     def test_figures(self) -> None:
-        figures = {"received": 9, "recovered": 2, "stored": 4, "superseded": 3, "retained": 0, "dropped": 1}
+        figures = {"received": 9, "recovered": 2, "stored": 4, "superseded": 3, "retained": 0, "stale": 0, "dropped": 1}
         figures["unchanged"] = 1
         self.assertIsNone(wrong_sum({**figures, "refused_bad_json": 2, "pending": 0, "retries_conflict": 7}))
         self.assertIn("received", wrong_sum({**figures, "pending": 0}) or "")

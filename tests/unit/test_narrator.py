@@ -148,7 +148,7 @@ class AccountTests(SynchronousTestCase):
         self.devices[2].note(Message(0.0, 0, "status", b"", b'{"seq": 2, "status": "offline"}', False, ORDINARY))
         self.rows = {"alive": self.row(True), "dead": self.row(False), "signed-off": self.row(False, 2, "offline")}
         figures = dict.fromkeys(
-            ("recovered", "superseded", "unchanged", "retained", "dropped", "pending", "refused_bad_json"), 0
+            ("recovered", "superseded", "unchanged", "retained", "stale", "dropped", "pending", "refused_bad_json"), 0
         )
         self.figures = {**figures, "received": 4, "stored": 4}
         self.fleet = SimpleNamespace(devices=self.devices, published=4, acknowledged=4)
