@@ -29,6 +29,8 @@ from .contract import (
 class ReadOnly(StoreUnavailable):
     """The connection lives, but leads to a server that may not write: after a failover another one answers there."""
 
+    has_others = True
+
 
 class Behind(StoreUnavailable):
     """The connection lives, but leads to a node that lacks what its cluster has, and does not catch up in time."""

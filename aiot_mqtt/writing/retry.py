@@ -57,6 +57,7 @@ class Retry:
         self._backoff = backoff(jitter)
         self.outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
         self._failures = 0  # in a row
+        self._has_others = False
         self._next: IDelayedCall | None = None
         self.is_last = False
         """No attempt is made after one that fails."""
@@ -81,6 +82,7 @@ class Retry:
         """The table took something, or refused a value in it."""
         if self._failures or self.outage.is_on:
             self._failures = 0
+            self._has_others = False
             self.outage.ended()
 
     def failed(self, error: StoreError, deliveries: int, *, is_there: bool = False) -> float:
@@ -102,8 +104,10 @@ class Retry:
             return MISCONFIGURED_DELAY
         self._counters.retries["unavailable"] += 1
         self._tell(log_lines.DATABASE_FAILED, error, deliveries)
+        # A proxy that leads to one that may not write, then to none, leads to another one soon.
+        self._has_others |= isinstance(error, StoreUnavailable) and error.has_others
         delay = CONFLICT_DELAY if is_there else self._backoff(self._failures - 1)
-        return min(delay, MAX_DELAY_OF_SEVERAL) if isinstance(error, StoreUnavailable) and error.has_others else delay
+        return min(delay, MAX_DELAY_OF_SEVERAL) if self._has_others else delay
 
     async def wait(self, seconds: float) -> None:
         """Wait; ``make_last`` ends the wait early."""

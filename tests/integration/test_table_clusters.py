@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.contract import StoreConflict, StoreOvertaken, Written
+from aiot_mqtt.table.errors import Behind
 from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.writing.retry import CONFLICT_DELAY
 from rig import servers
@@ -114,6 +115,27 @@ class GaleraTests(ClusterCase):
 
     async def test_what_another_node_committed_meanwhile_is_a_conflict(self) -> None:
         await self.overtaken(self.cluster.nodes[0], self.cluster.nodes[1])
+
+    async def test_a_node_that_does_not_catch_up_in_time_is_left(self) -> None:
+        node, other, _ = self.cluster.nodes
+        await deferToThread(self.make_ballast, other)
+        patience = "SET GLOBAL wsrep_provider_options = 'repl.causal_read_timeout=PT%sS'"
+        node.query(patience % "0.01")
+        self.addCleanup(node.query, patience % "30")
+        for attempt in range(ATTEMPTS):
+            uuid = f"behind-{attempt}"
+            table = self.table(node, other)
+            await table.describe()
+            await deferToThread(other.query, "UPDATE ballast SET v = v + 1")
+            await deferToThread(other.add_device, uuid)
+            try:
+                self.assertEqual(await table.write([make_update(uuid)]), Written())
+            except Behind as behind:
+                self.assertTrue(behind.has_others)
+                self.assertEqual(await self.write_like_the_writer(table, make_update(uuid)), Written())
+                self.assertEqual(table.server_in_use, f"{other.host}:{other.port}")
+                return
+        self.fail("the node never lagged")
 
     async def test_a_node_that_rejects_queries_is_left_at_once(self) -> None:
         first, second, _ = self.cluster.nodes

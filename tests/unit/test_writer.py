@@ -23,6 +23,7 @@ from aiot_mqtt.table.contract import (
     TableDescription,
     Written,
 )
+from aiot_mqtt.table.errors import ReadOnly
 from aiot_mqtt.table.memory import MemoryTable
 from aiot_mqtt.telemetry import log_lines, reasons
 from aiot_mqtt.telemetry.counters import Counters
@@ -365,6 +366,14 @@ class WriterTests(SynchronousTestCase):
         for failure in self.table.failures:
             assert isinstance(failure, StoreUnavailable)
             failure.has_others = True
+        with capturedLogs():
+            self.writer.startService()
+            self.clock.pump([5.0] * 41)
+        self.assertEqual(self.table.failures, [])
+
+    def test_behind_an_address_that_led_to_a_read_only_server_another_one_may_answer_soon(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        self.table.failures = [ReadOnly("read only (1290)"), *(StoreUnavailable("lost (2013)") for _ in range(39))]
         with capturedLogs():
             self.writer.startService()
             self.clock.pump([5.0] * 41)
