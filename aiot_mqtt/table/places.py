@@ -13,7 +13,7 @@ from typing import Any
 import pymysql
 
 from .contract import Place
-from .matching import LITERAL, MAX_ASKED
+from .matching import LITERAL
 from .statements import ALL_ROWS, TableShape, joined, quote
 
 _PRIMARY = "PRIMARY"
@@ -38,7 +38,7 @@ def find_places(connection: Any, shape: TableShape, uuids: Sequence[str], max_by
     if not columns:
         return None
     places: list[Place | None] = [None] * len(uuids)
-    most = max(1, min(MAX_ASKED, max_bytes // LITERAL))
+    most = max(1, max_bytes // LITERAL)  # each statement waits for the way there and back
     try:
         with connection.cursor() as cursor:
             for at in range(0, len(uuids), most):
