@@ -25,7 +25,7 @@ KEPT = "costs, from a backlog"
 TWO, AWAY = "aiot-mqtt, two prefixes", "aiot-mqtt, database 20 ms away"
 PREFIXES = ("devices", "others")
 DISTANCE = 0.020  # s there and back
-BUSY = 0.95  # of the cores that such a chain of processes keeps busy: each waits for another one now and then
+BUSY = 0.75  # of the cores that such a chain of processes keeps busy: each waits for another one now and then
 WITHIN = 0.2
 """By how much a prediction may be wrong."""
 
