@@ -17,7 +17,7 @@ from ..table.contract import KnowsPlaces, Place, Store
 LARGE = 20_000  # devices on disk; fewer are in the table within seconds in any order
 MOST = 1_000_000  # rows that are arranged at one time: 44 bytes each meanwhile, and 9 µs until the first is written
 MOST_OTHERS = 100_000  # the same, where their places are no numbers, which take several times as much
-PIECE = 10_000  # devices that are asked for at one time
+PIECE = 25_000  # devices that are asked for at one time; what comes meanwhile goes to disk between two of them
 OFFSET = 32  # bits of a version beside its place
 
 
