@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from aiot_mqtt.spool.names import files_of
 
 from .check import wrong_sum
 from .process import ServiceProcess
@@ -79,9 +82,10 @@ async def spooled(world: World) -> None:
 
 async def _second(world: World) -> ServiceProcess:
     """Start the one that waits, which reaches broker and database by no relay."""
-    folder = world.folder / "second"
+    disk = _disk_of_second(world)
+    folder = disk.parent
     folder.mkdir()
-    settings = world.service_settings() | {"SPOOL_FILE": str(folder / "spool"), "HA_NAME": NAMES[1]}
+    settings = world.service_settings() | {"SPOOL_FILE": str(disk), "HA_NAME": NAMES[1]}
     settings |= {"MQTT_PORT": str(world.broker.port)}
     if "database" in world.relays:
         settings |= {"DB_PORT": str(world.database.port)}
@@ -92,8 +96,18 @@ async def _second(world: World) -> ServiceProcess:
     return second
 
 
+def _disk_of_second(world: World) -> Path:
+    return world.folder / "second" / "spool"
+
+
 async def _taken_over(world: World, happens: Callable[[], None]) -> None:
-    """Let something happen, and wait until what was published since is stored; that must not take long."""
+    """Let something happen, and wait until what was published since is stored; that must not take long.
+
+    Not while something waits on a disk, as it does where the machine is busy: it would die with its instance, or come
+    later than what the row was told meanwhile, which is what ``spooled`` is about.
+    """
+    disks = (world.spool, _disk_of_second(world))
+    await world.until(lambda: not any(path.exists() for disk in disks for path in files_of(disk)), "no disk holds any")
     stepped_back, began = world.table.stepped_back, world.now
     happens()
     newest = world.fleet.sequence

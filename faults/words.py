@@ -100,6 +100,7 @@ WAITS = {
     "the rival has taken the session": "对手抢走会话",
     "the first one waits": "第一个实例待命",
     "the killed one waits": "被结束的实例重新启动后待命",
+    "no disk holds any": "两台主机的暂存都为空",
     "the other one writes": "另一个实例写入",
     "the second one waits": "第二个实例待命",
     "the second one writes": "第二个实例写入",
