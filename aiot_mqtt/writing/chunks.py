@@ -21,7 +21,7 @@ class Chunks:
     def __init__(self, settlement: Settlement, counters: Counters, clock: IReactorTime) -> None:
         self._settlement = settlement
         self._counters = counters
-        self._clock = clock
+        self.clock = clock
         self.size = ChunkSize()
 
     @property
@@ -34,7 +34,7 @@ class Chunks:
 
         :raises StoreError: not all of them are written.
         """
-        began = self._clock.seconds()
+        began = self.clock.seconds()
         try:
             # Sorted, because transactions that lock rows in one order cannot deadlock.
             await write_around_refusals(sorted(updates, key=attrgetter("uuid")), self._settlement)
@@ -44,7 +44,7 @@ class Chunks:
         except (StoreConflict, StoreUnavailable):
             self.size.failed(len(updates))
             raise
-        duration = self._clock.seconds() - began
+        duration = self.clock.seconds() - began
         self.size.written(len(updates), duration)
         self._counters.commit_durations.observe(duration)
         self._counters.batch_rows.observe(len(updates))

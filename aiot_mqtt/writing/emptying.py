@@ -41,7 +41,7 @@ class Emptying:
         self._saver = saver
         self._settlement = settlement
         self._chunks = chunks
-        self._order = TableOrder(spooler, store)
+        self._order = TableOrder(spooler, store, chunks.clock)
         self._now = now
         self._is_trusted = True
         self._ahead: Deferred[Chunk | None] | None = None

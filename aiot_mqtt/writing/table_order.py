@@ -9,24 +9,32 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
+
 from ..devices.update import UuidKey
 from ..spool.file import SpoolFile
 from ..spool.spooler import Spooler
-from ..table.contract import KnowsPlaces, Place, Store
+from ..table.contract import KnowsPlaces, Place, Store, StoreError
 
 LARGE = 20_000  # devices on disk; fewer are in the table within seconds in any order
 MOST = 1_000_000  # rows that are arranged at one time: 44 bytes each meanwhile, and 9 µs until the first is written
 MOST_OTHERS = 100_000  # the same, where their places are no numbers, which take several times as much
-PIECE = 25_000  # devices that are asked for at one time; what comes meanwhile goes to disk between two of them
+PIECE = 25_000  # devices that are asked for at one time, at most; what comes meanwhile goes to disk between two of them
+FIRST_PIECE = 1_000  # devices; twice as many after each quick answer, so that a narrow way gets small questions
+QUICK, SLOW = 0.5, 2.0  # s for an answer
+MAX_FAILURES = 3  # in a row; then what is on disk now is written as it came
 OFFSET = 32  # bits of a version beside its place
 
 
 class TableOrder:
     """Asks the table where it keeps what is read next, and has the spool read it in that order."""
 
-    def __init__(self, spooler: Spooler, store: Store) -> None:
+    def __init__(self, spooler: Spooler, store: Store, clock: IReactorTime) -> None:
         self._spooler = spooler
         self._store = store if isinstance(store, KnowsPlaces) else None
+        self._clock = clock
+        self._piece = min(FIRST_PIECE, PIECE)
+        self._failures = 0  # in a row
 
     async def arrange(self, key: UuidKey) -> None:
         """Arrange what is read next, unless it is, or is little, or the table does not tell.
@@ -35,7 +43,10 @@ class TableOrder:
         :raises StoreError: the table is away. :raises SpoolError: the disk is.
         """
         store = self._store
-        if store is None or self._spooler.devices < LARGE:
+        if self._spooler.devices < LARGE:
+            self._failures = 0
+            return
+        if store is None or self._failures >= MAX_FAILURES:
             return
         window = await self._spooler.with_emptied(lambda file: _Window.of(file, MOST), key)
         if window is not None and not await self._fill(window, store, key):
@@ -47,14 +58,35 @@ class TableOrder:
 
     async def _fill(self, window: _Window, store: KnowsPlaces, key: UuidKey) -> bool:
         """Find out all places of a window; False: it is too large for what they are."""
-        while piece := await self._spooler.with_emptied(window.next_devices, key):
-            places = await store.find_places([device for device, _ in piece])
+
+        def next_devices(file: SpoolFile) -> list[tuple[str, int]]:
+            return window.next_devices(file, self._piece)
+
+        while piece := await self._spooler.with_emptied(next_devices, key):
+            places = await self._ask(store, [device for device, _ in piece])
             if places is None:
                 window.clear()
                 return True
             if not window.add(places, [version for _, version in piece]):
                 return False
         return True
+
+    async def _ask(self, store: KnowsPlaces, devices: Sequence[str]) -> Sequence[Place | None] | None:
+        """Ask for some places, and for as many the next time as were answered quickly."""
+        began = self._clock.seconds()
+        try:
+            places = await store.find_places(devices)
+        except StoreError:
+            self._failures += 1
+            self._piece = max(1, self._piece // 10)
+            raise
+        self._failures = 0
+        took = self._clock.seconds() - began
+        if took < QUICK:
+            self._piece = min(PIECE, 2 * self._piece)
+        elif took > SLOW:
+            self._piece = max(1, self._piece // 2)
+        return places
 
 
 class _Window:
@@ -94,11 +126,11 @@ class _Window:
         self._places.clear()
         del self._unknown[:]
 
-    def next_devices(self, file: SpoolFile) -> list[tuple[str, int]]:
+    def next_devices(self, file: SpoolFile, most: int) -> list[tuple[str, int]]:
         """The next devices by their names, with their versions; none: there are no more, or the file is gone."""
         if file is not self._file:
             return []
-        found = file.devices_to(self._last, self._after, PIECE)
+        found = file.devices_to(self._last, self._after, most)
         if found:
             self._after = found[-1][0]
         return found

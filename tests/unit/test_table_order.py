@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import deferLater
 
 from aiot_mqtt.table.contract import StoreUnavailable
 from aiot_mqtt.table.memory import MemoryTable
@@ -148,7 +149,38 @@ class TableOrderTests(SpoolingMixin):
         self.answer()
         self.thaw()
         self.advance(60)
-        self.assertEqual(asked, [7, 7, 7, 7, 7, 7, 7, 7, 5])
+        self.assertEqual(asked, [7, 7, 7, 1, 2, 4, 7, 7, 7, 7, 5])
+        self.assert_written_in_order(NEIGHBOURS)
+
+    def test_one_that_never_answers_that_is_written_as_it_came(self) -> None:
+        asked: list[int] = []
+
+        def never_answers(uuids: list[str]) -> Deferred[Any]:
+            asked.append(len(uuids))
+            return fail(StoreUnavailable("no answer within 20 s"))
+
+        self.patch(self.table, "find_places", never_answers)
+        self.fill()
+        self.answer()
+        self.thaw()
+        self.advance(60)
+        self.assertEqual(asked, [7, 1, 1])
+        self.assert_written_in_order(DEVICES)
+
+    def test_one_that_answers_slowly_is_asked_less_at_a_time(self) -> None:
+        asked: list[int] = []
+
+        def is_slow(uuids: list[str]) -> Deferred[Any]:
+            asked.append(len(uuids))
+            answered: Deferred[Any] = deferLater(self.clock, 0.5 * len(uuids))
+            return answered.addCallback(lambda _none: MemoryTable.find_places(self.table, uuids))
+
+        self.patch(self.table, "find_places", is_slow)
+        self.fill()
+        self.answer()
+        self.thaw()
+        self.advance(60)
+        self.assertEqual(asked[:5], [7, 3, 3, 3, 3])
         self.assert_written_in_order(NEIGHBOURS)
 
     def test_what_comes_meanwhile_is_written_behind_it(self) -> None:
