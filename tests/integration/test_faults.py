@@ -76,13 +76,13 @@ class OtherServersTests(FaultsCase):
 
 
 @only_in_all(LONG_ROUND)
-@with_each(("galera-isolated",), Scene(quick=True))
+@with_each(("galera-isolated", "galera-proxy-killed"), Scene(quick=True))
 class GaleraTests(FaultsCase):
     """Three MariaDBs; the campaign plays the others."""
 
 
 @only_in_all(LONG_ROUND)
-@with_each(("group-switchover",), Scene(quick=True))
+@with_each(("group-switchover", "group-proxy-switchover"), Scene(quick=True))
 class GroupReplicationTests(FaultsCase):
     """Three MySQLs; the campaign plays the others."""
 
