@@ -5,9 +5,36 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .servers import Server, Tree, free_port, guard, server_folder
+
+
+class _Epmd:
+    """What the nodes of one machine register their names with, on a port of its own."""
+
+    def __init__(self, argv: Sequence[str], folder: Path) -> None:
+        self.port = free_port()
+        self._argv = [*argv, "-port", str(self.port), "-address", Server.host]
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                self._argv, stdin=subprocess.DEVNULL, start_new_session=True, cwd=self._folder
+            )
+            guard.tell("add", "pid", self._process.pid)
+
+    def close(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            guard.tell("discard", "pid", self._process.pid)
+            self._process = None
 
 
 class RabbitMQ(Server):
@@ -18,11 +45,22 @@ class RabbitMQ(Server):
 
     _ready = re.compile(r"(Server startup complete)")
 
-    def __init__(self, *, settings: Sequence[str] = (), port: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Sequence[str] = (),
+        port: int | None = None,
+        name: str = "aiot",
+        beside: RabbitMQ | None = None,
+    ) -> None:
+        """
+        :param name: of the node; another one of a cluster has another.
+        :param beside: a node that the same epmd knows.
+        """
         super().__init__("rabbitmq", port)
+        self.node = f"{name}@localhost"
         self._tree = Tree("rabbitmq")
-        self._epmd: subprocess.Popen[bytes] | None = None
-        self._epmd_port, self._distribution_port = free_port(), free_port()
+        self._distribution_port = free_port()
         cookie = self.folder / ".erlang.cookie"
         cookie.write_text("aiot")
         cookie.chmod(0o400)
@@ -36,27 +74,44 @@ class RabbitMQ(Server):
         ]
         (self.folder / "rabbitmq.conf").write_text("".join(f"{line}\n" for line in lines))
         (self.folder / "plugins").write_text("[rabbitmq_mqtt].\n")
-        # Its own script has the path of an installation in it.
-        erl = self.folder / "bin" / "erl"
-        erl.parent.mkdir()
-        erl.write_text('#!/bin/sh\nexec "$BINDIR/erlexec" "$@"\n')
-        erl.chmod(0o755)
-        self._erts = next((self._tree.usr / "lib" / "erlang").glob("erts-*")) / "bin"
+        self._root = self._erlang()
+        self._erts = next(self._root.glob("erts-*")) / "bin"
+        self._epmd: _Epmd = beside._epmd if beside is not None else _Epmd([str(self._erts / "epmd")], self.folder)
+
+    def _erlang(self) -> Path:
+        """Erlang as it is in the tree, but for the scripts that start it: those have an installation's path in them."""
+        theirs, ours = self._tree.usr / "lib", self.folder / "usr" / "lib"
+        runtime = next((theirs / "erlang").glob("erts-*")).name
+        (ours / "erlang").mkdir(parents=True)
+        for libraries in theirs.glob("*-linux-gnu*"):
+            (ours / libraries.name).symlink_to(libraries)
+        for path in (theirs / "erlang").iterdir():
+            if path.name not in ("bin", runtime):
+                (ours / "erlang" / path.name).symlink_to(path)
+        for folder in ("bin", f"{runtime}/bin"):
+            (ours / "erlang" / folder).mkdir(parents=True)
+            for path in (theirs / "erlang" / folder).iterdir():
+                if path.name != "erl":
+                    (ours / "erlang" / folder / path.name).symlink_to(path)
+            erl = ours / "erlang" / folder / "erl"
+            erl.write_text('#!/bin/sh\nexec "$BINDIR/erlexec" "$@"\n')
+            erl.chmod(0o755)
+        return ours / "erlang"
 
     def _argv(self) -> list[str]:
         return [str(next((self._tree.usr / "lib" / "rabbitmq" / "lib").glob("*/sbin/rabbitmq-server")))]
 
     def _more_environment(self) -> dict[str, str]:
         return {
-            "PATH": f"{self.folder}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": f"{self._root}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "LC_ALL": "C.UTF-8",
-            "ROOTDIR": str(self._tree.usr / "lib" / "erlang"),
+            "ROOTDIR": str(self._root),
             "BINDIR": str(self._erts),
             "EMU": "beam",
             "PROGNAME": "erl",
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_PORT": str(self._epmd.port),
             "RUNNING_UNDER_SYSTEMD": "yes",  # one process and no shell before it
-            "RABBITMQ_NODENAME": "aiot@localhost",
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder),
@@ -67,20 +122,50 @@ class RabbitMQ(Server):
 
     def start(self) -> None:
         """Start it, and first what it registers its name with."""
-        if self._epmd is None:
-            argv = [str(self._erts / "epmd"), "-port", str(self._epmd_port), "-address", self.host]
-            self._epmd = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True, cwd=self.folder)
-            guard.tell("add", "pid", self._epmd.pid)
+        self._epmd.start()
         super().start()
         self.version = Path(self._argv()[0]).parent.parent.name.partition("-")[2]
 
     def close(self) -> None:
         """Kill it, and what it registered its name with."""
         super().close()
-        if self._epmd is not None:
-            self._epmd.kill()
-            self._epmd.wait()
-            guard.tell("discard", "pid", self._epmd.pid)
+        self._epmd.close()
+
+
+class RabbitCluster:
+    """Three nodes of RabbitMQ that keep each session's queue on all of them (quorum queues)."""
+
+    def __init__(self, *, nodes: int = 3, settings: Sequence[str] = ()) -> None:
+        names = [f"n{number}" for number in range(nodes)]
+        lines = [
+            "cluster_formation.peer_discovery_backend = classic_config",
+            *(f"cluster_formation.classic_config.nodes.{n} = {name}@localhost" for n, name in enumerate(names, 1)),
+            f"cluster_formation.target_cluster_size_hint = {nodes}",
+            "mqtt.durable_queue_type = quorum",
+            *settings,
+        ]
+        self.nodes: list[RabbitMQ] = []
+        for name in names:
+            first = self.nodes[0] if self.nodes else None
+            self.nodes.append(RabbitMQ(name=name, settings=lines, beside=first))
+
+    def __enter__(self) -> RabbitCluster:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start all nodes at once; returns when each serves and has joined the others. Raises ``ServerFailed``."""
+        self.nodes[0]._epmd.start()
+        with ThreadPoolExecutor(len(self.nodes)) as threads:
+            list(threads.map(RabbitMQ.start, self.nodes))
+
+    def close(self) -> None:
+        """Kill them and remove their folders."""
+        for node in reversed(self.nodes):
+            node.close()
 
 
 class Aedes(Server):
