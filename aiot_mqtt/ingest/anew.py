@@ -13,8 +13,8 @@ from ..devices.report import HEARTBEAT, DeviceReport
 
 REMEMBERED = 120  # s from the beginning of a connection; twice the longest that was seen
 MAX_REMEMBERED = 200_000  # devices; each takes some 100 bytes
-_DOCUMENT, _STATUS, _ONLINE, _HEARD = 1, 2, 4, 8
-_BROUGHT = _DOCUMENT | _STATUS
+_DOCUMENT, _STATUS, _HEARTBEAT, _ONLINE, _HEARD = 1, 2, 4, 8, 16
+_BROUGHT = _DOCUMENT | _STATUS | _HEARTBEAT
 
 
 class ReceivedAnew:
@@ -25,7 +25,7 @@ class ReceivedAnew:
 
     def note(self, key: str, report: DeviceReport) -> None:
         """This was accepted, and came without DUP."""
-        _, _, document, status, is_online, _ = report
+        _, kind, document, status, is_online, _ = report
         columns, name = self._columns, hash(key)
         before = columns.get(name, 0)
         if not before and len(columns) >= MAX_REMEMBERED:
@@ -35,15 +35,20 @@ class ReceivedAnew:
             now |= _DOCUMENT
         if status is not None:
             now |= _STATUS
+        if kind == HEARTBEAT:
+            now |= _HEARTBEAT
         columns[name] = before & _BROUGHT | now
 
     def without_newer(self, key: str, report: DeviceReport) -> DeviceReport | None:
         """What still counts of a report that came with DUP; None: nothing, because all of it came newer."""
-        columns = self._columns.get(hash(key), 0)
+        # Before the table has said which spellings are one device, its name is how it spells itself.
+        spelled = self._columns.get(hash(report.device), 0)
+        columns = (self._columns.get(hash(key), 0) or spelled) | spelled & _BROUGHT
         if not columns:
             return report
         document = None if columns & _DOCUMENT else report.document
         status = None if columns & _STATUS else report.status
-        if report.kind == HEARTBEAT or (document is None and status is None):
+        is_newer = columns & _HEARTBEAT if report.kind == HEARTBEAT else document is None and status is None
+        if is_newer:
             return None
         return report._replace(document=document, status=status, is_online=bool(columns & _ONLINE))

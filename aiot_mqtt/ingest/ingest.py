@@ -223,7 +223,7 @@ class Ingest:
             device, kind = source
             # Whatever it said: the device was there, and if that was long ago, what it said since counts.
             if self._anew is not None:
-                key, heard = self._pending.key(device), DeviceReport(device, HEARTBEAT)
+                key, heard = self._pending.key(device), DeviceReport(device, kind)
                 if not self._is_redelivery:
                     self._anew.note(key, heard)
                 elif self._anew.without_newer(key, heard) is None:

@@ -78,6 +78,8 @@ class Rows:
         for update in batch.updates:
             row = self.rows.setdefault(update.uuid, {})
             row["is_online"] = update.is_online
+            if update.last_heartbeat is not None:
+                row["heard"] = True
             for name in ("document", "status"):
                 if (value := getattr(update, name)) is not None:
                     row[name] = value
@@ -149,4 +151,18 @@ class LateTests(SynchronousTestCase):
             [received.without_newer(key, report) for key, report in reports.items()], [None, None, reports["c"]]
         )
         received.note("a", DeviceReport("a", STATUS, b"{}", "on"))
+        late = received.without_newer("a", DeviceReport("a", HEARTBEAT, is_online=False))
+        self.assertEqual(late, DeviceReport("a", HEARTBEAT))  # it assigns its own time, and nothing else
+        received.note("a", DeviceReport("a", HEARTBEAT))
         self.assertIsNone(received.without_newer("a", DeviceReport("a", HEARTBEAT)))
+
+    def test_what_came_before_the_table_said_who_is_one_is_found_by_its_spelling(self) -> None:
+        received = ReceivedAnew()
+        received.note("Dev", DeviceReport("Dev", DATA, b"{}"))
+        self.assertIsNone(received.without_newer("dev", DeviceReport("Dev", DATA, b"{}")))
+        self.assertIsNotNone(received.without_newer("dev", DeviceReport("deV", DATA, b"{}")))
+        received.note("dev", DeviceReport("deV", STATUS, b"{}", "off", is_online=False))
+        self.assertIsNone(received.without_newer("dev", DeviceReport("DEV", DATA, b"{}")))
+        heard = received.without_newer("dev", DeviceReport("Dev", HEARTBEAT))
+        assert heard is not None
+        self.assertFalse(heard.is_online)
