@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 
 from ..telemetry import log_lines, reasons
@@ -47,6 +47,7 @@ class Rivals:
         self._since = self._lost_at = float("-inf")
         self._is_taken = False
         self._writes_from = float("-inf")
+        self._waking: IDelayedCall | None = None
 
     def serve(self, *, abandoned: Sequence[Callable[[], object]], wake: Callable[[], None]) -> None:
         """Say who writes; to be called before the first connection.
@@ -75,7 +76,7 @@ class Rivals:
             self._since = now
         if is_present and (self._is_taken or not is_known):
             self._writes_from = now + SETTLING
-            self._clock.callLater(SETTLING, self._wake)
+            self._waking = self._clock.callLater(SETTLING, self._wake)
         else:
             self._writes_from = float("-inf")
 
@@ -120,6 +121,8 @@ class Rivals:
         return seconds
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more, and wake nobody."""
+        if self._waking is not None and self._waking.active():
+            self._waking.cancel()
         if self._witness is not None:
             self._witness.stop()

@@ -72,6 +72,11 @@ class RivalsTests(SynchronousTestCase):
         self.assertTrue(self.rivals.may_write())
         self.assertEqual(self.told, ["wake"])
 
+    def test_who_stops_meanwhile_wakes_nobody(self) -> None:
+        self.rivals.began(is_present=True, is_known=False)
+        self.rivals.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_one_that_goes_before_that_is_somebody_elses_still(self) -> None:
         self.rivals.began(is_present=True, is_known=False)
         self.clock.advance(SETTLING / 2)
