@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import runpy
 from collections.abc import Iterator
+from configparser import ConfigParser
 from functools import cache
 from pathlib import Path
 
@@ -119,6 +120,12 @@ class HouseTests(SynchronousTestCase):
     def test_beside_the_rooms_there_is_only_the_assembly(self) -> None:
         self.assertEqual({path.stem for path in PACKAGE.glob("*.py")}, ASSEMBLY)
         self.assertLessEqual(len(ASSEMBLY), 6)
+
+    def test_every_room_is_installed(self) -> None:
+        setup = ConfigParser()
+        setup.read(ROOT / "setup.cfg")
+        rooms = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+        self.assertEqual({*setup["options"]["packages"].split()}, {*rooms, "twisted.plugins"})
 
     def test_only_the_assembly_sees_the_environment_and_the_global_reactor(self) -> None:
         for path in PACKAGE.rglob("*.py"):
