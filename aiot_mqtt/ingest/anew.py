@@ -14,41 +14,35 @@ from ..devices.report import HEARTBEAT, DeviceReport
 REMEMBERED = 120  # s from the beginning of a connection; twice the longest that was seen
 MAX_REMEMBERED = 200_000  # devices; each takes some 100 bytes
 _DOCUMENT, _STATUS, _HEARTBEAT, _ONLINE, _HEARD = 1, 2, 4, 8, 16
-_BROUGHT = _DOCUMENT | _STATUS | _HEARTBEAT
+BROUGHT = _DOCUMENT | _STATUS | _HEARTBEAT
+"""Of a set of columns those that stay in it whatever comes later."""
+BY_DATA = _DOCUMENT | _ONLINE | _HEARD
+
+Columns = dict[int, int]
+"""Which columns came without DUP on one connection, as a set of bits, by the hash of the device as it spells itself.
+
+``Ingest`` notes them itself: a call a message would be a tenth of what it costs there.
+"""
 
 
-class ReceivedAnew:
-    """Which columns of which devices came without DUP on one connection. A device is named by the hash of its key."""
+def columns_of(report: DeviceReport) -> int:
+    """What a report assigns; ``BY_DATA`` is that of any data."""
+    columns = _HEARD | _ONLINE if report.is_online else _HEARD
+    if report.document is not None:
+        columns |= _DOCUMENT
+    if report.status is not None:
+        columns |= _STATUS
+    return columns | _HEARTBEAT if report.kind == HEARTBEAT else columns
 
-    def __init__(self) -> None:
-        self._columns: dict[int, int] = {}
 
-    def note(self, key: str, report: DeviceReport) -> None:
-        """This was accepted, and came without DUP."""
-        _, kind, document, status, is_online, _ = report
-        columns, name = self._columns, hash(key)
-        before = columns.get(name, 0)
-        if not before and len(columns) >= MAX_REMEMBERED:
-            return
-        now = _HEARD | _ONLINE if is_online else _HEARD
-        if document is not None:
-            now |= _DOCUMENT
-        if status is not None:
-            now |= _STATUS
-        if kind == HEARTBEAT:
-            now |= _HEARTBEAT
-        columns[name] = before & _BROUGHT | now
-
-    def without_newer(self, key: str, report: DeviceReport) -> DeviceReport | None:
-        """What still counts of a report that came with DUP; None: nothing, because all of it came newer."""
-        # Before the table has said which spellings are one device, its name is how it spells itself.
-        spelled = self._columns.get(hash(report.device), 0)
-        columns = (self._columns.get(hash(key), 0) or spelled) | spelled & _BROUGHT
-        if not columns:
-            return report
-        document = None if columns & _DOCUMENT else report.document
-        status = None if columns & _STATUS else report.status
-        is_newer = columns & _HEARTBEAT if report.kind == HEARTBEAT else document is None and status is None
-        if is_newer:
-            return None
-        return report._replace(document=document, status=status, is_online=bool(columns & _ONLINE))
+def without_newer(anew: Columns, report: DeviceReport) -> DeviceReport | None:
+    """What still counts of a report that came with DUP; None: nothing, because all of it came newer."""
+    columns = anew.get(hash(report.device), 0)
+    if not columns:
+        return report
+    document = None if columns & _DOCUMENT else report.document
+    status = None if columns & _STATUS else report.status
+    is_newer = columns & _HEARTBEAT if report.kind == HEARTBEAT else document is None and status is None
+    if is_newer:
+        return None
+    return report._replace(document=document, status=status, is_online=bool(columns & _ONLINE))

@@ -10,6 +10,7 @@ from datetime import tzinfo
 from twisted.logger import Logger
 
 from ..devices.report import (
+    DATA,
     HEARTBEAT,
     DeviceReport,
     ForeignTopic,
@@ -27,7 +28,7 @@ from ..telemetry.asked import Asked
 from ..telemetry.counters import Counters
 from ..telemetry.printable import shorten
 from ..telemetry.refusals import Refusals
-from .anew import REMEMBERED, ReceivedAnew
+from .anew import BROUGHT, BY_DATA, MAX_REMEMBERED, REMEMBERED, Columns, columns_of, without_newer
 from .committed_times import CommittedTimes
 from .listeners import ForeignTopicListener, PendingListener, UnchangedListener
 from .pending import PendingUpdates
@@ -81,7 +82,7 @@ class Ingest:
         self._second = -1
         self._now = ""
         self._taking = True
-        self._anew: ReceivedAnew | None = None
+        self._anew: Columns | None = None
         self._anew_since = 0
         self._is_redelivery = False
 
@@ -99,7 +100,7 @@ class Ingest:
     def connection_started(self, connection: Acknowledger) -> None:
         """PUBLISH packets come on a new connection from now on."""
         self._pending.start_connection(connection)
-        self._anew, self._anew_since = ReceivedAnew(), int(self._wall_clock())
+        self._anew, self._anew_since = {}, int(self._wall_clock())
 
     def start(self) -> None:
         """Take messages; so it does from the beginning, and again after ``stop``."""
@@ -139,8 +140,12 @@ class Ingest:
                 self._note_asked(report, packet_id)
             if (anew := self._anew) is not None:
                 if not self._is_redelivery:
-                    anew.note(self._pending.key(report.device), report)
-                elif (remaining := anew.without_newer(self._pending.key(report.device), report)) is None:
+                    name = hash(report.device)
+                    before = anew.get(name, 0)
+                    if before or len(anew) < MAX_REMEMBERED:
+                        brought = BY_DATA if report.kind == DATA else columns_of(report)
+                        anew[name] = before & BROUGHT | brought
+                elif (remaining := without_newer(anew, report)) is None:
                     counters.stale += 1
                     return
                 else:
@@ -222,11 +227,11 @@ class Ingest:
             self._is_second(int(self._wall_clock()))
             device, kind = source
             # Whatever it said: the device was there, and if that was long ago, what it said since counts.
-            if self._anew is not None:
-                key, heard = self._pending.key(device), DeviceReport(device, kind)
+            if (anew := self._anew) is not None:
+                heard = DeviceReport(device, kind)
                 if not self._is_redelivery:
-                    self._anew.note(key, heard)
-                elif self._anew.without_newer(key, heard) is None:
+                    anew[hash(device)] = anew.get(hash(device), 0) & BROUGHT | columns_of(heard)
+                elif without_newer(anew, heard) is None:
                     return
             if self._committed_times is not None:
                 self._committed_times.unsettle(self._pending.key(device))

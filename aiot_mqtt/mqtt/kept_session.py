@@ -64,8 +64,10 @@ class KeptSession:
 
     @property
     def is_known(self) -> bool:
-        """Whether the session was ours before the connection that there is, as far as the note or this process says."""
-        return self._connections > 1 or self._noted == self._name
+        """Whether the session was ours before the connection that there is, as far as the note or this process says;
+        where nothing can be noted, nothing speaks against it.
+        """
+        return self._path is None or self._connections > 1 or self._noted == self._name
 
     def begin(self) -> None:
         """Take the note, before the first connection."""

@@ -46,7 +46,7 @@ class Rivals:
         self._wake: Callable[[], None] = lambda: None
         self._since = self._lost_at = float("-inf")
         self._is_taken = False
-        self._writes_from = float("-inf")
+        self._writes_from = float("inf")  # messages may come in the same read as CONNACK
         self._waking: IDelayedCall | None = None
 
     def serve(self, *, abandoned: Sequence[Callable[[], object]], wake: Callable[[], None]) -> None:
@@ -77,8 +77,9 @@ class Rivals:
         if is_present and (self._is_taken or not is_known):
             self._writes_from = now + SETTLING
             self._waking = self._clock.callLater(SETTLING, self._wake)
-        else:
+        elif not self.may_write():
             self._writes_from = float("-inf")
+            self._wake()
 
     async def ended(self, connection: MqttConnection, *, was_subscribed: bool) -> bool:
         """The connection has ended; returns whether that is because somebody else has taken the session.

@@ -5,6 +5,8 @@ Pure: a clock's reading is an argument. Each delivery is in exactly one of the t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..devices.update import DeviceUpdate
 from ..ingest.pending import Batch, PendingUpdates
 
@@ -24,6 +26,7 @@ class Backlog:
         self.is_in_flight_saved = False
         """The spool has what is in flight, too, and counts it."""
         self._being_saved: Batch | None = None
+        self._is_save_abandoned = False  # if it fails, nobody wants back what it was about
         self._pending_arrivals: Arrivals = []
         self._in_flight_arrivals: Arrivals = []
         self._being_saved_arrivals: Arrivals = []
@@ -108,18 +111,22 @@ class Backlog:
         return 0 if batch is None else self._restore(batch, arrivals)
 
     def abandon(self) -> int:
-        """Forget what is pending, and what was in flight; nothing is being saved, nor written any more.
+        """Forget what is pending, and what was in flight; nothing of that is being written any more.
 
+        What is on its way to disk is kept if it gets there, and forgotten with what is in flight if it does not.
         Returns how many deliveries that were counted nowhere yet.
         """
-        assert self._being_saved is None
-        count = self.deliveries
-        in_flight = [] if self.in_flight is None else self.in_flight.updates
-        for update in (*in_flight, *self.pending.take().updates):
-            update.kinds = 0  # its write may be committed all the same, and counted
+        self._is_save_abandoned = self._being_saved is not None
         self._pending_arrivals = []
+        forgotten = [self.pending.take()]
+        if not self._is_save_abandoned:
+            forgotten += self._take_unsaved_in_flight()
+        return _forget(forgotten)
+
+    def _take_unsaved_in_flight(self) -> list[Batch]:
+        batch = self._unsaved_in_flight
         self.end_batch()
-        return count
+        return [] if batch is None else [batch]
 
     def begin_to_save(self) -> list[DeviceUpdate]:
         """Everything in flight and pending, to be put in the spool; ``saved`` or ``not_saved`` follows."""
@@ -137,11 +144,17 @@ class Backlog:
         self._in_flight_arrivals = []
         assert taken is not None
         taken.acknowledge()
+        if self._is_save_abandoned:
+            self._is_save_abandoned = False
+            self.end_batch()
 
     def not_saved(self) -> int:
         """Disk has nothing of it; returns how many deliveries were superseded meanwhile."""
         taken, self._being_saved = self._being_saved, None
         assert taken is not None
+        if self._is_save_abandoned:
+            self._is_save_abandoned = False
+            return _forget([taken, *self._take_unsaved_in_flight()])
         return self._restore(taken, self._being_saved_arrivals)
 
     def _restore(self, batch: Batch, arrivals: Arrivals) -> int:
@@ -149,3 +162,12 @@ class Backlog:
         if arrivals:
             self._pending_arrivals = [(self.pending.unacknowledged, arrivals[0][1])]
         return superseded
+
+
+def _forget(batches: Sequence[Batch]) -> int:
+    """Returns how many deliveries that were. A write of them may be committed all the same, and must not count."""
+    count = sum(batch.deliveries for batch in batches)
+    for batch in batches:
+        for update in batch.updates:
+            update.kinds = 0
+    return count

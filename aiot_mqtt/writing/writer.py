@@ -174,9 +174,6 @@ class Writer(WriterFigures, Service):
         """
         if self._emptying is not None:
             self._emptying.distrust()
-        if self.backlog.is_being_saved:
-            self._path.changed().addCallback(lambda _changed: self.abandon())
-            return
         if self.backlog.in_flight is not None and self._work is not None:
             self._work.cancel()  # it would be written by and by, in parts, also when the session is ours again
         self._counters.superseded += self.backlog.abandon()

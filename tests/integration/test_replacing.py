@@ -83,6 +83,9 @@ class ReplacingTests(SynchronousTestCase):
         [warned] = [line for line in service.lines if WARNED in line]
         self.assertIn("[WARNING]", warned)
         self.stop(self.other)
+        deadline = time.monotonic() + LINE_TIMEOUT
+        while self.stale() != DEVICES and time.monotonic() < deadline:
+            time.sleep(0.05)
         self.stop(service)
         self.assertEqual(self.stale(), DEVICES)
         # The way out.

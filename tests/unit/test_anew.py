@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS, DeviceReport, ReportRules
-from aiot_mqtt.ingest import anew
-from aiot_mqtt.ingest.anew import REMEMBERED, ReceivedAnew
+from aiot_mqtt.devices.report import ReportRules
+from aiot_mqtt.ingest import ingest
+from aiot_mqtt.ingest.anew import REMEMBERED
 from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.telemetry.counters import Counters
@@ -142,27 +142,21 @@ class LateTests(SynchronousTestCase):
             self.assertEqual(rows.counters.stale, stale, later)
 
     def test_memory_is_bounded(self) -> None:
-        self.patch(anew, "MAX_REMEMBERED", 2)
-        received = ReceivedAnew()
-        reports = {key: DeviceReport(key, DATA, b"{}") for key in "abc"}
-        for key, report in reports.items():
-            received.note(key, report)
-        self.assertEqual(
-            [received.without_newer(key, report) for key, report in reports.items()], [None, None, reports["c"]]
-        )
-        received.note("a", DeviceReport("a", STATUS, b"{}", "on"))
-        late = received.without_newer("a", DeviceReport("a", HEARTBEAT, is_online=False))
-        self.assertEqual(late, DeviceReport("a", HEARTBEAT))  # it assigns its own time, and nothing else
-        received.note("a", DeviceReport("a", HEARTBEAT))
-        self.assertIsNone(received.without_newer("a", DeviceReport("a", HEARTBEAT)))
+        self.patch(ingest, "MAX_REMEMBERED", 2)
+        rows = Rows()
+        for device in "abca":
+            rows.receive((f"devices/{device}/data", b'{"n": 2}'))
+        for device in "abc":
+            rows.receive((f"devices/{device}/data", b'{"n": 1}'), dup=True)
+        rows.commit()
+        self.assertEqual(rows.counters.stale, 2)
 
-    def test_what_came_before_the_table_said_who_is_one_is_found_by_its_spelling(self) -> None:
-        received = ReceivedAnew()
-        received.note("Dev", DeviceReport("Dev", DATA, b"{}"))
-        self.assertIsNone(received.without_newer("dev", DeviceReport("Dev", DATA, b"{}")))
-        self.assertIsNotNone(received.without_newer("dev", DeviceReport("deV", DATA, b"{}")))
-        received.note("dev", DeviceReport("deV", STATUS, b"{}", "off", is_online=False))
-        self.assertIsNone(received.without_newer("dev", DeviceReport("DEV", DATA, b"{}")))
-        heard = received.without_newer("dev", DeviceReport("Dev", HEARTBEAT))
-        assert heard is not None
-        self.assertFalse(heard.is_online)
+    def test_a_late_heartbeat_counts_where_none_came_anew(self) -> None:
+        rows = Rows()
+        rows.receive(("devices/a/status", b"offline"))
+        rows.receive(("devices/a/heartbeat", b""), dup=True)
+        rows.commit()
+        self.assertEqual((rows.rows["a"]["is_online"], rows.rows["a"]["heard"]), (False, True))
+        rows.receive(("devices/a/heartbeat", b""))
+        rows.receive(("devices/a/heartbeat", b""), dup=True)
+        self.assertEqual(rows.counters.stale, 1)

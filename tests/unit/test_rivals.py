@@ -62,7 +62,7 @@ class RivalsTests(SynchronousTestCase):
             self.clock.advance(3)
             self.assertFalse(self.successResultOf(self.ended(by_peer=False)))
             self.assertTrue(self.rivals.may_write())
-        self.assertEqual(self.told, [])
+        self.assertEqual(self.told, ["wake"])  # for what came before the broker's answer was looked at
 
     def test_a_session_of_somebody_elses_is_written_a_moment_later(self) -> None:
         self.rivals.began(is_present=True, is_known=False)
@@ -90,7 +90,7 @@ class RivalsTests(SynchronousTestCase):
         self.rivals.began(is_present=False, is_known=True)
         self.clock.advance(STANDING)
         self.assertTrue(self.successResultOf(self.ended(code=SESSION_TAKEN_OVER)))
-        self.assertEqual(self.told, ["abandoned"])
+        self.assertEqual(self.told, ["wake", "abandoned"])
         self.assertTrue(self.rivals.has_standing)
         self.assertFalse(self.rivals.may_write())
 
@@ -108,7 +108,7 @@ class RivalsTests(SynchronousTestCase):
             self.witness.is_there = not goes_away
             self.clock.advance(GOING_AWAY)
             self.assertEqual(self.successResultOf(ended), not goes_away)
-            self.assertEqual(self.told, [] if goes_away else ["abandoned"])
+            self.assertEqual("abandoned" in self.told, not goes_away)
 
     def test_a_broker_that_closes_at_subscribe_is_no_rival(self) -> None:
         self.witness.watch(60)
