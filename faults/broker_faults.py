@@ -39,6 +39,7 @@ async def killed(world: World) -> None:
 
 async def visited(world: World) -> None:
     """Another client takes the client identifier, once."""
+    await world.sleep(STANDING + 1, quick=STANDING + 1)  # so that the service takes it back at once
     connection = MqttConnection(ConnectOptions(CLIENT_ID), _Deaf(), world.reactor)
     factory = Factory.forProtocol(lambda: connection)
     factory.noisy = False

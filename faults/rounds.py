@@ -13,6 +13,7 @@ from .scene import Layout, Scene
 from .world import PATIENCE, ZONE, NotInTime, World
 
 MEMORY_BOUND = 256 * 1024 * 1024  # bytes of the service, as documented
+LAST_WORDS_RATE = 500.0  # messages/s
 MAX_LINES = 200  # of the service that are kept
 MAX_SHOWN = 3  # wrong rows of a round
 
@@ -96,6 +97,8 @@ async def play(
         await _recover(world, fault, outcome)
         await world.within(world.fleet.pause(), "all that was published is acknowledged")
         if fault.last_words:
+            # A broker that has dropped may do so again where a busy machine does not keep up with them.
+            world.fleet.rate = min(world.fleet.rate, LAST_WORDS_RATE)
             await world.within(world.fleet.publish_last_words(), "the last words are acknowledged")
         await _settle(world, fault)
         await world.stop_service()
