@@ -114,7 +114,7 @@ async def _taken_over(world: World, happens: Callable[[], None]) -> None:
     await world.until(lambda: _is_stored(world, newest), "the other one writes")
     took = world.now - began
     world.details.setdefault("taken_over_after", []).append(round(took, 1))
-    if took > TAKES_OVER:
+    if took > TAKES_OVER and not world.scene.quick:
         world.findings.append(f"the other one wrote {took:.1f} s after")
     if world.table.stepped_back > stepped_back:
         world.findings.append("a row was seen to step back")
