@@ -224,6 +224,7 @@ class AiotMqttService(MultiService):
             wall_clock=wall_clock,
             supervisor=supervisor,
             standing=standing,
+            is_on_turn=lambda: (standing or rivals).is_on_turn,
             asks_broker=self._is_real,
         )
         for child in children:

@@ -47,6 +47,7 @@ class Rivals:
         self._since = self._lost_at = float("-inf")
         self._is_taken = False
         self._writes_from = float("inf")  # messages may come in the same read as CONNACK
+        self._gives_way_until = float("-inf")
         self._waking: IDelayedCall | None = None
 
     def serve(self, *, abandoned: Sequence[Callable[[], object]], wake: Callable[[], None]) -> None:
@@ -60,6 +61,11 @@ class Rivals:
     def may_write(self) -> bool:
         """Whether what was received may be written yet."""
         return self._clock.seconds() >= self._writes_from
+
+    @property
+    def is_on_turn(self) -> bool:
+        """Whether the session is ours to dial for, and not left to somebody else for now."""
+        return self._clock.seconds() >= self._gives_way_until
 
     @property
     def has_standing(self) -> bool:
@@ -112,6 +118,7 @@ class Rivals:
             outage.failed(log_lines.SESSION_TAKEN_BACK, reasons.SESSION_TAKEN, **named)
             return delay.backoff(0)
         seconds = delay.after_rival()
+        self._gives_way_until = self._clock.seconds() + seconds
         outage.failed(
             log_lines.SESSION_LEFT,
             reasons.SESSION_TAKEN,

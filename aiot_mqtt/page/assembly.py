@@ -66,6 +66,7 @@ def health_services(
     wall_clock: Callable[[], float],
     supervisor: Supervisor | None = None,
     standing: Standing | None = None,
+    is_on_turn: Callable[[], bool] = lambda: True,
     asks_broker: bool = True,
 ) -> list[IService]:
     """What runs beside the way of a message for as long as the service does; all of it may stop first.
@@ -75,6 +76,7 @@ def health_services(
     :param wall_clock: seconds since the epoch.
     :param supervisor: systemd, where it started the process and wants to be told.
     :param standing: decides whether this instance writes; None: there is one only.
+    :param is_on_turn: whether it is this instance's turn to dial the broker.
     :param asks_broker: ask the broker that the settings name what it drops.
     """
     drops = None
@@ -114,7 +116,7 @@ def health_services(
         counters,
         reactor,
         check_interval=check_interval,
-        is_on_turn=lambda: standing is None or standing.is_on_turn,
+        is_on_turn=is_on_turn,
     )
 
     def is_listening() -> bool:

@@ -124,8 +124,10 @@ class RivalsTests(SynchronousTestCase):
             self.clock.advance(1)
             self.assertTrue(self.successResultOf(self.ended(code=SESSION_TAKEN_OVER)))
             waits.append(self.rivals.delay(delay, outage, "service", {"host": "b", "port": 1883}))
+            self.assertFalse(self.rivals.is_on_turn)  # so that nobody takes the wait for a service that hangs
             outage.ended()
             self.clock.advance(waits[-1])
+            self.assertTrue(self.rivals.is_on_turn)
         self.assertEqual(waits[0], RIVAL_DELAY + delay.backoff(0))
         self.assertEqual(sorted(waits), waits)
         self.assertEqual(waits[-1], MAX_RIVAL_DELAY + delay.backoff(0))
