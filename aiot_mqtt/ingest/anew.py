@@ -25,6 +25,14 @@ Columns = dict[int, int]
 """
 
 
+def note(anew: Columns, report: DeviceReport) -> None:
+    """This came without DUP. (For reports of any kind; ``Ingest`` has it in place where each message passes.)"""
+    name = hash(report.device)
+    before = anew.get(name, 0)
+    if before or len(anew) < MAX_REMEMBERED:
+        anew[name] = before & BROUGHT | columns_of(report)
+
+
 def columns_of(report: DeviceReport) -> int:
     """What a report assigns; ``BY_DATA`` is that of any data."""
     columns = _HEARD | _ONLINE if report.is_online else _HEARD

@@ -28,7 +28,7 @@ from ..telemetry.asked import Asked
 from ..telemetry.counters import Counters
 from ..telemetry.printable import shorten
 from ..telemetry.refusals import Refusals
-from .anew import BROUGHT, BY_DATA, MAX_REMEMBERED, REMEMBERED, Columns, columns_of, without_newer
+from .anew import BROUGHT, BY_DATA, MAX_REMEMBERED, REMEMBERED, Columns, columns_of, note, without_newer
 from .committed_times import CommittedTimes
 from .listeners import ForeignTopicListener, PendingListener, UnchangedListener
 from .pending import PendingUpdates
@@ -230,7 +230,7 @@ class Ingest:
             if (anew := self._anew) is not None:
                 heard = DeviceReport(device, kind)
                 if not self._is_redelivery:
-                    anew[hash(device)] = anew.get(hash(device), 0) & BROUGHT | columns_of(heard)
+                    note(anew, heard)
                 elif without_newer(anew, heard) is None:
                     return
             if self._committed_times is not None:

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import ReportRules
-from aiot_mqtt.ingest import ingest
+from aiot_mqtt.ingest import anew, ingest
 from aiot_mqtt.ingest.anew import REMEMBERED
 from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
@@ -142,10 +142,15 @@ class LateTests(SynchronousTestCase):
             self.assertEqual(rows.counters.stale, stale, later)
 
     def test_memory_is_bounded(self) -> None:
-        self.patch(ingest, "MAX_REMEMBERED", 2)
+        for module in (anew, ingest):
+            self.patch(module, "MAX_REMEMBERED", 2)
         rows = Rows()
         for device in "abca":
             rows.receive((f"devices/{device}/data", b'{"n": 2}'))
+        for number in range(9):  # nor do names that send what is refused
+            rows.receive((f"devices/r{number}/data", b"not json"))
+        assert rows.ingest._anew is not None
+        self.assertEqual(len(rows.ingest._anew), 2)
         for device in "abc":
             rows.receive((f"devices/{device}/data", b'{"n": 1}'), dup=True)
         rows.commit()
