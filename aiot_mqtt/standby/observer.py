@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..mqtt.connection import MqttConnection
-from ..mqtt.dial import dial
+from ..mqtt.dial import answered_in_time, dial
 from ..mqtt.errors import MqttError
 from ..mqtt.options import ConnectOptions
 from ..mqtt.reason_codes import FAILURE, suback_reason
@@ -117,13 +117,11 @@ class Observer(Service):
         connection = MqttConnection(replace(self._options, mqtt5=self._choice.mqtt5), self, self._clock)
         await dial(self._endpoint, connection, self._clock, TIMEOUT)
         self._connection = connection
-        giving_up = self._clock.callLater(TIMEOUT, connection.abort_unanswered, reasons.NO_ANSWER)
         try:
-            await connection.accepted
+            await answered_in_time(connection, connection.accepted, self._clock, TIMEOUT, reasons.NO_ANSWER)
             self._choice.accepted()
-            giving_up.reset(TIMEOUT)
-            codes = await connection.subscribe([self._topic])
-            giving_up.cancel()
+            asked = connection.subscribe([self._topic])
+            codes = await answered_in_time(connection, asked, self._clock, TIMEOUT, reasons.NO_ANSWER)
             if not codes or codes[0] >= FAILURE:
                 self._cannot(reasons.DENIED.fill(topic=self._topic, reason=suback_reason((codes or [FAILURE])[0])))
                 return DENIED_RETRY
@@ -132,8 +130,6 @@ class Observer(Service):
             self._cannot(await connection.closed, is_told=False)
             self._choice.connection_ended()
         finally:
-            if giving_up.active():
-                giving_up.cancel()
             self._connection = None
             connection.disconnect()
         return RETRY
