@@ -71,28 +71,27 @@ async def majority_frozen(world: World) -> None:
         await world.thread(world.cluster.take_part, node)
 
 
-@watched
-async def rolling_restart(world: World) -> None:
-    """Each node stopped and started in turn, as for an update."""
+async def _in_turn(world: World, end: Callable[[Database], None]) -> None:
+    """Each node ended and started again, one after the other."""
     for node in world.cluster.nodes:
-        await world.thread(node.stop)
+        await world.thread(end, node)
         if node is not world.cluster.nodes[-1]:  # which is the one that is looked at
             await _written_again(world)
         await world.sleep(2, quick=0.5)
         await world.thread(_come_back, world, node)
     await _written_again(world)
+
+
+@watched
+async def rolling_restart(world: World) -> None:
+    """Each node stopped and started in turn, as for an update."""
+    await _in_turn(world, lambda node: node.stop())
 
 
 @watched
 async def killed_in_turn(world: World) -> None:
     """Each node killed and started again in turn."""
-    for node in world.cluster.nodes:
-        await world.thread(node.kill)
-        if node is not world.cluster.nodes[-1]:  # which is the one that is looked at
-            await _written_again(world)
-        await world.sleep(2, quick=0.5)
-        await world.thread(_come_back, world, node)
-    await _written_again(world)
+    await _in_turn(world, lambda node: node.kill())
 
 
 @watched
