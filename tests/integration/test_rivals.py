@@ -14,7 +14,7 @@ from aiot_mqtt.mqtt.rivals import SETTLING
 from rig import load, servers
 from rig.programs import FOREGROUND, LINE_TIMEOUT, Program, settings_for
 from rig.selection import OTHER_WAYS, only_in_all
-from rig.servers import MariaDB, Mosquitto
+from rig.servers import MariaDB, Mosquitto, Server
 
 DEVICES = [f"d{number}" for number in range(20)]
 CONNECTED, LEFT = "MQTT connected", "it may go on, again in"
@@ -24,7 +24,7 @@ LOST = "❌"  # of whoever has a broker and a database
 class Watch:
     """Publishes numbers to the devices, one after the other, and looks whether a row ever has a lesser one."""
 
-    def __init__(self, broker: Mosquitto, database: MariaDB) -> None:
+    def __init__(self, broker: Server, database: MariaDB) -> None:
         self._broker, self._database = broker, database
         self._stop = threading.Event()
         self._newest: dict[str, int] = {}
@@ -76,6 +76,18 @@ class Instance:
         return sum(text in line for line in [*self.lines])
 
 
+def until(condition: Callable[[], object], instances: Sequence[Instance]) -> None:
+    """Wait for it.
+
+    :raises AssertionError: it does not come; with all that the instances said.
+    """
+    deadline = time.monotonic() + LINE_TIMEOUT
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("\n\n".join("\n".join(each.lines) for each in instances))
+        time.sleep(0.02)
+
+
 class RivalsTests(SynchronousTestCase):
     def start(self, broker: Mosquitto, database: MariaDB, protocol: str) -> Instance:
         folder = servers.private_folder()
@@ -87,15 +99,8 @@ class RivalsTests(SynchronousTestCase):
         }
         instance = Instance(settings, folder)
         self.addCleanup(instance.program.close)
-        self.until(lambda: instance.count("MQTT service started"), [instance])
+        until(lambda: instance.count("MQTT service started"), [instance])
         return instance
-
-    def until(self, condition: Callable[[], object], instances: Sequence[Instance]) -> None:
-        deadline = time.monotonic() + LINE_TIMEOUT
-        while not condition():
-            if time.monotonic() > deadline:
-                self.fail("\n\n".join("\n".join(each.lines) for each in instances))
-            time.sleep(0.02)
 
     def agree(self, version: str, protocol: str = "auto") -> None:
         broker, database = Mosquitto(version), MariaDB()
@@ -108,15 +113,15 @@ class RivalsTests(SynchronousTestCase):
         watch = Watch(broker, database)
         try:
             both = [self.start(broker, database, protocol) for _ in range(2)]
-            self.until(lambda: any(each.count(LEFT) for each in both), both)
+            until(lambda: any(each.count(LEFT) for each in both), both)
             goes_on = min(both, key=lambda each: each.count(LEFT))
-            self.until(lambda: goes_on.count(CONNECTED) == goes_on.count(LOST) + 1, both)
+            until(lambda: goes_on.count(CONNECTED) == goes_on.count(LOST) + 1, both)
             connected = [each.count(CONNECTED) for each in both]
             time.sleep(2 * SETTLING)  # that nothing happens is no event
             self.assertEqual([each.count(CONNECTED) for each in both], connected)
         finally:
             watch.end()
-        self.until(lambda: dict(watch.rows()) == watch.expected(), both)
+        until(lambda: dict(watch.rows()) == watch.expected(), both)
         self.assertEqual(watch.moved_back, [])
 
     def test_where_the_broker_says_that_a_session_was_taken(self) -> None:
