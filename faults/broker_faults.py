@@ -13,6 +13,7 @@ from rig import servers
 
 from .check import wrong_sum
 from .process import STARTED, ServiceProcess
+from .service import SHORT_STANDING
 from .world import World
 
 CONNECTED = "MQTT connected"
@@ -39,7 +40,7 @@ async def killed(world: World) -> None:
 
 async def visited(world: World) -> None:
     """Another client takes the client identifier, once."""
-    await world.sleep(STANDING + 1, quick=STANDING + 1)  # so that the service takes it back at once
+    await world.sleep(STANDING + 1, quick=SHORT_STANDING + 1)  # so that the service takes it back at once
     connection = MqttConnection(ConnectOptions(CLIENT_ID), _Deaf(), world.reactor)
     factory = Factory.forProtocol(lambda: connection)
     factory.noisy = False
@@ -53,7 +54,7 @@ async def visited(world: World) -> None:
 async def shared_by_mistake(world: World) -> None:
     """A second instance of the service is started on another host, with the same client identifier."""
     # So that the session is the first one's by right; otherwise either may have it.
-    await world.sleep(STANDING + 1, quick=STANDING + 1)
+    await world.sleep(STANDING + 1, quick=SHORT_STANDING + 1)
     folder = servers.private_folder()
     settings = world.service_settings() | {"SPOOL_FILE": str(folder / "spool")}
     began, lost_before = world.now, world.service.count(TAKEN) + world.service.count(LOST)

@@ -134,6 +134,9 @@ def _watch_steps(passed: Passed) -> None:
     _watch(disk, "remove", "", "inside_spool_deletion", passed)  # of the spool first, then of its journal
 
 
+SHORT_STANDING = 8.0  # s; longer than it takes on a busy machine to be back
+
+
 def _hurry() -> None:
     """Seconds instead of a minute: what is tried is that a wait ends, not how long it is."""
     session = _room("table.session")
@@ -143,6 +146,7 @@ def _hurry() -> None:
         (_room("writing.retry"), "MISCONFIGURED_DELAY", 1.0),
         (_room("writing.saver"), "PATIENCE", 1.0),
         (_room("writing.saver"), "WATCH_INTERVAL", 2.0),
+        (_room("mqtt.rivals"), "STANDING", SHORT_STANDING),
         (session, "_SETTINGS", settings),
     ):
         if getattr(room, name) == value:
