@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..telemetry import log_lines, reasons
+from ..telemetry import reasons
 from ..telemetry.network import failure_reason
 from .acknowledgements import send_acknowledgements
 from .connack import Connack, ConnackReader
 from .encoding import encode_packet, encode_publish
 from .errors import ConnectionRefused, MqttError, ProtocolViolation, Unanswered
+from .keep_alive import KeepAlive
 from .options import ConnectOptions
 from .packet_types import CONNACK, DISCONNECT, PINGREQ, PINGRESP, SUBACK
 from .packets import PacketReader
@@ -31,10 +31,6 @@ from .sending import Sending, acknowledge_at_once
 from .window import Window
 
 PINGREQ_PACKET = encode_packet(PINGREQ << 4, b"")
-# s. Far more often than keep-alive asks for: who counts silence against devices must know within seconds whether the
-# broker is there, and a PINGREQ costs two bytes.
-PING_INTERVAL = 1.0
-HEARD_LATELY = 3.0  # s
 
 
 class _State(Enum):
@@ -77,10 +73,7 @@ class MqttConnection(Protocol):
         self._reader = PacketReader(
             receiver, self._control_packet, mqtt5=options.mqtt5, max_payload=options.max_payload
         )
-        self._keepalive = float(options.keepalive)
-        self._keepalive_call = LoopingCall(self._keep_alive)
-        self._keepalive_call.clock = clock
-        self._last_received = 0.0
+        self._keep_alive = KeepAlive(float(options.keepalive), clock, ping=self._ping, give_up=self.abort)
         self._is_paused = False
         self._subscribing: dict[int, Deferred[list[int]]] = {}
         self._subscribed: list[tuple[int, list[int]]] = []
@@ -88,7 +81,12 @@ class MqttConnection(Protocol):
     @property
     def is_heard_lately(self) -> bool:
         """Whether the broker has proved within the last seconds that it is there."""
-        return self._is_alive and self._clock.seconds() - self._last_received < HEARD_LATELY
+        return self._is_alive and self._keep_alive.is_heard_lately
+
+    @property
+    def ours_at(self) -> float:
+        """See ``KeepAlive.ours_at``."""
+        return self._keep_alive.ours_at
 
     @property
     def is_holding_back(self) -> bool:
@@ -122,9 +120,13 @@ class MqttConnection(Protocol):
         self.window.acknowledged(len(packet_ids), now)
         if self._is_paused:
             self._is_paused = False
-            self._last_received = now
+            self._keep_alive.listen(True)
             cast(IPushProducer, self.transport).resumeProducing()
         send_acknowledgements(self._sending, packet_ids, self._reader.at_qos_2)
+
+    def ask(self) -> Deferred[bool]:
+        """PINGREQ; fires with whether it was answered before the connection's end."""
+        return self._keep_alive.ask_now() if self._state is _State.OPEN else succeed(False)
 
     def publish(self, topic: bytes, payload: bytes, *, retain: bool) -> None:
         """PUBLISH at QoS 0; nothing before CONNACK, or once the connection is gone."""
@@ -139,6 +141,7 @@ class MqttConnection(Protocol):
         """
         if self._is_alive and not self._is_paused:
             self._is_paused = True
+            self._keep_alive.listen(False)
             cast(IPushProducer, self.transport).pauseProducing()
 
     def disconnect(self) -> Deferred[str]:
@@ -163,7 +166,7 @@ class MqttConnection(Protocol):
         self._state = _State.CONNECTING
         # Before anything can arrive: a resumed session's PUBLISH packets may follow CONNACK in the same read.
         self._receiver.connection_started(self)
-        self._last_received = self._clock.seconds()
+        self._keep_alive.heard(self._clock.seconds())
         self._sending = Sending(self._transport())
         self._sending.open()
         self._client = PahoClient(self._options, self._sending.write)
@@ -176,8 +179,7 @@ class MqttConnection(Protocol):
         if self._state is _State.CONNECTING and reason.check(ConnectionDone, ConnectionLost) is not None:
             self._stop(Unanswered(reasons.CLOSED_AT_CONNECT.fill(words=words)))
         self._stop(MqttError(words))
-        if self._keepalive_call.running:
-            self._keepalive_call.stop()
+        self._keep_alive.stop()
         error = self._end_error
         assert error is not None
         waiting: list[Deferred[Any]] = [*self._subscribing.values()]
@@ -192,7 +194,8 @@ class MqttConnection(Protocol):
         """Bytes from the broker, cut anywhere."""
         if not self._is_alive:
             return
-        now = self._last_received = self._clock.seconds()
+        now = self._clock.seconds()
+        self._keep_alive.heard(now)
         acknowledge_at_once(self.transport)
         try:
             if self._state is _State.CONNECTING:
@@ -232,8 +235,6 @@ class MqttConnection(Protocol):
         self._client.accepted(connack.session_present)
         self._connack = connack
         self._state = _State.OPEN
-        # 0 would mean none; ours does no harm then.
-        self._keepalive = float(connack.number(SERVER_KEEP_ALIVE) or self._options.keepalive)
         return rest
 
     def _control_packet(self, packet: bytes, body: bytes) -> None:
@@ -252,6 +253,8 @@ class MqttConnection(Protocol):
         body = self._client.take(packet[0], body)
         if kind in (SUBACK, PINGRESP):
             self.window.answered(self._clock.seconds())
+        if kind == PINGRESP:
+            self._keep_alive.answered()
         if kind == SUBACK:
             codes = body[3:] if self._options.mqtt5 else body[2:]
             self._subscribed.append((int.from_bytes(body[:2], "big"), list(codes)))
@@ -259,30 +262,19 @@ class MqttConnection(Protocol):
     def _tell(self) -> None:
         """Tell of what came, now that all of the read was handled."""
         if self._connack is not None and not self.accepted.called and self._is_alive:
-            keeping_alive = self._keepalive_call.start(min(PING_INTERVAL, self._keepalive / 2), now=False)
-            keeping_alive.addErrback(self._keep_alive_failed)
+            self._keep_alive.start(float(self._connack.number(SERVER_KEEP_ALIVE) or 0))
             self.accepted.callback(self._connack)
         while self._subscribed:
             packet_id, codes = self._subscribed.pop(0)
             if (answered := self._subscribing.pop(packet_id, None)) is not None:
                 answered.callback(codes)
 
-    def _keep_alive(self) -> None:
-        """Send a PINGREQ, and give a broker up that was silent for one and a half keep-alive periods."""
-        now = self._clock.seconds()
-        silent = 0.0 if self._is_paused else now - self._last_received
-        if silent >= 1.5 * self._keepalive:
-            self.abort(reasons.BROKER_SILENT.fill(seconds=round(silent)))
-        elif self._is_alive:
+    def _ping(self, now: float) -> None:
+        if self._is_alive:
             self.window.asked(now)
             self._sending.write(PINGREQ_PACKET)
         if self._options.mqtt5:
             self.window.tell(self._log, self._options.receive_maximum)
-
-    def _keep_alive_failed(self, failure: Failure) -> None:
-        """A fault of ours, and nobody would notice a dead broker any more."""
-        self._log.failure(log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY, failure)
-        self.abort(reasons.KEEP_ALIVE_FAILED)
 
     def _stop(self, error: MqttError) -> None:
         """Take nothing more; the first reason for that is the true one."""

@@ -692,6 +692,44 @@ class KeepAliveTests(ConnectionTestCase):
         self.assertFalse(self.transport.disconnected)
         self.assertNoResult(connection.closed)
 
+    def test_an_answer_proves_that_the_connection_was_the_clients_when_it_was_asked_for(self) -> None:
+        connection = self.accepted()
+        self.assertEqual(connection.ours_at, 0.0)  # CONNACK
+        self.clock.pump([1, 1])
+        self.assertEqual(connection.ours_at, 0.0)
+        connection.dataReceived(PINGRESP)
+        self.assertEqual(connection.ours_at, 1.0)
+        connection.dataReceived(publish(1))
+        self.assertEqual(connection.ours_at, 1.0)
+        connection.dataReceived(PINGRESP * 3)  # more than were asked for
+        self.assertEqual(connection.ours_at, 2.0)
+
+    def test_it_can_be_asked_for_at_once(self) -> None:
+        connection = self.accepted()
+        self.clock.advance(1)
+        self.written()
+        self.clock.advance(0.5)
+        answered = connection.ask()
+        self.assertEqual(self.written(), PINGREQ)
+        connection.dataReceived(PINGRESP)  # to the one before
+        self.assertNoResult(answered)
+        connection.dataReceived(PINGRESP)
+        self.assertTrue(self.successResultOf(answered))
+        self.assertEqual(connection.ours_at, 1.5)
+        answered = connection.ask()
+        self.lose(connection)
+        self.assertFalse(self.successResultOf(answered))
+        self.assertFalse(self.successResultOf(connection.ask()))
+
+    def test_while_nothing_is_read_no_answer_is_missed(self) -> None:
+        connection = self.accepted()
+        connection.dataReceived(publish(1))
+        connection.pause_reading()
+        self.clock.pump([1] * 10)
+        self.assertEqual(connection.ours_at, 10.0)
+        connection.acknowledge([1])
+        self.assertEqual(connection.ours_at, 0.0)
+
     def test_no_timer_outlives_the_connection(self) -> None:
         connection = self.accepted()
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
