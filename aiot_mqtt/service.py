@@ -121,7 +121,7 @@ class AiotMqttService(MultiService):
         rivals = Rivals(Witness(endpoint, options, reactor) if self._is_real else None, reactor)
 
         # Table and disk.
-        self.table: StoreService = table or device_table(settings, reactor, fence_of(standing))
+        self.table: StoreService = table or device_table(settings, reactor, fence_of(standing or rivals))
         database = str(table or database_name(database_addresses(settings)))
         self._spooler: Spooler | None = None
         self._spool_thread: SpoolThread | None = None
@@ -160,6 +160,7 @@ class AiotMqttService(MultiService):
             spooler=self._spooler,
             database=database,
             may_write=(standing or rivals).may_write,
+            may_save=standing.may_write if standing else rivals.may_save,
             jitter=jitter,
         )
         self.ingest = Ingest(

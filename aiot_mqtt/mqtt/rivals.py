@@ -5,108 +5,196 @@ so (0x8E); Mosquitto 2.0 and MQTT 3.1.1 do not, and there a ``Witness`` tells: a
 when the first one is closed, so the broker did not go away.
 
 Without a word to each other two instances agree by one rule: who has had the session for a while takes it back at once,
-who has not lets it be and tries again a minute later, and ever more seldom. What one has not acknowledged goes to the
-other with the session; so who lost it forgets that, and who got it waits a moment with the first write, in which what
-the other has under way ends.
+who has not lets it be and tries again a minute later, and ever more seldom.
+
+What one has not acknowledged goes to the other with the session. So that no row moves back, who writes has a ``Lease``,
+and whoever gets a session that somebody else may have had waits for longer than that before the first write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from enum import Enum, auto
+from typing import Any, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 
 from ..telemetry import log_lines, reasons
 from ..telemetry.outage import Outage
 from ..telemetry.printable import shorten
 from .connection import MqttConnection
+from .lease import Lease
 from .reason_codes import SESSION_TAKEN_OVER
 from .reconnect_delay import ReconnectDelay
 from .witness import Witness
 
 # s of a session, with gaps no longer than that, after which it is ours: a rival's are shorter, because we take it back.
 STANDING = 30.0
-# s before the first write in a session that was, or may have been, somebody else's until now; more than what a
-# transaction should take, and than the first delay before a session is taken back.
-SETTLING = 2.0
+# s before the first write in a session that was, or may have been, somebody else's until now: a lease, and the way of
+# a COMMIT. More than the first delay before a session is taken back.
+SETTLING = 3.0
+# Sessions in a row that ended before that, without a rival's being seen, after which a network that keeps breaking
+# connections is taken for what it is.
+MAX_CUT_SHORT = 3
 # s after which a broker that goes away has closed its other connections, too.
 GOING_AWAY = 0.3
+
+
+class State(Enum):
+    """Whose what was received is."""
+
+    UNKNOWN = auto()
+    """It is being looked at, or the broker is asked by the next connection: nothing is written."""
+    SETTLING = auto()
+    """Ours, once what a rival may have under way has ended."""
+    OURS = auto()
+    LOST = auto()
+    """A rival's."""
+
+
+class Keeper(Protocol):
+    """Who keeps what was received and is not acknowledged, and writes it."""
+
+    def set_aside(self) -> None:
+        """Write nothing of it; ``release`` or ``abandon`` follows."""
+        ...
+
+    def release(self, *, is_ours: bool) -> None:
+        """Write what was set aside, or forget it."""
+        ...
+
+    def abandon(self) -> None:
+        """The broker sends it to somebody else, who may have written newer already than what is on disk."""
+        ...
+
+    def wake(self) -> None:
+        """There may be something to write."""
+        ...
 
 
 class Rivals:
     """What a subscriber tells of its sessions, and what follows for it and for who writes."""
 
-    def __init__(self, witness: Witness | None, clock: IReactorTime) -> None:
-        """:param witness: None: none but the broker's own word counts."""
+    def __init__(self, witness: Witness | None, reactor: Any) -> None:
+        """
+        :param witness: None: none but the broker's own word counts.
+        :param reactor: an ``IReactorTime`` and ``IReactorFromThreads``.
+        """
         self._witness = witness
-        self._clock = clock
-        self._abandoned: Sequence[Callable[[], object]] = ()
-        self._wake: Callable[[], None] = lambda: None
-        self._since = self._lost_at = float("-inf")
-        self._is_taken = False
-        self._writes_from = float("inf")  # messages may come in the same read as CONNACK
+        self._reactor = reactor
+        self._keeper: Keeper | None = None
+        self._doubted: Sequence[Callable[[], object]] = ()
+        self._lease = Lease(reactor)
+        self._is_connected = False
+        self._state = State.UNKNOWN  # messages may come in the same read as CONNACK
+        self._was_connected = False
+        self._cut_short = 0  # sessions in a row
+        self._since = self._began_at = self._lost_at = float("-inf")
         self._gives_way_until = float("-inf")
-        self._waking: IDelayedCall | None = None
+        self._settling: IDelayedCall | None = None
 
-    def serve(self, *, abandoned: Sequence[Callable[[], object]], wake: Callable[[], None]) -> None:
+    def serve(self, keeper: Keeper, *, doubted: Sequence[Callable[[], object]] = ()) -> None:
         """Say who writes; to be called before the first connection.
 
-        :param abandoned: called when somebody else has the session: they forget what is not acknowledged.
-        :param wake: called when there may be something to write.
+        :param doubted: called when somebody else may have written.
         """
-        self._abandoned, self._wake = abandoned, wake
+        self._keeper, self._doubted = keeper, doubted
 
     def may_write(self) -> bool:
         """Whether what was received may be written yet."""
-        return self._clock.seconds() >= self._writes_from
+        return self._state is State.OURS
+
+    def may_save(self) -> bool:
+        """Whether it may be kept on disk yet; where that is not known, look again."""
+        return self.may_write() and self._lease.is_held()
+
+    def prover(self) -> Callable[[], bool]:
+        """See ``Lease.prover``."""
+        return self._lease.prover()
 
     @property
     def is_on_turn(self) -> bool:
         """Whether the session is ours to dial for, and not left to somebody else for now."""
-        return self._clock.seconds() >= self._gives_way_until
+        return bool(self._reactor.seconds() >= self._gives_way_until)
 
     @property
     def has_standing(self) -> bool:
         """Whether the session was ours for long enough to be taken back."""
         return self._lost_at - self._since >= STANDING
 
-    def began(self, *, is_present: bool, is_known: bool) -> None:
+    def began(self, connection: MqttConnection, *, is_present: bool, is_known: bool) -> None:
         """The broker has accepted a connection.
 
         :param is_present: whether it had kept a session. :param is_known: whether that was ours, as far as we know.
         """
-        now = self._clock.seconds()
+        now = self._began_at = self._reactor.seconds()
+        self._is_connected = True
+        self._lease.began(connection)
         if now - self._lost_at >= STANDING:
             self._since = now
-        if is_present and (self._is_taken or not is_known):
-            self._writes_from = now + SETTLING
-            self._waking = self._clock.callLater(SETTLING, self._wake)
-        elif not self.may_write():
-            self._writes_from = float("-inf")
-            self._wake()
+        if is_present:
+            self._served.release(is_ours=False)  # the broker sends it again
+        if is_present and (self._was_connected or not is_known) and self._cut_short < MAX_CUT_SHORT:
+            for told in self._doubted:
+                told()
+            self._state = State.SETTLING
+            self._settling = self._reactor.callLater(SETTLING, self._becomes_ours)
+        else:
+            self._becomes_ours()
+        self._was_connected = True
 
     async def ended(self, connection: MqttConnection, *, was_subscribed: bool) -> bool:
         """The connection has ended; returns whether that is because somebody else has taken the session.
 
         :param was_subscribed: before that, a broker closes connections that ask for what they must not have.
         """
-        now = self._lost_at = self._clock.seconds()
-        was_settling = now < self._writes_from
-        code = connection.disconnect_code
-        is_taken = code == SESSION_TAKEN_OVER
-        if code is None and connection.is_closed_by_peer and self._witness is not None:
+        now = self._lost_at = self._reactor.seconds()
+        self._is_connected = False
+        self._lease.ended()
+        if now - self._began_at >= SETTLING:
+            self._cut_short = 0
+        elif self._state is State.SETTLING:
+            self._cut_short += 1
+        self._cancel_settling()
+        code, was_ours = connection.disconnect_code, self._state is State.OURS
+        is_taken, is_open = code == SESSION_TAKEN_OVER, code is None and connection.is_closed_by_peer
+        if is_open and self._witness is not None:
+            self._state = State.UNKNOWN
+        if self._state is not State.OURS:
+            self._served.set_aside()
+        if is_open and self._witness is not None:
             if was_subscribed and self._witness.sees_broker:
-                await deferLater(self._clock, GOING_AWAY)
+                await deferLater(self._reactor, GOING_AWAY)
                 is_taken = self._witness.sees_broker
-            self._witness.watch(STANDING)
-        if is_taken or was_settling:
-            self._is_taken = True
-            self._writes_from = float("inf")
-            for told in self._abandoned:
-                told()
+            seen = self._witness.watch(STANDING)
+            if was_ours and not is_taken:
+                seen.addCallback(self._looked)
+        if is_taken:
+            self._cut_short = 0
+            self._state = State.LOST
+            self._served.abandon()
         return is_taken
+
+    def _looked(self, is_there: bool) -> None:
+        """Where the broker is away, nobody else writes, and it may have lost what we have: write that."""
+        if not is_there and not self._is_connected and self._state is State.UNKNOWN:
+            self._becomes_ours()
+
+    def _becomes_ours(self) -> None:
+        if self._state is not State.OURS:
+            self._state = State.OURS
+            self._served.release(is_ours=True)
+            self._served.wake()
+
+    @property
+    def _served(self) -> Keeper:
+        assert self._keeper is not None, "serve comes first"
+        return self._keeper
+
+    def _cancel_settling(self) -> None:
+        if self._settling is not None and self._settling.active():
+            self._settling.cancel()
 
     def delay(self, delay: ReconnectDelay, outage: Outage, client_id: str, where: Mapping[str, Any]) -> float:
         """Tell that somebody else has taken the session; returns how many seconds to wait before it is dialled for.
@@ -118,7 +206,7 @@ class Rivals:
             outage.failed(log_lines.SESSION_TAKEN_BACK, reasons.SESSION_TAKEN, **named)
             return delay.backoff(0)
         seconds = delay.after_rival()
-        self._gives_way_until = self._clock.seconds() + seconds
+        self._gives_way_until = self._reactor.seconds() + seconds
         outage.failed(
             log_lines.SESSION_LEFT,
             reasons.SESSION_TAKEN,
@@ -130,7 +218,6 @@ class Rivals:
 
     def stop(self) -> None:
         """Look no more, and wake nobody."""
-        if self._waking is not None and self._waking.active():
-            self._waking.cancel()
+        self._cancel_settling()
         if self._witness is not None:
             self._witness.stop()

@@ -200,6 +200,9 @@ class Subscriber(Service):
             return self._delay.after_refusal()
         accepted_at = self._clock.seconds()
         self._tell_accepted(connack)
+        if self._rivals:
+            is_known = self._kept_session is None or self._kept_session.is_known
+            self._rivals.began(connection, is_present=connack.session_present, is_known=is_known)
         reason = await self._serve(connection)
         if not self.running:
             return 0.0
@@ -240,9 +243,6 @@ class Subscriber(Service):
         self._log.info(log_lines.MQTT_CONNECTED, **self._where)
         is_lost = self.tally.accepted.total() > 0 and not connack.session_present
         was_lost = self._kept_session is not None and self._kept_session.connected(connack.session_present)
-        if self._rivals:
-            is_known = self._kept_session is None or self._kept_session.is_known
-            self._rivals.began(is_present=connack.session_present, is_known=is_known)
         tell_grants(self._log, connack, self._options, self.topics[0])
         self.tally.began(mqtt5=self._choice.mqtt5, is_session_lost=is_lost or was_lost)
         if is_lost:

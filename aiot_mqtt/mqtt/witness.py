@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
 
@@ -38,21 +38,27 @@ class Witness:
         self._connection: MqttConnection | None = None
         self._work: Deferred[None] | None = None
         self._leaving: IDelayedCall | None = None
+        self._waiting: list[Deferred[bool]] = []
 
     @property
     def sees_broker(self) -> bool:
         """Whether there is a connection, and the broker was heard on it lately."""
         return self._connection is not None and self._connection.is_heard_lately
 
-    def watch(self, seconds: float) -> None:
-        """Be there for so long from now on."""
+    def watch(self, seconds: float) -> Deferred[bool]:
+        """Be there for so long from now on; fires with whether the broker accepts that."""
         if self._leaving is not None and self._leaving.active():
             self._leaving.reset(seconds)
         else:
             self._leaving = self._clock.callLater(seconds, self.stop)
+        if self._connection is not None:
+            return succeed(self.sees_broker)
+        seen: Deferred[bool] = Deferred()
+        self._waiting.append(seen)
         if self._work is None:
             self._work = start(self._look(), self._log, log_lines.SUBSCRIBER_FAILED_UNEXPECTEDLY)
             self._work.addCallback(self._ended)
+        return seen
 
     def stop(self) -> None:
         """Leave."""
@@ -66,6 +72,12 @@ class Witness:
 
     def _ended(self, _result: object) -> None:
         self._work = None
+        self._tell(False)
+
+    def _tell(self, does_see: bool) -> None:
+        waiting, self._waiting = self._waiting, []
+        for seen in waiting:
+            seen.callback(does_see)
 
     async def _look(self) -> None:
         options = replace(self._options, client_id=f"aiot-witness-{secrets.token_hex(4)}")
@@ -74,6 +86,7 @@ class Witness:
             await dial(self._endpoint, connection, self._clock, TIMEOUT)
             await answered_in_time(connection, connection.accepted, self._clock, TIMEOUT)
             self._connection = connection
+            self._tell(True)
             await connection.closed
         except MqttError as error:
             self._log.debug("no witness: {error}", error=error)

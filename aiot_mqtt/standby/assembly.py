@@ -20,7 +20,7 @@ from ..settings.instance import name_or_host, topic_or_usual
 from ..settings.settings import Settings
 from ..spool.spooler import Spooler
 from ..table.contract import StoreService
-from ..table.fence import Fence
+from ..table.fence import Fence, ImpatientFence
 from ..table.mysql import DeviceTable
 from ..writing.writer import Writer
 from .observer import Observer
@@ -78,9 +78,10 @@ def services_of(
     :param committed: knows what the table holds, as long as nobody else writes.
     """
     forgetting = [] if committed is None else [committed.forget]
-    turn.serve(abandoned=[writer.abandon, *forgetting], wake=writer.wake)
     if isinstance(turn, Rivals):
+        turn.serve(writer, doubted=forgetting)
         return []
+    turn.serve(abandoned=[writer.abandon, *forgetting], wake=writer.wake)
     services: list[Any] = [turn]
     if isinstance(table, DeviceTable):
         closing = TimerService(CLOSE_INTERVAL, lambda: table.close_idle().addErrback(lambda _failure: None))
@@ -89,9 +90,9 @@ def services_of(
     return services
 
 
-def fence_of(standing: Standing | None) -> Fence | None:
+def fence_of(turn: Standing | Rivals) -> Fence:
     """What the table asks before each COMMIT."""
-    return None if standing is None else Fence(standing.proof.prove)
+    return Fence(turn.prover) if isinstance(turn, Rivals) else ImpatientFence(turn.proof.prover)
 
 
 def subscriber_of(standing: Standing | None) -> Callable[..., Subscriber]:

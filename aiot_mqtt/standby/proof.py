@@ -10,13 +10,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from secrets import randbits
 
 from twisted.internet.defer import Deferred
-
-from ..table.contract import StoreNotOurs
-from ..telemetry.reasons import standby as reasons
 
 SECRET_BITS = 24  # of each number: who may publish on the topic cannot know the next one
 REMEMBERED = 1000  # numbers that were said last
@@ -32,7 +30,8 @@ class Proof:
         self._lock = threading.Lock()
         self._said = 0
         self._numbers: deque[int] = deque(maxlen=REMEMBERED)
-        self._is_connected = False
+        self._session: int | None = None  # None: there is no connection
+        self._sessions = 0
         self._waiting: list[tuple[int, Callable[[bool], object]]] = []
 
     # In the reactor's thread.
@@ -40,12 +39,13 @@ class Proof:
     def connected(self) -> None:
         """There is a connection of the session's."""
         with self._lock:
-            self._is_connected = True
+            self._sessions += 1
+            self._session = self._sessions
 
     def disconnected(self) -> None:
         """There is none any more; who waits, waits in vain."""
         with self._lock:
-            self._is_connected = False
+            self._session = None
             waiting, self._waiting = self._waiting, []
         for _, told in waiting:
             told(False)
@@ -71,29 +71,31 @@ class Proof:
     def proved(self) -> Deferred[bool]:
         """Fires with whether the session was ours at this moment; in the reactor's thread only."""
         proved: Deferred[bool] = Deferred()
-        if not self._wait(lambda is_ours: None if proved.called else proved.callback(is_ours)):
+        if not self._wait(self._session, lambda is_ours: None if proved.called else proved.callback(is_ours)):
             proved.callback(False)
         return proved
 
+    def prover(self) -> Callable[[], bool]:
+        """Proves that the session is still the one that is ours at this moment; see ``prove``."""
+        return partial(self.prove, self._session)
+
     # In any thread.
 
-    def prove(self) -> None:
-        """Wait until it is proved that the session is ours at this moment.
+    def prove(self, session: int | None) -> bool:
+        """Wait until it is proved that the session is ours at this moment; returns whether it is, within ``PATIENCE``.
 
-        :raises StoreNotOurs: it is not, or the proof takes too long.
+        :param session: the one that it must be: another one's messages may be newer.
         """
         answers: SimpleQueue[bool] = SimpleQueue()
         try:
-            is_ours = self._wait(answers.put) and answers.get(timeout=PATIENCE)
+            return self._wait(session, answers.put) and answers.get(timeout=PATIENCE)
         except Empty:
-            is_ours = False
-        if not is_ours:
-            raise StoreNotOurs(reasons.NOT_OURS)
+            return False
 
-    def _wait(self, told: Callable[[bool], object]) -> bool:
+    def _wait(self, session: int | None, told: Callable[[bool], object]) -> bool:
         """Have somebody told; returns whether that may ever be."""
         with self._lock:
-            if not self._is_connected:
+            if session is None or session != self._session:
                 return False
             # Of what is said after this moment: its number is given in the moment in which it is said.
             self._waiting.append((self._said + 1, told))

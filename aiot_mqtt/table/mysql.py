@@ -104,7 +104,7 @@ class DeviceTable(Service, Questions):
         self._last = LastWritten()
         self._pool_arguments: dict[str, Any] = dict(
             recycle=pool_recycle,
-            max_idle=MAX_IDLE if fence is None else fence.MAX_IDLE,
+            max_idle=MAX_IDLE if fence is None else fence.max_idle,
             opening=opening,
             meaning=self._meaning,
             limited=self._connections_limited,

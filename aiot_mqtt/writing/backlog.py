@@ -26,6 +26,7 @@ class Backlog:
         self.is_in_flight_saved = False
         """The spool has what is in flight, too, and counts it."""
         self._being_saved: Batch | None = None
+        self._aside: list[Batch] = []
         self._is_save_abandoned = False  # if it fails, nobody wants back what it was about
         self._pending_arrivals: Arrivals = []
         self._in_flight_arrivals: Arrivals = []
@@ -34,7 +35,7 @@ class Backlog:
     @property
     def deliveries(self) -> int:
         """Deliveries neither stored nor superseded."""
-        return self.pending.deliveries + sum(batch.deliveries for batch in self._counted_batches)
+        return self.pending.deliveries + sum(batch.deliveries for batch in self._counted_batches + self._aside)
 
     @property
     def unacknowledged(self) -> int:
@@ -67,7 +68,7 @@ class Backlog:
 
     def find(self, key: str) -> DeviceUpdate | None:
         """The newest of what waits of one device, by its key. Goes through all that is in flight."""
-        batches = [batch for batch in (self._being_saved, self.in_flight) if batch is not None]
+        batches = [batch for batch in (self._being_saved, self.in_flight, *self._aside) if batch is not None]
         in_batches = (update for batch in batches for update in batch.updates if update.key == key)
         return self.pending.find(key) or next(in_batches, None)
 
@@ -110,18 +111,28 @@ class Backlog:
         self.end_batch()
         return 0 if batch is None else self._restore(batch, arrivals)
 
-    def abandon(self) -> int:
-        """Forget what is pending, and what was in flight; nothing of that is being written any more.
+    def set_aside(self) -> None:
+        """Let what is pending, and what was in flight, wait until it is known whether the broker sends it again.
+
+        Nothing of that is being written any more. ``take_back`` or ``abandon`` follows.
 
         What is on its way to disk is kept if it gets there, and forgotten with what is in flight if it does not.
-        Returns how many deliveries that were counted nowhere yet.
         """
         self._is_save_abandoned = self._being_saved is not None
         self._pending_arrivals = []
-        forgotten = [self.pending.take()]
         if not self._is_save_abandoned:
-            forgotten += self._take_unsaved_in_flight()
-        return _forget(forgotten)
+            self._aside += self._take_unsaved_in_flight()
+        self._aside.append(self.pending.take())
+
+    def take_back(self) -> int:
+        """Have what was set aside written; returns how many of its deliveries were superseded meanwhile."""
+        aside, self._aside = self._aside, []
+        return sum(self.pending.restore(batch) for batch in reversed(aside))
+
+    def abandon(self) -> int:
+        """Forget what was set aside; returns how many deliveries that were counted nowhere yet."""
+        aside, self._aside = self._aside, []
+        return _forget(aside)
 
     def _take_unsaved_in_flight(self) -> list[Batch]:
         batch = self._unsaved_in_flight

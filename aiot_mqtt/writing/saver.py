@@ -50,11 +50,11 @@ class Saver:
         *,
         flow_control: FlowControl,
         wake: Callable[[], None],
-        may_save: Callable[[], bool] | None = None,
+        may_save: Callable[[], bool],
     ) -> None:
         """
         :param wake: called when something on disk may have to go to the table.
-        :param may_save: whether what is pending is ours to keep; None: it always is.
+        :param may_save: whether what is pending is ours to keep; where it is not, it is asked again.
         """
         self._path = path
         self._backlog = backlog
@@ -153,8 +153,7 @@ class Saver:
 
     @property
     def _can_save(self) -> bool:
-        is_ours = self._may_save is None or self._may_save()
-        return is_ours and self._path.is_known and not self._is_blind and self._work is None
+        return self._path.is_known and not self._is_blind and self._work is None and self._may_save()
 
     def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
         def ended(_result: object) -> None:

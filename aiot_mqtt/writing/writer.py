@@ -58,14 +58,16 @@ class Writer(WriterFigures, Service):
         flow_control: FlowControl,
         spooler: Spooler | None = None,
         database: str = "",
-        may_write: Callable[[], bool] | None = None,
+        may_write: Callable[[], bool] = lambda: True,
+        may_save: Callable[[], bool] = lambda: True,
         jitter: Callable[[], float] = random,
     ) -> None:
         """
         :param now: the time as the table's columns hold it.
         :param spooler: takes what the database does not; None: it stays unacknowledged.
         :param database: where the table is, as log lines name it.
-        :param may_write: whether what is pending is ours to write; None: it always is. ``wake`` follows when it is.
+        :param may_write: whether what is pending is ours to write; ``wake`` follows when it is.
+        :param may_save: the same, of the disk.
         :param jitter: seconds added to each delay between attempts, so that instances do not retry in step.
         """
         self._may_write = may_write
@@ -89,7 +91,6 @@ class Writer(WriterFigures, Service):
         self._saver: Saver | None = None
         self._emptying: Emptying | None = None
         if spooler is not None:
-            wake = self._start_if_needed
             self._saver = Saver(
                 self._path,
                 self.backlog,
@@ -97,8 +98,8 @@ class Writer(WriterFigures, Service):
                 counters,
                 clock,
                 flow_control=flow_control,
-                wake=wake,
-                may_save=may_write,
+                wake=self._start_if_needed,
+                may_save=may_save,
             )
             self._emptying = Emptying(self._path, spooler, self._saver, self._settlement, chunks, store=store, now=now)
         self._is_there = False
@@ -167,21 +168,23 @@ class Writer(WriterFigures, Service):
         if self._saver is not None:
             self._saver.check()
 
-    def abandon(self) -> None:
-        """What is not acknowledged is given to somebody else: forget it, and count it as superseded.
-
-        What is on disk is ours still, but may be older than what the table holds from now on.
-        """
-        if self._emptying is not None:
-            self._emptying.distrust()
+    def set_aside(self) -> None:
+        """Write nothing of what is not acknowledged, until it is known whose it is."""
         if self.backlog.in_flight is not None and self._work is not None:
             self._work.cancel()  # it would be written by and by, in parts, also when the session is ours again
-        self._counters.superseded += self.backlog.abandon()
+        self.backlog.set_aside()
         self._start_if_needed()
 
-    @property
-    def _is_ours(self) -> bool:
-        return self._may_write is None or self._may_write()
+    def release(self, *, is_ours: bool) -> None:
+        """Write what was set aside, or forget it: the broker sends it again, to whom it gives the session."""
+        self._counters.superseded += self.backlog.take_back() if is_ours else self.backlog.abandon()
+
+    def abandon(self) -> None:
+        """Somebody else is given what is not acknowledged. What is on disk is ours still; the table may be newer."""
+        if self._emptying is not None:
+            self._emptying.distrust()
+        self.set_aside()
+        self.release(is_ours=False)
 
     def between_batches(self, job: Callable[[], Deferred[T]]) -> Deferred[T]:
         """Run a job as the batch after everything that is pending now; nothing else is written meanwhile.
@@ -191,8 +194,6 @@ class Writer(WriterFigures, Service):
         done = self._jobs.add(job)
         self.wake()
         return done
-
-    # Writing.
 
     def _start_if_needed(self) -> None:
         has_work = self._pending or self._jobs or self._path.state is State.EMPTYING
@@ -224,7 +225,7 @@ class Writer(WriterFigures, Service):
                     return  # the next start goes on with it
                 assert self._emptying is not None
                 step = partial(self._emptying.write_chunk, self._table.key)
-            elif self._is_ours and path.state is State.DIRECT and (self._pending or self._jobs):
+            elif self._may_write() and path.state is State.DIRECT and (self._pending or self._jobs):
                 step = self._write_pending
             else:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,7 +103,7 @@ class RivalsTests(SynchronousTestCase):
         until(lambda: instance.count("MQTT service started"), [instance])
         return instance
 
-    def agree(self, version: str, protocol: str = "auto") -> None:
+    def servers(self, version: str) -> tuple[Mosquitto, MariaDB]:
         broker, database = Mosquitto(version), MariaDB()
         for server in (broker, database):
             server.start()
@@ -110,6 +111,32 @@ class RivalsTests(SynchronousTestCase):
         database.create_device_table()
         database.grant()
         database.add_devices(DEVICES)
+        return broker, database
+
+    def freeze(self, version: str, protocol: str = "auto") -> None:
+        """One is frozen while the other one has the session and writes, and wakes with what it had received."""
+        broker, database = self.servers(version)
+        first = self.start(broker, database, protocol)
+        watch = Watch(broker, database)
+        both = [first]
+        try:
+            until(lambda: watch.published > 50 * len(DEVICES), both)
+            first.program.process.send_signal(signal.SIGSTOP)
+            both.append(self.start(broker, database, protocol))
+            frozen_at = watch.published
+            until(lambda: min(number for _, number in watch.rows()) > frozen_at, both)
+            first.program.process.send_signal(signal.SIGCONT)
+            until(lambda: any(each.count(LEFT) for each in both), both)
+            decided_at = watch.published
+            until(lambda: min(number for _, number in watch.rows()) > decided_at, both)
+        finally:
+            first.program.process.send_signal(signal.SIGCONT)
+            watch.end()
+        until(lambda: dict(watch.rows()) == watch.expected(), both)
+        self.assertEqual(watch.moved_back, [])
+
+    def agree(self, version: str, protocol: str = "auto") -> None:
+        broker, database = self.servers(version)
         watch = Watch(broker, database)
         try:
             both = [self.start(broker, database, protocol) for _ in range(2)]
@@ -126,6 +153,17 @@ class RivalsTests(SynchronousTestCase):
 
     def test_where_the_broker_says_that_a_session_was_taken(self) -> None:
         self.agree("2.1")
+
+    def test_where_the_one_that_was_there_first_wakes_up(self) -> None:
+        self.freeze("2.1")
+
+    @only_in_all(OTHER_WAYS)
+    def test_where_it_wakes_up_and_is_not_told(self) -> None:
+        self.freeze("2.0")
+
+    @only_in_all(OTHER_WAYS)
+    def test_where_it_wakes_up_over_mqtt_311(self) -> None:
+        self.freeze("2.0", "3.1.1")
 
     @only_in_all(OTHER_WAYS)
     def test_where_it_does_not(self) -> None:

@@ -21,7 +21,7 @@ CASE = {"A": "a"}
 
 
 class BacklogMachine(RuleBasedStateMachine):
-    """Receives, writes and saves; each may fail, and connections end."""
+    """Receives, writes and saves; each may fail, connections end, and somebody else may have the session meanwhile."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class BacklogMachine(RuleBasedStateMachine):
         """Of each device the last document that was received."""
         self.kept: dict[str, int] = {}
         """Of each device the number of the document that the table or the disk has."""
-        self.is_described = False
+        self.is_described = self.is_aside = False
         self.connect()
 
     @rule()
@@ -58,7 +58,8 @@ class BacklogMachine(RuleBasedStateMachine):
         self.superseded += self.pending.keys_are(self.key)
 
     # Nothing is written before the table has said which spellings are one device to it.
-    @precondition(lambda self: self.is_described and self.backlog.in_flight is None and self.pending)
+    @precondition(lambda self: self.is_described and not self.is_aside)
+    @precondition(lambda self: self.backlog.in_flight is None and self.pending)
     @rule()
     def begin_batch(self) -> None:
         self.backlog.begin_batch()
@@ -82,6 +83,28 @@ class BacklogMachine(RuleBasedStateMachine):
     def fail_to_write(self) -> None:
         self.superseded += self.backlog.put_back()
 
+    @rule()
+    def set_aside(self) -> None:
+        self.is_aside = True
+        self.backlog.set_aside()
+        self.connect()
+
+    @precondition(lambda self: self.is_aside)
+    @rule()
+    def take_back(self) -> None:
+        self.is_aside = False
+        self.superseded += self.backlog.take_back()
+
+    @precondition(lambda self: self.is_aside)
+    @rule()
+    def forget(self) -> None:
+        self.is_aside = False
+        self.superseded += self.backlog.abandon()
+        for device, (number, _document) in sorted(self.newest.items()):
+            if number not in self.connection.received and self.kept.get(device, 0) < number:
+                self.receive(device, DATA)  # by the broker, again
+
+    @precondition(lambda self: not self.is_aside)
     @precondition(lambda self: self.backlog.needs_saving and not self.backlog.is_being_saved)
     @rule(is_saved=st.booleans(), meanwhile=st.lists(DEVICES, max_size=3))
     def save(self, is_saved: bool, meanwhile: list[str]) -> None:
@@ -113,6 +136,8 @@ class BacklogMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """With nothing failing, all is kept and acknowledged."""
         self.learn_spellings()
+        if self.is_aside:
+            self.take_back()
         while self.backlog.in_flight is not None or self.pending:
             if self.backlog.in_flight is None:
                 self.backlog.begin_batch()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
+from aiot_mqtt.mqtt import lease
+from aiot_mqtt.mqtt.lease import LEASE, PATIENCE, Lease
 from aiot_mqtt.mqtt.reason_codes import SESSION_TAKEN_OVER
 from aiot_mqtt.mqtt.reconnect_delay import MAX_RIVAL_DELAY, RIVAL_DELAY, ReconnectDelay
-from aiot_mqtt.mqtt.rivals import GOING_AWAY, SETTLING, STANDING, Rivals
+from aiot_mqtt.mqtt.rivals import GOING_AWAY, MAX_CUT_SHORT, SETTLING, STANDING, Rivals
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.outage import Outage
 from tests.log_events import collect_events
@@ -24,17 +27,21 @@ AGREED = 10.0  # s after which two instances have agreed
 
 
 class Witness:
-    """Is there as soon as it is wanted, as long as the broker is."""
+    """Is there once it is wanted, as long as the broker is."""
 
     def __init__(self) -> None:
         self.is_there = self.is_wanted = False
+        self.sees: Deferred[bool] | None = None
 
     @property
     def sees_broker(self) -> bool:
         return self.is_there and self.is_wanted
 
-    def watch(self, seconds: float) -> None:
+    def watch(self, seconds: float) -> Deferred[bool]:
+        if self.sees is not None:
+            return self.sees
         self.is_there = self.is_wanted = True
+        return succeed(True)
 
     def stop(self) -> None:
         self.is_wanted = False
@@ -44,64 +51,144 @@ def ended_connection(*, code: int | None = None, by_peer: bool = True) -> Any:
     return SimpleNamespace(disconnect_code=code, is_closed_by_peer=by_peer and code is None)
 
 
+class Reactor(Clock):
+    """In whose thread everything runs."""
+
+    def callFromThread(self, call: Callable[[], object]) -> None:
+        call()
+
+
+class Connection:
+    """One whose broker answers when the test says so."""
+
+    def __init__(self, ours_at: float) -> None:
+        self.ours_at = ours_at
+        self.asked = 0
+        self.answer: Deferred[bool] = Deferred()
+
+    def ask(self) -> Deferred[bool]:
+        self.asked += 1
+        return self.answer
+
+
+class Keeper:
+    """Says what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def set_aside(self) -> None:
+        self.told.append("aside")
+
+    def release(self, *, is_ours: bool) -> None:
+        self.told.append("taken back" if is_ours else "forgotten")
+
+    def abandon(self) -> None:
+        self.told.append("abandoned")
+
+    def wake(self) -> None:
+        self.told.append("wake")
+
+
 class RivalsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock, self.witness = Clock(), Witness()
+        self.clock, self.witness = Reactor(), Witness()
         self.clock.advance(1000)
         self.rivals = Rivals(self.witness, self.clock)  # type: ignore[arg-type]
-        self.told: list[str] = []
-        self.rivals.serve(abandoned=[lambda: self.told.append("abandoned")], wake=lambda: self.told.append("wake"))
+        self.keeper = Keeper()
+        self.told = self.keeper.told
+        self.rivals.serve(self.keeper, doubted=[lambda: self.told.append("doubted")])
+
+    def began(self, *, is_present: bool = True, is_known: bool = True) -> Connection:
+        connection = Connection(self.clock.seconds())
+        self.rivals.began(connection, is_present=is_present, is_known=is_known)  # type: ignore[arg-type]
+        return connection
 
     def ended(self, *, was_subscribed: bool = True, **how: Any) -> Deferred[bool]:
         return Deferred.fromCoroutine(self.rivals.ended(ended_connection(**how), was_subscribed=was_subscribed))
 
     def test_alone_nothing_waits_and_nothing_is_forgotten(self) -> None:
-        for is_present in (False, True, True):
-            self.rivals.began(is_present=is_present, is_known=True)
+        for is_present in (True, False, False):
+            self.began(is_present=is_present)
             self.assertTrue(self.rivals.may_write())
-            self.clock.advance(3)
+            self.clock.advance(1)
             self.assertFalse(self.successResultOf(self.ended(by_peer=False)))
-            self.assertTrue(self.rivals.may_write())
-        self.assertEqual(self.told, ["wake"])  # for what came before the broker's answer was looked at
+            self.assertTrue(self.rivals.may_write())  # what came before may be its only one, if the broker keeps none
+        # For what came before the broker's answer was looked at; and there is nothing to forget.
+        self.assertEqual(self.told, ["forgotten", "taken back", "wake"])
 
-    def test_a_session_of_somebody_elses_is_written_a_moment_later(self) -> None:
-        self.rivals.began(is_present=True, is_known=False)
+    @given(st.booleans(), st.booleans())
+    def test_a_session_that_may_have_been_somebody_elses_is_written_a_moment_later(
+        self, by_peer: bool, is_known: bool
+    ) -> None:
+        self.setUp()
+        if is_known:
+            self.began()
+            self.clock.advance(1)
+            self.assertFalse(self.successResultOf(self.ended(by_peer=by_peer)))
+        del self.told[:]
+        self.began(is_known=is_known)
+        self.assertEqual(self.told, ["forgotten", "doubted"])
         self.clock.advance(SETTLING - 0.01)
         self.assertFalse(self.rivals.may_write())
         self.clock.advance(0.02)
         self.assertTrue(self.rivals.may_write())
-        self.assertEqual(self.told, ["wake"])
+        self.assertEqual(self.told[2:], ["taken back", "wake"])
+
+    def test_one_that_the_broker_has_lost_is_nobody_elses(self) -> None:
+        self.began()
+        self.assertFalse(self.successResultOf(self.ended()))
+        del self.told[:]
+        self.began(is_present=False)
+        self.assertTrue(self.rivals.may_write())
+        self.assertEqual(self.told, ["taken back", "wake"])
 
     def test_who_stops_meanwhile_wakes_nobody(self) -> None:
-        self.rivals.began(is_present=True, is_known=False)
+        self.began(is_known=False)
         self.rivals.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_one_that_goes_before_that_is_somebody_elses_still(self) -> None:
-        self.rivals.began(is_present=True, is_known=False)
+    def test_one_that_goes_before_that_is_open_still(self) -> None:
+        self.began(is_known=False)
         self.clock.advance(SETTLING / 2)
         self.assertFalse(self.successResultOf(self.ended(by_peer=False)))
-        self.assertEqual(self.told, ["abandoned"])
+        self.clock.advance(SETTLING)
         self.assertFalse(self.rivals.may_write())
-        self.rivals.began(is_present=True, is_known=True)
+        self.began()
         self.assertFalse(self.rivals.may_write())
 
+    def test_a_network_that_breaks_every_connection_holds_nothing_up_for_ever(self) -> None:
+        self.began(is_present=False)
+        for _ in range(2):
+            for _ in range(MAX_CUT_SHORT):
+                self.clock.advance(0.1)
+                self.assertFalse(self.successResultOf(self.ended(by_peer=False)))
+                self.began()
+                self.assertFalse(self.rivals.may_write())
+            for _ in range(3):
+                self.clock.advance(0.1)
+                self.assertFalse(self.successResultOf(self.ended(by_peer=False)))
+                self.began()
+                self.assertTrue(self.rivals.may_write())
+            self.clock.advance(SETTLING)  # one that lasts: the next end is looked at again
+
     def test_where_the_broker_says_so_what_is_not_acknowledged_is_forgotten_at_once(self) -> None:
-        self.rivals.began(is_present=False, is_known=True)
+        self.began(is_present=False)
         self.clock.advance(STANDING)
         self.assertTrue(self.successResultOf(self.ended(code=SESSION_TAKEN_OVER)))
-        self.assertEqual(self.told, ["wake", "abandoned"])
+        self.assertEqual(self.told, ["taken back", "wake", "abandoned"])
         self.assertTrue(self.rivals.has_standing)
         self.assertFalse(self.rivals.may_write())
 
     def test_where_it_does_not_a_witness_tells_it_from_a_broker_that_goes_away(self) -> None:
         for goes_away in (False, True):
             self.setUp()
-            self.rivals.began(is_present=True, is_known=True)
+            self.began()
             self.clock.advance(STANDING)
             self.assertFalse(self.successResultOf(self.ended()))  # nobody was there to see
-            self.assertTrue(self.rivals.may_write())  # it may be our only one, if the broker keeps nothing
-            self.rivals.began(is_present=True, is_known=True)
+            self.assertFalse(self.rivals.may_write())  # but the broker is there, and sends it again
+            self.assertEqual(self.told[-1], "aside")
+            self.began()
             self.clock.advance(1)
             ended = self.ended()
             self.assertNoResult(ended)
@@ -110,9 +197,22 @@ class RivalsTests(SynchronousTestCase):
             self.assertEqual(self.successResultOf(ended), not goes_away)
             self.assertEqual("abandoned" in self.told, not goes_away)
 
+    @given(st.booleans(), st.booleans())
+    def test_what_a_broker_may_have_lost_that_is_away_is_written(self, is_there: bool, is_back: bool) -> None:
+        self.setUp()
+        self.witness.sees = Deferred()
+        self.began()
+        self.assertFalse(self.successResultOf(self.ended()))
+        self.assertFalse(self.rivals.may_write())
+        if is_back:
+            self.began()
+        self.witness.sees.callback(is_there)
+        self.assertEqual(self.rivals.may_write(), not is_there and not is_back)
+        self.assertEqual("taken back" in self.told[self.told.index("aside") :], not is_there and not is_back)
+
     def test_a_broker_that_closes_at_subscribe_is_no_rival(self) -> None:
         self.witness.watch(60)
-        self.rivals.began(is_present=True, is_known=True)
+        self.began()
         self.assertFalse(self.successResultOf(self.ended(was_subscribed=False)))
 
     def test_who_has_no_standing_waits_longer_each_time_and_says_so(self) -> None:
@@ -120,7 +220,7 @@ class RivalsTests(SynchronousTestCase):
         events = collect_events(self)
         waits = []
         for _ in range(8):
-            self.rivals.began(is_present=True, is_known=True)
+            self.began()
             self.clock.advance(1)
             self.assertTrue(self.successResultOf(self.ended(code=SESSION_TAKEN_OVER)))
             waits.append(self.rivals.delay(delay, outage, "service", {"host": "b", "port": 1883}))
@@ -132,6 +232,72 @@ class RivalsTests(SynchronousTestCase):
         self.assertEqual(sorted(waits), waits)
         self.assertEqual(waits[-1], MAX_RIVAL_DELAY + delay.backoff(0))
         self.assertIn(log_lines.SESSION_LEFT, [event["log_format"] for event in events])
+
+
+class LeaseTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.lease = Lease(self.reactor)
+
+    def began(self) -> Connection:
+        connection = Connection(self.reactor.seconds())
+        self.lease.began(connection)  # type: ignore[arg-type]
+        return connection
+
+    def test_what_the_broker_has_confirmed_just_now_is_kept_without_a_question(self) -> None:
+        connection = self.began()
+        prove = self.lease.prover()
+        for _ in range(2):
+            self.reactor.advance(LEASE - 0.01)
+            self.assertTrue(prove())
+            self.assertTrue(self.lease.is_held())
+            connection.ours_at = self.reactor.seconds()
+        self.assertEqual(connection.asked, 0)
+
+    @given(st.one_of(st.none(), st.booleans()))
+    def test_after_that_the_broker_is_asked_before_a_commit(self, answer: bool | None) -> None:
+        self.setUp()
+        self.patch(lease, "PATIENCE", 0.001)
+        connection = self.began()
+        prove = self.lease.prover()
+        self.reactor.advance(LEASE)
+        if answer is not None:
+            connection.answer.callback(answer)
+        self.assertEqual(prove(), answer is not False)  # silent, it gives the session to nobody else, either
+        self.assertEqual(connection.asked, 1)
+
+    @given(st.one_of(st.none(), st.booleans()))
+    def test_and_before_anything_is_kept_on_disk(self, answer: bool | None) -> None:
+        self.setUp()
+        connection = self.began()
+        self.reactor.advance(LEASE)
+        for _ in range(3):
+            self.assertFalse(self.lease.is_held())
+        self.assertEqual(connection.asked, 1)
+        if answer is None:
+            self.reactor.advance(PATIENCE)
+        else:
+            connection.ours_at = self.reactor.seconds() if answer else connection.ours_at
+            connection.answer.callback(answer)
+        connection.answer = Deferred()
+        self.assertEqual(self.lease.is_held(), answer is not False)
+        connection.ours_at = self.reactor.seconds()  # it answers again
+        connection.answer.callback(True)
+        self.assertTrue(self.lease.is_held())
+        self.reactor.advance(LEASE)
+        self.assertFalse(self.lease.is_held())
+
+    def test_what_came_on_another_connection_is_not_kept(self) -> None:
+        self.began()
+        prove = self.lease.prover()
+        self.lease.ended()
+        self.assertFalse(prove())
+        away = self.lease.prover()
+        self.assertTrue(away())  # it is written while the broker is away
+        self.assertTrue(self.lease.is_held())
+        self.began()
+        self.assertFalse(away())
+        self.assertFalse(prove())
 
 
 @dataclass
@@ -156,7 +322,9 @@ class Instance:
         self.name, self.broker, self.clock = name, broker, clock
         self.rivals = Rivals(Witness(), clock)  # type: ignore[arg-type]
         self.has_memory = False
-        self.rivals.serve(abandoned=[self.abandon], wake=lambda: None)
+        keeper = Keeper()
+        keeper.abandon = self.abandon  # type: ignore[method-assign]
+        self.rivals.serve(keeper)
         self.delay = ReconnectDelay(Logger(), lambda: jitter)
         self.outage = Outage(Logger(), clock, "still", "back")
         self.is_fresh, self.began_at = True, 0.0
@@ -167,7 +335,11 @@ class Instance:
     def dial(self) -> None:
         self.began_at = self.clock.seconds()
         self.broker.connect(self)
-        self.rivals.began(is_present=self.broker.changes > 1, is_known=not self.is_fresh or self.broker.changes == 1)
+        self.rivals.began(
+            Connection(self.began_at),  # type: ignore[arg-type]
+            is_present=self.broker.changes > 1,
+            is_known=not self.is_fresh or self.broker.changes == 1,
+        )
         self.is_fresh, self.has_memory = False, True
 
     def lost(self, connection: Any) -> None:
@@ -188,7 +360,7 @@ class AgreementTests(SynchronousTestCase):
     def test_they_agree_and_who_was_there_for_long_goes_on(
         self, says: bool, later: float, jitter_a: float, jitter_b: float
     ) -> None:
-        clock = Clock()
+        clock = Reactor()
         broker = Broker(clock, says)
         a, b = (Instance(name, broker, clock, jitter) for name, jitter in (("a", jitter_a), ("b", jitter_b)))
         clock.advance(1000)
@@ -198,7 +370,7 @@ class AgreementTests(SynchronousTestCase):
         for _ in range(int(AGREED * 100)):
             clock.advance(0.01)
             both = a.has_memory and b.has_memory and a.rivals.may_write() and b.rivals.may_write()
-            self.assertFalse(both and says, "two write at a time")
+            self.assertFalse(both, "two write at a time")
         agreed, owner = broker.changes, broker.owner
         clock.pump([0.1] * 450)  # until the other one tries again
         self.assertEqual(broker.changes, agreed)

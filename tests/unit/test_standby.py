@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given
@@ -20,7 +21,7 @@ from aiot_mqtt.standby.proven_spooler import ProvenSpooler
 from aiot_mqtt.standby.role import WAYS, Role, RoleEvents, Roles
 from aiot_mqtt.standby.sight import COURTESY, FRESH, PATIENCE, Sight, Why
 from aiot_mqtt.standby.standing import AHEAD, SETTLING, Standing
-from aiot_mqtt.table.contract import StoreConflict, StoreNotOurs
+from aiot_mqtt.table.contract import StoreConflict
 from aiot_mqtt.table.fence import Fence
 from aiot_mqtt.telemetry import log_lines
 from tests.log_events import collect_events
@@ -253,7 +254,7 @@ class ProofTests(SynchronousTestCase):
     def test_without_a_connection_nothing_is_ours(self) -> None:
         proof = Proof(lambda: None)
         self.assertFalse(self.successResultOf(proof.proved()))
-        self.assertRaises(StoreNotOurs, proof.prove)
+        self.assertFalse(proof.prover()())
         proof.connected()
         proved = proof.proved()
         proof.disconnected()
@@ -262,22 +263,28 @@ class ProofTests(SynchronousTestCase):
         proof.came_back(proof.next_number())
         self.assertFalse(self.successResultOf(proved))
 
+    def test_what_was_received_in_another_session_is_not_proved_by_this_one(self) -> None:
+        def say() -> None:
+            proof.came_back(proof.next_number())
+
+        proof = Proof(say)
+        proof.connected()
+        prove = proof.prover()
+        self.assertTrue(prove())
+        proof.disconnected()
+        proof.connected()
+        self.assertFalse(prove())
+        self.assertTrue(proof.prover()())
+
     def test_in_a_thread_it_is_waited_for(self) -> None:
         asked = threading.Event()
         proof = Proof(asked.set)
         proof.connected()
-        results: list[object] = []
-
-        def ask() -> None:
-            try:
-                proof.prove()
-                results.append(None)
-            except StoreNotOurs as error:
-                results.append(error)
-
+        results: list[bool] = []
+        prove = proof.prover()
         for does_come_back in (True, False):
             asked.clear()
-            thread = threading.Thread(target=ask)
+            thread = threading.Thread(target=lambda: results.append(prove()))
             thread.start()
             self.assertTrue(asked.wait(60))
             if does_come_back:
@@ -285,26 +292,31 @@ class ProofTests(SynchronousTestCase):
             else:
                 proof.disconnected()
             thread.join(60)
-        self.assertIsNone(results[0])
-        self.assertIsInstance(results[1], StoreConflict)
+        self.assertEqual(results, [True, False])
 
     def test_the_fence_stands_behind_the_work(self) -> None:
-        course: list[str] = []
+        for is_ours in (True, False):
+            course: list[str] = []
 
-        def work(_connection: object, what: str) -> str:
-            course.append(what)
-            return what
+            def work(_connection: object, what: str, course: list[str] = course) -> str:
+                course.append(what)
+                return what
 
-        def prove() -> None:
-            course.append("proved")
+            def prove(is_ours: bool = is_ours, course: list[str] = course) -> bool:
+                course.append("asked")
+                return is_ours
 
-        self.assertEqual(Fence(prove).around(work)(None, "written"), "written")
-        self.assertEqual(course, ["written", "proved"])
+            def prover(prove: Callable[[], bool] = prove, course: list[str] = course) -> Callable[[], bool]:
+                course.append("begun")
+                return prove
 
-        def refuse() -> None:
-            raise StoreNotOurs("no")
-
-        self.assertRaises(StoreNotOurs, Fence(refuse).around(work), None, "written")
+            fenced = Fence(prover).around(work)
+            self.assertEqual(course, ["begun"])
+            if is_ours:
+                self.assertEqual(fenced(None, "written"), "written")
+            else:
+                self.assertRaises(StoreConflict, fenced, None, "written")
+            self.assertEqual(course, ["begun", "written", "asked"])
 
 
 class RoleTests(SynchronousTestCase):

@@ -48,7 +48,7 @@ class Listener:
 
 
 class WriterTests(SynchronousTestCase):
-    def set_up(self, table: MemoryTable, window: int = 65535, may_write: Callable[[], bool] | None = None) -> None:
+    def set_up(self, table: MemoryTable, window: int = 65535, may_write: Callable[[], bool] = lambda: True) -> None:
         self.clock = Clock()
         self.table = table
         self.counters = Counters()
@@ -137,6 +137,40 @@ class WriterTests(SynchronousTestCase):
         self.assertIsNone(self.table.rows["b"].last_report_data)
         self.assertEqual(self.connection.acknowledged, [5])
         self.assert_sum()
+
+    def set_aside_and_release(self, *, is_ours: bool) -> dict[str, str | None]:
+        """Returns what the table holds in the end, where ``c`` and the last of ``b`` came meanwhile."""
+        table, may_write = HeldTable("abc"), [True]
+        self.set_up(table, may_write=lambda: may_write[0])
+        self.writer.startService()
+        for device in "abb":
+            self.receive(device)
+        may_write[0] = False
+        self.writer.set_aside()
+        del table.held[:]  # its transaction is not committed
+        self.connection = RecordingConnection()
+        self.pending.start_connection(self.connection)
+        for device in "cb":
+            self.receive(device)
+        self.assert_sum()
+        self.writer.release(is_ours=is_ours)
+        self.assert_sum()
+        may_write[0] = True
+        self.writer.wake()
+        while table.held:
+            table.release()
+        self.assertEqual(self.connection.acknowledged, [4, 5])
+        self.assertEqual(self.writer.deliveries, 0)
+        self.assert_sum()
+        return {uuid: row.last_report_data for uuid, row in table.rows.items()}
+
+    def test_what_was_set_aside_is_written_below_what_came_meanwhile(self) -> None:
+        held = self.set_aside_and_release(is_ours=True)
+        self.assertEqual(held, {"a": '{"n": 1}', "b": '{"n": 5}', "c": '{"n": 4}'})
+
+    def test_or_forgotten_without_what_came_meanwhile(self) -> None:
+        held = self.set_aside_and_release(is_ours=False)
+        self.assertEqual(held, {"a": None, "b": '{"n": 5}', "c": '{"n": 4}'})
 
     def test_an_idle_writer_writes_at_once(self) -> None:
         self.set_up(MemoryTable(["a"]))
