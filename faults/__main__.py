@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ from rig.run import run
 from rig.servers import ServerFailed, ServersMissing
 
 from .catalogue import FAULTS
-from .display import Display, ProgressOf, markdown
-from .document import BEGIN, DOCUMENT, END, campaign_in_words
+from .display import Display, ProgressOf
+from .document import BEGIN, DOCUMENT, END, rows_in, tables
 from .replay import EXIT_INTERRUPTED, EXIT_WRONG, replay
-from .rounds import Fault, Outcome, play
+from .results import Played, commit, gathered, write
+from .rounds import Fault, play
 from .scene import Scene
 from .simulation import simulate
 from .soak import INTERVAL, soak
@@ -58,9 +58,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--mosquitto", choices=("2.0", "2.1"), default="2.0", help="version of the broker (2.0)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="rounds at a time, but for heavy ones (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what came of each round")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table for the documents")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables for the documents")
     parser.add_argument(
-        "--document", action="store_true", help="put the table, the versions and the commit into docs/guarantees.md"
+        "--document", action="store_true", help="put what was played into the tables of docs/guarantees.md"
+    )
+    parser.add_argument(
+        "--from",
+        dest="files",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="play nothing, and take the rounds from files of --json: of rounds with the same fault and seed the"
+        " newest, others are added up",
     )
     parser.add_argument("--list", action="store_true", help="name the faults, and do nothing")
     options = parser.parse_args()
@@ -72,8 +81,10 @@ def _options() -> argparse.Namespace:
         parser.error("--jobs must be above 0")
     if options.story and (options.only or options.soak or options.simulate or options.rounds or options.document):
         parser.error("--story is of one round, by itself")
-    if options.document and (options.only or options.quick or options.soak or options.rounds):
-        parser.error("--document is for a whole campaign")
+    if options.document and (options.soak or _scene(options) != Scene()):
+        parser.error("--document is of whole rounds on MariaDB and Mosquitto 2.0")
+    if options.files is not None and (options.story or options.soak or options.simulate or options.rounds):
+        parser.error("--from plays nothing")
     if options.soak is not None and options.soak < INTERVAL:
         parser.error(f"--soak must be at least {INTERVAL:.0f} seconds")
     return options
@@ -81,6 +92,48 @@ def _options() -> argparse.Namespace:
 
 def _scene(options: argparse.Namespace) -> Scene:
     return Scene(database="mysql" if options.mysql else "mariadb", broker=options.mosquitto, quick=options.quick)
+
+
+def _tell(options: argparse.Namespace, display: Display, faults: Sequence[Fault], played: Sequence[Played]) -> None:
+    """Show the table of what was played, and write what was asked for."""
+    outcomes = [each.outcome for each in played]
+    faults = [fault for fault in faults if any(each.fault == fault.name for each in outcomes)]
+    display.finish(faults, outcomes)
+    if options.json:
+        write(options.json, _scene(options), played)
+    if options.markdown:
+        options.markdown.write_text(tables(faults, played, {}), "utf-8")
+
+
+def _document(played: Sequence[Played]) -> None:
+    text = DOCUMENT.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    fill_in(DOCUMENT, BEGIN, END, f"\n{tables(FAULTS, played, rows_in(text))}\n")
+
+
+def _gather(options: argparse.Namespace, display: Display) -> int:
+    """Tell what came of the rounds in files; returns the exit code."""
+    faults = _chosen(options)
+    names = {fault.name for fault in faults}
+    try:
+        found = gathered(options.files, _scene(options))
+    except ValueError as error:
+        display.say(f"faults: FAILED: {error}")
+        return EXIT_WRONG
+    for name in sorted({each.outcome.fault for each in found} - {fault.name for fault in FAULTS}):
+        display.say(f"faults: left out, because there is no such fault any more: {name}")
+    played = [each for each in found if each.outcome.fault in names]
+    _tell(options, display, faults, played)
+    if options.document:
+        _document(played)
+    return _exit_code(played)
+
+
+def _chosen(options: argparse.Namespace) -> list[Fault]:
+    return [fault for fault in FAULTS if not options.only or fault.name in options.only]
+
+
+def _exit_code(played: Sequence[Played]) -> int:
+    return 0 if all(each.outcome.is_right for each in played if not each.outcome.void) else EXIT_WRONG
 
 
 class Campaign:
@@ -91,15 +144,13 @@ class Campaign:
         self._display = display
         self._reactor = reactor
         self._scene = _scene(options)
-        self._faults = [fault for fault in FAULTS if not options.only or fault.name in options.only]
-        if options.soak:
-            self._faults = [soak(options.soak)]
+        self._faults = [soak(options.soak)] if options.soak else _chosen(options)
         self._rounds = sum(map(self._rounds_of, self._faults))
-        self.outcomes: list[Outcome] = []
+        self._commit = commit()
+        self.played: list[Played] = []
 
     async def run(self) -> int:
         """Returns the exit code."""
-        began = self._reactor.seconds()
         try:
             for is_heavy in (False, True):  # what is heavy comes last, when nothing else is on the way
                 faults = [fault for fault in self._faults if fault.is_heavy is is_heavy]
@@ -111,9 +162,10 @@ class Campaign:
             self._display.say("faults: interrupted")
             return EXIT_INTERRUPTED
         finally:
-            self._tell(self._reactor.seconds() - began)
-        is_right = all(outcome.is_right for outcome in self.outcomes if not outcome.void)
-        return 0 if is_right else EXIT_WRONG
+            _tell(self._options, self._display, self._faults, self.played)
+        if self._options.document:
+            _document(self.played)
+        return _exit_code(self.played)
 
     def _rounds_of(self, fault: Fault) -> int:
         return self._options.rounds or (1 if self._options.quick else fault.rounds)
@@ -148,7 +200,7 @@ class Campaign:
 
             def begun(world: World, showing: LoopingCall = showing, seed: int = seed) -> None:
                 progress = ProgressOf(fault, number, rounds, seed, world)
-                showing.f = lambda: self._display.show_round(progress.look(), len(self.outcomes), self._rounds)
+                showing.f = lambda: self._display.show_round(progress.look(), len(self.played), self._rounds)
                 showing.clock = self._reactor
                 showing.start(SHOW_INTERVAL)
 
@@ -157,23 +209,10 @@ class Campaign:
             finally:
                 if showing.running:
                     showing.stop()
-            self.outcomes.append(outcome)
+            self.played.append(Played(outcome, datetime.now(timezone.utc), self._commit))
             self._display.round_ended(outcome, self._reactor.seconds() - began)
             if not outcome.void:
                 return
-
-    def _tell(self, seconds: float) -> None:
-        played = [fault for fault in self._faults if any(outcome.fault == fault.name for outcome in self.outcomes)]
-        self._display.finish(played, self.outcomes)
-        if self._options.json:
-            rounds = [{**asdict(outcome), "is_right": outcome.is_right} for outcome in self.outcomes]
-            document = {"scene": asdict(self._scene), "rounds": rounds}
-            self._options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        if self._options.markdown:
-            self._options.markdown.write_text(markdown(played, self.outcomes), "utf-8")
-        if self._options.document and len(played) == len(FAULTS):
-            text = campaign_in_words(self._scene, played, self.outcomes, seconds) + markdown(played, self.outcomes)
-            fill_in(DOCUMENT, BEGIN, END, f"\n{text}\n")
 
 
 def main() -> None:
@@ -189,6 +228,8 @@ def main() -> None:
             display.say(f"{fault.name:22} {fault.description}")
         return
 
+    if options.files is not None:
+        sys.exit(_gather(options, display))
     if options.story:
         narrator = Narrator(sys.stdout, language=options.language)
         fault = next(fault for fault in FAULTS if fault.name == options.story)

@@ -123,14 +123,5 @@ def summary(fault: Fault, outcomes: Iterable[Outcome]) -> list[str]:
     ]
 
 
-def markdown(faults: Sequence[Fault], outcomes: Sequence[Outcome]) -> str:
-    """The table for the documents, with each fault in words."""
-    lines = [f"| {' | '.join(('fault', 'what happens', *COLUMNS[1:]))} |", "|---|---|" + "--:|" * (len(COLUMNS) - 1)]
-    for fault in faults:
-        name, *figures = summary(fault, (outcome for outcome in outcomes if outcome.fault == fault.name))
-        lines.append(f"| `{name}` | {' | '.join((fault.description, *figures))} |")
-    return "\n".join(lines) + "\n"
-
-
 def _listed(details: dict[str, object]) -> str:
     return "".join(f", {name.replace('_', ' ')} {value}" for name, value in details.items() if isinstance(value, int))
