@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.receiver import Acknowledger
-from aiot_mqtt.mqtt.rivals import STANDING
+from aiot_mqtt.mqtt.rivals import SETTLING, STANDING
 from rig import servers
 
 from .check import wrong_sum
@@ -55,12 +57,8 @@ async def shared_by_mistake(world: World) -> None:
     """A second instance of the service is started on another host, with the same client identifier."""
     # So that the session is the first one's by right; otherwise either may have it.
     await world.sleep(STANDING + 1, quick=SHORT_STANDING + 1)
-    folder = servers.private_folder()
-    settings = world.service_settings() | {"SPOOL_FILE": str(folder / "spool")}
     began, lost_before = world.now, world.service.count(TAKEN) + world.service.count(LOST)
-    rival = ServiceProcess(world.reactor, settings, folder)
-    world.rivals.append(rival)
-    await world.until(lambda: rival.count(STARTED), "the rival has taken the session")
+    rival = await _rival(world)
     started = world.now
     await world.until(lambda: rival.count(LEFT), "the rival leaves the session to the service")
     world.details["agreed_after"] = round(world.now - started, 1)
@@ -70,12 +68,41 @@ async def shared_by_mistake(world: World) -> None:
     await world.sleep(30, quick=5)
     if connects != [each.count(CONNECTED) for each in (world.service, rival)]:
         world.findings.append("they went on to fight")
-    await world.within(rival.stop(), "the rival has stopped")
-    servers.remove_folder(folder)
-    if (wrong := wrong_sum(rival.figures)) is not None:
-        world.findings.append(f"rival: {wrong}")
+    await _end(world, rival)
     if world.service.count(TAKEN) + world.service.count(LOST) == lost_before:
         world.findings.append(f"the service did not say within {world.now - began:.0f} s that it lost its session")
+
+
+async def frozen_meanwhile(world: World) -> None:
+    """A second instance has the session while the first one is frozen, which wakes with what it had received."""
+    await world.sleep(STANDING + 1, quick=SHORT_STANDING + 1)
+    await world.sleep(world.random.random())
+    world.service.signal(signal.SIGSTOP)
+    rival = await _rival(world)
+    await world.sleep(SETTLING + 5 * world.random.random(), quick=SETTLING)
+    world.service.signal(signal.SIGCONT)
+    # Who had it before, unless the machine is so busy that the other one has it for long by now.
+    await world.until(
+        lambda: rival.count(LEFT) or world.service.count(LEFT), "one of them leaves the session to the other"
+    )
+    await world.sleep(5)
+    await _end(world, rival)
+
+
+async def _rival(world: World) -> ServiceProcess:
+    """Another instance, which has taken the session."""
+    folder = servers.private_folder()
+    rival = ServiceProcess(world.reactor, world.service_settings() | {"SPOOL_FILE": str(folder / "spool")}, folder)
+    world.rivals.append(rival)
+    await world.until(lambda: rival.count(STARTED), "the rival has taken the session")
+    return rival
+
+
+async def _end(world: World, rival: ServiceProcess) -> None:
+    await world.within(rival.stop(), "the rival has stopped")
+    servers.remove_folder(rival.folder)
+    if (wrong := wrong_sum(rival.figures)) is not None:
+        world.findings.append(f"rival: {wrong}")
 
 
 class _Deaf:

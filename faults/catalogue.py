@@ -122,6 +122,11 @@ FAULTS = (
         broker.shared_by_mistake,
     ),
     Fault(
+        "rival-frozen",
+        "a second instance has the session while the service is frozen, which then wakes",
+        broker.frozen_meanwhile,
+    ),
+    Fault(
         "long-outage",
         "the database gone for 1,200,000 messages, the broker's queue at its default of 1000",
         broker.long_outage,

@@ -27,6 +27,7 @@ class ServiceProcess:
 
     def __init__(self, reactor: Any, settings: Mapping[str, str], folder: Path) -> None:
         """Start it with these settings, and none of the machine's own."""
+        self.folder = folder
         self.lines: list[str] = []
         self.figures: dict[str, int] = {}
         """Of its last line with figures."""

@@ -31,9 +31,10 @@ from .witness import Witness
 
 # s of a session, with gaps no longer than that, after which it is ours: a rival's are shorter, because we take it back.
 STANDING = 30.0
-# s before the first write in a session that was, or may have been, somebody else's until now: a lease, and the way of
-# a COMMIT. More than the first delay before a session is taken back.
-SETTLING = 3.0
+# s before the first write in a session that was, or may have been, somebody else's until now: a lease, and as long for
+# the way of a COMMIT. More than the first delay before a session is taken back, so who had it until then knows that
+# nobody else has written.
+SETTLING = 4.0
 # Sessions in a row that ended before that, without a rival's being seen, after which a network that keeps breaking
 # connections is taken for what it is.
 MAX_CUT_SHORT = 3
@@ -88,7 +89,7 @@ class Rivals:
         self._lease = Lease(reactor)
         self._is_connected = False
         self._state = State.UNKNOWN  # messages may come in the same read as CONNACK
-        self._was_connected = False
+        self._was_connected = self._was_writing = False
         self._cut_short = 0  # sessions in a row
         self._since = self._began_at = self._lost_at = float("-inf")
         self._gives_way_until = float("-inf")
@@ -135,7 +136,9 @@ class Rivals:
             self._since = now
         if is_present:
             self._served.release(is_ours=False)  # the broker sends it again
-        if is_present and (self._was_connected or not is_known) and self._cut_short < MAX_CUT_SHORT:
+        is_continued = self._was_writing and now - self._lost_at < SETTLING
+        is_doubtful = (self._was_connected and not is_continued) or not is_known
+        if is_present and is_doubtful and self._cut_short < MAX_CUT_SHORT:
             for told in self._doubted:
                 told()
             self._state = State.SETTLING
@@ -149,7 +152,8 @@ class Rivals:
 
         :param was_subscribed: before that, a broker closes connections that ask for what they must not have.
         """
-        now = self._lost_at = self._reactor.seconds()
+        now = self._reactor.seconds()
+        self._lost_at = min(now, connection.ours_at)  # one that was frozen had it only until then
         self._is_connected = False
         self._lease.ended()
         if now - self._began_at >= SETTLING:
@@ -157,7 +161,7 @@ class Rivals:
         elif self._state is State.SETTLING:
             self._cut_short += 1
         self._cancel_settling()
-        code, was_ours = connection.disconnect_code, self._state is State.OURS
+        code, self._was_writing = connection.disconnect_code, self._state is State.OURS
         is_taken, is_open = code == SESSION_TAKEN_OVER, code is None and connection.is_closed_by_peer
         if is_open and self._witness is not None:
             self._state = State.UNKNOWN
@@ -168,7 +172,7 @@ class Rivals:
                 await deferLater(self._reactor, GOING_AWAY)
                 is_taken = self._witness.sees_broker
             seen = self._witness.watch(STANDING)
-            if was_ours and not is_taken:
+            if self._was_writing and not is_taken:
                 seen.addCallback(self._looked)
         if is_taken:
             self._cut_short = 0
