@@ -15,7 +15,7 @@ from unittest.mock import patch
 from twisted.internet.error import ConnectionLost
 
 from aiot_mqtt.devices.report import KINDS
-from aiot_mqtt.mqtt import connection
+from aiot_mqtt.mqtt import keep_alive, lease, rivals
 from aiot_mqtt.spool.names import files_of
 from aiot_mqtt.writing import chunk_size, table_order
 
@@ -25,6 +25,7 @@ from .messages import Message, Violation
 from .process import Process, Variant
 from .world import SPOOL, World
 
+SELDOM = 2.5  # times as long between two pings as in the real service
 CONVERGE = 600.0  # s, with nothing failing any more, until all must be in the table
 
 
@@ -332,7 +333,9 @@ class Course(World):
                     patches.enter_context(patch.object(chunk_size, name, (1, 2, 3, 1000)[self.seed % 4]))
                 for name, least in (("LARGE", 2), ("PIECE", 3)):  # or nothing would ever be arranged
                     patches.enter_context(patch.object(table_order, name, least))
-                patches.enter_context(patch.object(connection, "PING_INTERVAL", 2.5))  # or half of all were pings
+                # Or half of all were pings; and what is reckoned by them.
+                for module, name in ((keep_alive, "PING_INTERVAL"), (lease, "LEASE"), (rivals, "SETTLING")):
+                    patches.enter_context(patch.object(module, name, SELDOM * getattr(module, name)))
                 self._run()
         finally:
             self.end()
