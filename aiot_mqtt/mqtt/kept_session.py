@@ -57,7 +57,7 @@ class KeptSession:
         self._wall_clock = wall_clock
         self._left_at: float | None = None
         self._noted = ""  # whose session there was before this process
-        self._is_connected = False
+        self._is_connected = self._is_taken = False
         self._age: float | None = None
         self._received_before: int | None = None
         self._connections = 0
@@ -90,6 +90,9 @@ class KeptSession:
         self._is_connected = True
         self._connections += 1
         if self._connections > 1:
+            if self._is_taken:
+                self._is_taken = False
+                self._note(self._name)
             return False
         noted = self._noted
         if noted != self._name:
@@ -124,10 +127,15 @@ class KeptSession:
             self._is_connected = False
             self._left_at = self._wall_clock()
 
+    def taken(self) -> None:
+        """Somebody else has the session: until it is ours again, the next process must not take it for its own."""
+        self._is_taken = True
+        self._note("")
+
     def end(self) -> None:
         """Note when the session was left: now, or when the last connection ended, or before this process."""
         self.disconnected()
-        if self._path is None or self._left_at is None:
+        if self._left_at is None or self._is_taken:
             return
         self._note(self._name, self._left_at)
 

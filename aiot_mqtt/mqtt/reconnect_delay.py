@@ -39,11 +39,6 @@ class ReconnectDelay:
         self._short_sessions = 0  # in a row
         self._rivals = 0  # sessions that somebody else has taken, in a row
 
-    @property
-    def are_sessions_short(self) -> bool:
-        """Whether so many sessions in a row were short that somebody should know."""
-        return self._short_sessions > SHORT_SESSIONS_UNTOLD
-
     def after_failure(self) -> float:
         """Seconds to wait after a fault of ours."""
         self._failures += 1
@@ -69,12 +64,14 @@ class ReconnectDelay:
         return self.backoff(0)
 
     def tell(self, client_id: str, is_at_subscribe: bool, disconnect_code: int | None, delay: float) -> None:
-        """Tell that sessions are short.
+        """Tell of sessions that were short, where so many in a row were that somebody should know.
 
         :param is_at_subscribe: whether the last one ended before the broker had granted every topic.
         :param disconnect_code: the reason code of the broker's DISCONNECT, where that ended it.
         :param delay: seconds until the next attempt.
         """
+        if self._short_sessions <= SHORT_SESSIONS_UNTOLD:
+            return
         if is_at_subscribe and disconnect_code is None:
             line = log_lines.MQTT_CLOSED_AT_SUBSCRIBE
         elif may_be_taken_over(disconnect_code):

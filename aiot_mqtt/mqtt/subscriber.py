@@ -206,20 +206,20 @@ class Subscriber(Service):
         reason = await self._serve(connection)
         if not self.running:
             return 0.0
+        was_subscribed = self.state is State.SUBSCRIBED
+        by_rival = bool(self._rivals and await self._rivals.ended(connection, was_subscribed=was_subscribed))
         if self._is_doubted:
             self._choice.doubted()
             return 0.0
         self._choice.connection_ended()
-        was_subscribed = self.state is State.SUBSCRIBED
-        by_rival = bool(self._rivals and await self._rivals.ended(connection, was_subscribed=was_subscribed))
         self.tally.ended(connection.disconnect_code, by_rival=by_rival)
         if self._rivals and by_rival:
+            if self._kept_session is not None:
+                self._kept_session.taken()
             return self._rivals.delay(self._delay, self.outage, self._options.client_id, self._where)
         self.outage.failed(log_lines.MQTT_LOST, reason, **self._where)
         delay = self._delay.after_session(self._clock.seconds() - accepted_at)
-        if self._delay.are_sessions_short:
-            code, is_subscribing = connection.disconnect_code, self.state is State.SUBSCRIBING
-            self._delay.tell(self._options.client_id, is_subscribing, code, delay)
+        self._delay.tell(self._options.client_id, not was_subscribed, connection.disconnect_code, delay)
         return delay
 
     async def _connect(self) -> tuple[MqttConnection, Connack]:

@@ -29,6 +29,19 @@ class KeptSessionTests(SynchronousTestCase):
         session.begin()
         return session
 
+    def test_one_that_somebody_else_has_taken_is_nobodys_to_take_for_granted(self) -> None:
+        for is_back in (False, True):
+            session = self.begin()
+            session.connected(False)
+            session.disconnected()
+            session.taken()
+            if is_back:
+                session.connected(True)
+            session.end()
+            later = self.begin()
+            later.connected(True)
+            self.assertEqual(later.is_known, is_back)
+
     def run_once(self, seconds: float = 3600) -> None:
         """A process that connects, and stops in order so much later."""
         session = self.begin()
