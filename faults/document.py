@@ -21,7 +21,9 @@ NOT_PLAYED = "not played yet"
 NAME, DESCRIPTION, ROUNDS = COLUMNS[0], "what happens", COLUMNS[1]
 WRONG, PLAYED = "wrong", "played"
 HEADER = (NAME, DESCRIPTION, ROUNDS, WRONG, *COLUMNS[2:], PLAYED)
-GROUPS = ("One server of each kind", "Clusters of databases", "Two instances", "Other brokers")
+ONE_SERVER, CLUSTERS = "One server of each kind", "Clusters of databases"
+TWO_INSTANCES, OTHER_BROKERS = "Two instances", "Other brokers"
+GROUPS = (ONE_SERVER, CLUSTERS, TWO_INSTANCES, OTHER_BROKERS)
 
 Row = Mapping[str, str]
 """What a row says in each column."""
@@ -31,10 +33,10 @@ def group_of(fault: Fault) -> str:
     """Under which of the headings it stands."""
     layout = fault.layout
     if "HA_MODE" in (layout.settings or {}):
-        return GROUPS[2]
+        return TWO_INSTANCES
     if layout.cluster is not None:
-        return GROUPS[1]
-    return GROUPS[3] if fault.name.startswith("rabbit") else GROUPS[0]
+        return CLUSTERS
+    return OTHER_BROKERS if fault.name.startswith("rabbit") else ONE_SERVER
 
 
 def rows_in(text: str) -> dict[str, Row]:
