@@ -6,13 +6,14 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from aiot_mqtt.table.contract import StoreError, StoreNotOurs
-from aiot_mqtt.table.fence import Fence
+from aiot_mqtt.table.fence import ImpatientFence
 from aiot_mqtt.table.mysql import DeviceTable
 from rig import load, servers
 from rig.programs import FOREGROUND, LINE_TIMEOUT, Program, settings_for
@@ -193,16 +194,13 @@ class FenceTests(DatabaseMixin, TestCase):
 
     flavour = "mariadb"
 
-    def fenced(self, prove: Any) -> DeviceTable:
-        table: DeviceTable = self.make_table(fence=Fence(prove))
+    def fenced(self, prove: Callable[[], bool]) -> DeviceTable:
+        table: DeviceTable = self.make_table(fence=ImpatientFence(lambda: prove))
         return table
 
     async def test_what_is_not_proved_is_not_written(self) -> None:
-        def refuse() -> None:
-            raise StoreNotOurs("not ours")
-
         self.database.add_device("a")
-        table = self.fenced(refuse)
+        table = self.fenced(lambda: False)
         before = self.database.row("a")
         with self.assertRaises(StoreNotOurs):
             await table.write([make_update("a", last_seen=LATER)])
@@ -216,11 +214,11 @@ class FenceTests(DatabaseMixin, TestCase):
         self.database.add_device("a")
         locked, woken = threading.Event(), threading.Event()
 
-        def freeze() -> None:
+        def freeze() -> bool:
             locked.set()
-            woken.wait(60)
+            return woken.wait(60)
 
-        old, new = self.fenced(freeze), self.fenced(lambda: None)
+        old, new = self.fenced(freeze), self.fenced(lambda: True)
         writing = old.write([make_update("a", document=b'{"seq": 1}', last_seen=LATER)])
         failed: list[Any] = []
         writing.addErrback(failed.append)
