@@ -153,7 +153,8 @@ class Rivals:
         :param was_subscribed: before that, a broker closes connections that ask for what they must not have.
         """
         now = self._reactor.seconds()
-        self._lost_at = min(now, connection.ours_at)  # one that was frozen had it only until then
+        # One that was frozen had it only until then.
+        self._lost_at = max(self._began_at, min(now, connection.ours_at))
         self._is_connected = False
         self._lease.ended()
         if now - self._began_at >= SETTLING:

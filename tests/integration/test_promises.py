@@ -159,7 +159,7 @@ class AcknowledgementTests(ServiceMixin):
 
     async def test_another_client_that_takes_the_session_is_not_fought(self) -> None:
         self.database.add_device("a")
-        self.patch(rivals, "STANDING", -1.0)  # or the one that came later would have to be waited for
+        self.patch(rivals, "STANDING", 0.0)  # or the one that came later would have to be waited for
         service = await self.start_service(mqtt_client_id="contested")
         rival = await deferToThread(load.Load, self.broker.port, "contested")
         await self.said(log_lines.MQTT_LOST if self.broker_version == "2.0" else log_lines.SESSION_TAKEN_BACK)
