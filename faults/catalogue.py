@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from rig.brokers import RabbitCluster, RabbitMQ
 from rig.clusters import Galera, GroupReplication
 
 from . import broker_faults as broker
@@ -15,6 +16,7 @@ from . import disk_faults as disk
 from . import hostile_faults as hostile
 from . import network_faults as network
 from . import own_faults as own
+from . import rabbit_faults as rabbit
 from . import service_faults as service
 from . import spool_faults as spool
 from . import standby_faults as standby
@@ -36,6 +38,10 @@ TWO = {"HA_MODE": "standby", "HA_NAME": "first"}
 TWO_ON_GALERA, TWO_ON_GROUP = (
     replace(layout, settings=TWO, relayed=frozenset({"broker"})) for layout in (GALERA, GROUP)
 )
+# As docs/brokers.md advises.
+PREFETCH = ["mqtt.prefetch = 1000"]
+RABBIT = Layout(rabbit=partial(RabbitMQ, settings=PREFETCH), settings={"MQTT_KEEPALIVE": "5"}, rate=500)
+RABBITS = replace(RABBIT, rabbit=partial(RabbitCluster, settings=PREFETCH))
 
 FAULTS = (
     Fault("kill", "the service killed at a random moment", service.kill, rounds=50),
@@ -114,6 +120,22 @@ FAULTS = (
         "the broker killed and back without our session; after it each device publishes once more",
         broker.killed,
         last_words=True,
+    ),
+    Fault("rabbit-killed", "RabbitMQ killed, and back", rabbit.killed, layout=RABBIT),
+    Fault("rabbit-frozen", "RabbitMQ frozen, and going on", rabbit.frozen, layout=RABBIT),
+    Fault("rabbit-restarted", "RabbitMQ restarted", rabbit.restarted, layout=RABBIT),
+    *(
+        Fault(
+            f"rabbit-three-{name}",
+            f"RabbitMQ of three nodes with quorum queues: the one that the service is connected to {words}",
+            happen,
+            layout=RABBITS,
+        )
+        for name, words, happen in (
+            ("killed", "killed, and back", rabbit.killed),
+            ("frozen", "frozen, and going on", rabbit.frozen),
+            ("restarted", "restarted", rabbit.restarted),
+        )
     ),
     Fault("rival-once", "another client takes the client identifier once", broker.visited),
     Fault(

@@ -103,7 +103,7 @@ async def play(
         await _settle(world, fault)
         await world.stop_service()
         await _check(world, fault, outcome)
-        if not (scene.quick and outcome.is_right):
+        if fault.layout.rabbit is None and not (scene.quick and outcome.is_right):
             await _hear_broker(world)
         outcome.void = _void(world, fault)
     except NotInTime as error:

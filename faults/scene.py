@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rig.brokers import RabbitCluster, RabbitMQ
 from rig.clusters import Cluster
 
 
@@ -46,5 +47,7 @@ class Layout:
     """Makes the cluster that is there instead of one server."""
     is_proxied: bool = False
     """Whether the service has one address of the cluster, a proxy's, instead of those of all nodes."""
+    rabbit: Callable[[], RabbitMQ | RabbitCluster] | None = None
+    """Makes what is there instead of Mosquitto; a cluster is behind a proxy, to the service."""
     rate: float | None = None
     """Messages a second, where the scene's are too many."""

@@ -169,16 +169,19 @@ class ToldWorld(StoryWorld):
 
     def _start_servers(self) -> None:
         super()._start_servers()
-        self.broker = cast(Mosquitto, _Told(self.broker, "broker", self._done))
+        if hasattr(self, "brokers"):
+            self.brokers.nodes[:] = self._told_nodes(self.brokers.nodes)
+        else:
+            self.broker = cast(Mosquitto, _Told(self.broker, "broker", self._done))
         if self._layout.cluster is None:
             self.database = cast(Database, _Told(self.database, "database", self._done))
         else:
-            nodes = self.cluster.nodes
-            nodes[:] = [
-                _Told(node, "node", self._done, NODE.fill(number=number)) for number, node in enumerate(nodes, 1)
-            ]
+            self.cluster.nodes[:] = self._told_nodes(self.cluster.nodes)
             self.cluster = _Told(self.cluster, "cluster", self._done)
         self.relays = {name: cast(Relay, _Told(relay, "relay", self._done)) for name, relay in self.relays.items()}
+
+    def _told_nodes(self, nodes: Iterable[Any]) -> list[Any]:
+        return [_Told(node, "node", self._done, NODE.fill(number=number)) for number, node in enumerate(nodes, 1)]
 
     def _done(self, text: Bilingual) -> None:
         if isInIOThread():

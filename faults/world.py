@@ -17,8 +17,9 @@ from twisted.internet.threads import deferToThread
 
 from aiot_mqtt.spool.names import files_of
 from rig import servers
+from rig.brokers import RabbitCluster, RabbitMQ
 from rig.programs import settings_for
-from rig.proxy import HAProxy
+from rig.proxy import BrokersProxy, DatabasesProxy, HAProxy
 from rig.relay import Relay
 from rig.servers import Database, MariaDB, Mosquitto, MySQL
 
@@ -45,7 +46,10 @@ class NotInTime(Exception):
 class World:
     """One round's servers and everybody around them. A service that is killed is started again at once."""
 
-    broker: Mosquitto
+    broker: Mosquitto | RabbitMQ
+    """The broker, or the node of the cluster that the fleet is connected to: its last one, as the proxy's choice is."""
+    brokers: RabbitCluster
+    """The cluster of brokers, where there is one."""
     database: Database
     """The server, or the node of the cluster that is looked at: its last one, which the service tries last."""
     cluster: Any
@@ -80,6 +84,8 @@ class World:
         self.relays: dict[str, Relay] = {}
         self.proxy: HAProxy | None = None
         """Before the cluster, where there is one."""
+        self.broker_proxy: HAProxy | None = None
+        """Before the cluster of brokers."""
         self._layout = layout
         self._seed = seed
         self.reactor = reactor
@@ -183,6 +189,8 @@ class World:
             settings["DB_PORT"] = str(self.proxy.port)
         elif self._layout.cluster is not None:
             settings["DB_HOST"] = self.cluster.addresses
+        if self.broker_proxy is not None:
+            settings["MQTT_PORT"] = str(self.broker_proxy.port)
         for name, variable in (("broker", "MQTT_PORT"), ("database", "DB_PORT")):
             if name in self.relays:
                 settings[variable] = str(self.relays[name].port)
@@ -205,7 +213,8 @@ class World:
         self.table = TableOnlooker(self.database, self.reactor)
         self.table.start()
         self.broker_figures = BrokerOnlooker(self.broker.port, self.reactor)
-        self.broker_figures.start()
+        if self._layout.rabbit is None:  # which tells none
+            self.broker_figures.start()
         self.start_service()
         self._memory.start(MEMORY_INTERVAL, now=False)
         await self.until(lambda: self.service.count(STARTED), "the service is subscribed")
@@ -242,9 +251,13 @@ class World:
 
     def _start_servers(self) -> None:
         layout = self._layout
-        queue = [] if layout.queue is None else [f"max_queued_messages {layout.queue}"]
-        self.broker = Mosquitto(self.scene.broker, settings=["sys_interval 1", *queue], persistence=layout.persistence)
-        self.broker.start()
+        if layout.rabbit is None:
+            queue = [] if layout.queue is None else [f"max_queued_messages {layout.queue}"]
+            settings = ["sys_interval 1", *queue]
+            self.broker = Mosquitto(self.scene.broker, settings=settings, persistence=layout.persistence)
+            self.broker.start()
+        else:
+            self._start_rabbit(layout.rabbit())
         if layout.cluster is not None:
             self.cluster = layout.cluster()
             self.cluster.start()
@@ -252,12 +265,23 @@ class World:
             self.cluster.until_seen(VICTIMS[-1])
             self.database = self.cluster.nodes[-1]
             if layout.is_proxied:
-                self.proxy = HAProxy(self.cluster)
+                self.proxy = DatabasesProxy(self.cluster)
                 self.proxy.start()
         else:
             self._start_database()
         for name in layout.relayed:
             self.relays[name] = Relay(self.broker.port if name == "broker" else self.database.port)
+
+    def _start_rabbit(self, rabbit: RabbitMQ | RabbitCluster) -> None:
+        if isinstance(rabbit, RabbitMQ):
+            self.broker = rabbit
+            rabbit.start()
+            return
+        self.brokers = rabbit
+        self.broker = rabbit.nodes[-1]
+        rabbit.start()
+        self.broker_proxy = BrokersProxy(rabbit.nodes)
+        self.broker_proxy.start()
 
     def _start_database(self) -> None:
         self.database = (MariaDB if self.scene.database == "mariadb" else MySQL)(settings=self._layout.database)
@@ -268,7 +292,8 @@ class World:
 
     def _close_servers(self) -> None:
         database = getattr(self, "cluster", None) or getattr(self, "database", None)
-        for part in (*self.relays.values(), self.proxy, getattr(self, "broker", None), database):
+        broker = getattr(self, "brokers", None) or getattr(self, "broker", None)
+        for part in (*self.relays.values(), self.proxy, self.broker_proxy, broker, database):
             if part is not None:
                 part.close()
         servers.remove_folder(Path(self.folder))

@@ -15,7 +15,7 @@ from pathlib import Path
 from aiot_mqtt.settings.settings import OWN_PREFIXES
 
 from . import servers
-from .servers import Database, Mosquitto
+from .servers import Database, Server
 
 LINE_TIMEOUT = 120.0  # s, for a busy machine
 STARTED = "🚀 MQTT服务已启动"
@@ -27,7 +27,7 @@ START_LINES = (
 )
 
 
-def settings_for(broker: Mosquitto | None, database: Database | None) -> dict[str, str]:
+def settings_for(broker: Server | None, database: Database | None) -> dict[str, str]:
     """Environment variables that name these servers; none of the machine's own settings."""
     settings = {"MQTT_CLIENT_ID": "service", "HTTP_LISTEN": ""}
     if broker is not None:

@@ -1,4 +1,7 @@
-"""One address before a cluster: HAProxy, which asks a small program beside each node about it over HTTP."""
+"""One address before a cluster: HAProxy, which asks each node how it is.
+
+A database is asked about over HTTP, of a small program beside it; a broker itself, with a CONNECT.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from .brokers import RabbitMQ
 from .clusters import Cluster
 from .servers import START_TIMEOUT, Server, ServerFailed, Tree
 
@@ -47,20 +51,25 @@ class HealthCheck:
 
 
 class HAProxy(Server):
-    """Sends each connection to the first node that takes writes; one whose node no longer does, it closes."""
+    """Sends each connection to the first node that is well; one whose node no longer is, it closes."""
 
     _ready = re.compile(r"Using (\w+)\(\) as the polling mechanism")
 
-    def __init__(self, cluster: Cluster[Any]) -> None:
+    def __init__(self, nodes: Iterable[Server], check: Sequence[str], ports: Sequence[int] = ()) -> None:
+        """
+        :param check: lines of its configuration that say how it asks.
+        :param ports: where it asks about each node, where that is not the node itself.
+        """
         super().__init__("clusters")
-        self._checks = [HealthCheck(lambda node=node: cluster.may_be_written_to(node)) for node in cluster.nodes]  # type: ignore[misc]
         backends = [
-            f"  server n{number} {node.host}:{node.port} check port {check.port}{' backup' if number else ''}"
-            for number, (node, check) in enumerate(zip(cluster.nodes, self._checks, strict=True))
+            f"  server n{number} {node.host}:{node.port} check"
+            f"{f' port {ports[number]}' if ports else ''}{' backup' if number else ''}"
+            for number, node in enumerate(nodes)
         ]
         lines = [
             *("global", "  maxconn 500", "defaults", "  mode tcp", "  timeout connect 2s", "  timeout client 1h"),
-            *("  timeout server 1h", "listen databases", f"  bind {self.host}:{self.port}", "  option httpchk"),
+            *("  timeout server 1h", "listen cluster", f"  bind {self.host}:{self.port}"),
+            *(f"  {line}" for line in check),
             f"  default-server inter {CHECK_INTERVAL}s fall 2 rise 2 on-marked-down shutdown-sessions",
             *backends,
         ]
@@ -82,8 +91,27 @@ class HAProxy(Server):
         # In the foreground, in one process: what it started itself would lack the tree's dynamic loader.
         return [*Tree("clusters").argv("sbin/haproxy"), "-V", "-db", "-f", str(self._configuration)]
 
+
+class DatabasesProxy(HAProxy):
+    """Before a cluster of databases, for whoever writes."""
+
+    def __init__(self, cluster: Cluster[Any]) -> None:
+        self._checks = [HealthCheck(lambda node=node: cluster.may_be_written_to(node)) for node in cluster.nodes]  # type: ignore[misc]
+        super().__init__(cluster.nodes, ["option httpchk"], [check.port for check in self._checks])
+
     def close(self) -> None:
         """See ``Server``."""
         super().close()
         for check in self._checks:
             check.close()
+
+
+class BrokersProxy(HAProxy):
+    """Before nodes of a cluster of brokers. One that hangs takes connections, too, so each is asked in MQTT."""
+
+    _CONNECT = "100c00044d515454040200050000"  # 3.1.1, a clean session without a name
+    _CONNACK = "20020000"
+
+    def __init__(self, nodes: Iterable[RabbitMQ]) -> None:
+        ask = ("connect", f"send-binary {self._CONNECT}", f"expect binary {self._CONNACK}")
+        super().__init__(nodes, ["option tcp-check", *(f"tcp-check {step}" for step in ask)])
