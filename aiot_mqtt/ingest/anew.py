@@ -5,6 +5,10 @@ queues sends it among newer messages or behind them, up to a minute after a node
 Written then, it would move the row back. So where something newer of the same device came anew before on this
 connection, only those columns of it count that nothing newer has assigned. With a broker that sends it first that
 changes nothing: nothing has come anew by then.
+
+With DUP comes also what RabbitMQ gave to the dead connection when its node was back, for seconds, and takes back: no
+PUBLISH of it was here before, and it is newer. That is so behind a node that was killed, whose old messages come first,
+all at once. So a connection that begins with old ones brings none late, and nothing is remembered on it.
 """
 
 from __future__ import annotations

@@ -166,6 +166,9 @@ class Ingest:
 
     def redelivery_received(self, topic: bytes, payload: bytes, packet_id: int, retain: bool) -> None:
         """One PUBLISH arrived that the broker may have sent before."""
+        if not self._anew:
+            # It begins with these, so what it marks so later was not ours before and is in its turn.
+            self._anew = None
         self._is_redelivery = True
         try:
             self.publish_received(topic, payload, packet_id, retain)

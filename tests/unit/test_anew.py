@@ -94,7 +94,9 @@ class LateTests(SynchronousTestCase):
         order = [(number, False) for number in range(len(late), len(sent))]
         at = 0
         for number in late:
-            at = data.draw(st.integers(at, len(order)))
+            # All of it first, or anywhere behind the first new one.
+            if number == 0 or at > number:
+                at = data.draw(st.integers(at, len(order)))
             order.insert(at, (number, True))
             at += 1
         inorder, as_came = Rows(), Rows()
@@ -115,6 +117,13 @@ class LateTests(SynchronousTestCase):
         for number in range(3):
             rows.receive(("devices/a/data", b'{"n": %d}' % number), dup=True)
         rows.receive(("devices/a/data", b'{"n": 3}'))
+        rows.commit()
+        self.assertEqual((rows.rows["a"]["document"], rows.counters.stale), (b'{"n": 3}', 0))
+
+    def test_what_is_marked_so_behind_newer_ones_counts_where_it_began_with_the_old_ones(self) -> None:
+        rows = Rows()
+        for number, dup in ((1, True), (2, False), (3, True)):  # RabbitMQ gave the third to a dead connection first
+            rows.receive(("devices/a/data", b'{"n": %d}' % number), dup=dup)
         rows.commit()
         self.assertEqual((rows.rows["a"]["document"], rows.counters.stale), (b'{"n": 3}', 0))
 
