@@ -26,8 +26,9 @@ IN_EACH_RUN = {fault.name for fault in FAULTS if group_of(fault) == ONE_SERVER} 
 ON_CLUSTERS = {fault.name for fault in FAULTS if fault.layout.cluster is not None}
 ELSEWHERE = {"disk-calls"}  # test_disk_calls
 TOO_SLOW = {"group-rolling"}
-# The campaign plays the others: a node takes up to a quarter of a minute to start.
-ON_RABBIT = {"rabbit-killed", "rabbit-three-killed", "rabbit-three-frozen"}
+# The campaign plays the others: a node takes up to a quarter of a minute to start, and what is sent again behind one of
+# three that was killed is not always told from what is old (docs/brokers.md).
+ON_RABBIT = {"rabbit-killed", "rabbit-three-frozen"}
 NOT_HERE = {fault.name for fault in FAULTS if fault.layout.rabbit is not None} - ON_RABBIT
 
 
