@@ -31,6 +31,9 @@ from .witness import Witness
 
 # s of a session, with gaps no longer than that, after which it is ours: a rival's are shorter, because we take it back.
 STANDING = 30.0
+# s of a session that was taken back, before the end of which somebody else with standing has taken it back, too: as
+# where one of us was frozen for about as long as standing takes. Then who has lost it first lets it be.
+CONTESTED = 5.0
 # s before the first write in a session that was, or may have been, somebody else's until now: a lease, and as long for
 # the way of a COMMIT. More than the first delay before a session is taken back, so who had it until then knows that
 # nobody else has written.
@@ -91,6 +94,7 @@ class Rivals:
         self._state = State.UNKNOWN  # messages may come in the same read as CONNACK
         self._was_connected = self._was_writing = False
         self._cut_short = 0  # sessions in a row
+        self._has_taken_back = False
         self._since = self._began_at = self._lost_at = float("-inf")
         self._gives_way_until = float("-inf")
         self._settling: IDelayedCall | None = None
@@ -157,6 +161,8 @@ class Rivals:
         self._lost_at = max(self._began_at, min(now, connection.ours_at))
         self._is_connected = False
         self._lease.ended()
+        if now - self._began_at >= CONTESTED:
+            self._has_taken_back = False
         if now - self._began_at >= SETTLING:
             self._cut_short = 0
         elif self._state is State.SETTLING:
@@ -207,7 +213,8 @@ class Rivals:
         :param where: what log lines call the broker.
         """
         named = {"client_id": shorten(client_id), **where}
-        if self.has_standing:
+        if self.has_standing and not self._has_taken_back:
+            self._has_taken_back = True
             outage.failed(log_lines.SESSION_TAKEN_BACK, reasons.SESSION_TAKEN, **named)
             return delay.backoff(0)
         seconds = delay.after_rival()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
@@ -378,6 +378,7 @@ class Instance:
 
 class AgreementTests(SynchronousTestCase):
     @given(st.booleans(), st.floats(0.0, 200.0), st.floats(0.0, 200.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+    @example(False, 0.0, 26.0, 1.0, 1.0)  # both have had it for long, or so each thinks
     def test_they_agree_and_who_was_there_for_long_goes_on(
         self, says: bool, later: float, frozen: float, jitter_a: float, jitter_b: float
     ) -> None:
