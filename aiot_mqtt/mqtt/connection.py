@@ -128,6 +128,10 @@ class MqttConnection(Protocol):
         """PINGREQ; fires with whether it was answered before the connection's end."""
         return self._keep_alive.ask_now() if self._state is _State.OPEN else succeed(False)
 
+    def trust(self) -> None:
+        """See ``KeepAlive.trust``."""
+        self._keep_alive.trust()
+
     def publish(self, topic: bytes, payload: bytes, *, retain: bool) -> None:
         """PUBLISH at QoS 0; nothing before CONNACK, or once the connection is gone."""
         if self._state is _State.OPEN:

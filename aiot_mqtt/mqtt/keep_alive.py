@@ -17,6 +17,8 @@ from ..telemetry import log_lines, reasons
 # broker is there, and a PINGREQ costs two bytes.
 PING_INTERVAL = 1.0
 HEARD_LATELY = 3.0  # s
+# s without a PINGREQ after which this process cannot have run: it was frozen, or something held it up.
+UNATTENDED = 3.0
 
 
 class KeepAlive:
@@ -39,9 +41,10 @@ class KeepAlive:
         self._asking.clock = clock
         self._heard_at = 0.0
         self._is_deaf = False
-        self._answered_at = float("-inf")
+        self._sent_at = self._answered_at = float("-inf")
         self._sent: deque[float] = deque()  # those that are not answered
         self._answered = 0
+        self._doubt: int | None = None  # which of them must be answered
         self._waiting: deque[tuple[int, Deferred[bool]]] = deque()
 
     @property
@@ -51,10 +54,12 @@ class KeepAlive:
 
     @property
     def ours_at(self) -> float:
-        """The last moment at which the broker certainly took this connection for its client's: when the PINGREQ was
-        sent that was answered last. Now, while nothing is read, because then no answer can be.
+        """The last moment at which the broker took this connection for its client's, as far as was looked.
+
+        That is when the last PINGREQ was sent; but after a time without any, until one that was sent since is answered,
+        when the last one was sent that is. (Answers come behind messages: to wait for each would take too long.)
         """
-        return self._clock.seconds() if self._is_deaf else self._answered_at
+        return self._sent_at if self._doubt is None else self._answered_at
 
     def heard(self, now: float) -> None:
         """Something came."""
@@ -69,7 +74,7 @@ class KeepAlive:
     def start(self, seconds: float) -> None:
         """CONNACK came, which is as good as an answer: begin to ask. :param seconds: the broker's period; 0: ours."""
         self._seconds = seconds or self._seconds  # 0 would mean none; ours does no harm then
-        self._answered_at = self._heard_at
+        self._sent_at = self._answered_at = self._heard_at
         asking = self._asking.start(min(PING_INTERVAL, self._seconds / 2), now=False)
         asking.addErrback(self._failed)
 
@@ -93,11 +98,20 @@ class KeepAlive:
             return
         self._answered_at = self._sent.popleft()
         self._answered += 1
+        if self._doubt is not None and self._doubt <= self._answered:
+            self._doubt = None
         while self._waiting and self._waiting[0][0] <= self._answered:
             self._waiting.popleft()[1].callback(True)
 
+    def trust(self) -> None:
+        """It is ours although no answer has come: there was time to read of its end."""
+        self._doubt = None
+
     def _send(self, now: float) -> None:
         self._sent.append(now)
+        if now - self._sent_at >= UNATTENDED:
+            self._doubt = self._answered + len(self._sent)
+        self._sent_at = now
         self._ping(now)
 
     def _ask(self) -> None:

@@ -34,10 +34,10 @@ STANDING = 30.0
 # s of a session that was taken back, before the end of which somebody else with standing has taken it back, too: as
 # where one of us was frozen for about as long as standing takes. Then who has lost it first lets it be.
 CONTESTED = 5.0
-# s before the first write in a session that was, or may have been, somebody else's until now: a lease, and as long for
-# the way of a COMMIT. More than the first delay before a session is taken back, so who had it until then knows that
-# nobody else has written.
-SETTLING = 4.0
+# s before the first write in a session that was, or may have been, somebody else's until now: ``UNATTENDED``, and two
+# more for the way of a COMMIT. More than the first delay before a session is taken back, so who had it until then knows
+# that nobody else has written.
+SETTLING = 5.0
 # Sessions in a row that ended before that, without a rival's being seen, after which a network that keeps breaking
 # connections is taken for what it is.
 MAX_CUT_SHORT = 3

@@ -15,7 +15,7 @@ from unittest.mock import patch
 from twisted.internet.error import ConnectionLost
 
 from aiot_mqtt.devices.report import KINDS
-from aiot_mqtt.mqtt import keep_alive, lease, rivals
+from aiot_mqtt.mqtt import keep_alive
 from aiot_mqtt.spool.names import files_of
 from aiot_mqtt.writing import chunk_size, table_order
 
@@ -25,7 +25,6 @@ from .messages import Message, Violation
 from .process import Process, Variant
 from .world import SPOOL, World
 
-SELDOM = 2.5  # times as long between two pings as in the real service
 CONVERGE = 600.0  # s, with nothing failing any more, until all must be in the table
 
 
@@ -333,9 +332,7 @@ class Course(World):
                     patches.enter_context(patch.object(chunk_size, name, (1, 2, 3, 1000)[self.seed % 4]))
                 for name, least in (("LARGE", 2), ("PIECE", 3)):  # or nothing would ever be arranged
                     patches.enter_context(patch.object(table_order, name, least))
-                # Or half of all were pings; and what is reckoned by them.
-                for module, name in ((keep_alive, "PING_INTERVAL"), (lease, "LEASE"), (rivals, "SETTLING")):
-                    patches.enter_context(patch.object(module, name, SELDOM * getattr(module, name)))
+                patches.enter_context(patch.object(keep_alive, "PING_INTERVAL", 2.5))  # or half of all were pings
                 self._run()
         finally:
             self.end()

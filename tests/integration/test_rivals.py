@@ -144,7 +144,7 @@ class RivalsTests(SynchronousTestCase):
             goes_on = min(both, key=lambda each: each.count(LEFT))
             until(lambda: goes_on.count(CONNECTED) == goes_on.count(LOST) + 1, both)
             connected = [each.count(CONNECTED) for each in both]
-            time.sleep(2 * SETTLING)  # that nothing happens is no event
+            time.sleep(SETTLING + 1)  # that nothing happens is no event
             self.assertEqual([each.count(CONNECTED) for each in both], connected)
         finally:
             watch.end()

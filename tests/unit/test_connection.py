@@ -18,6 +18,7 @@ from aiot_mqtt.mqtt import sending
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_publish, encode_text
 from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError, Unanswered
+from aiot_mqtt.mqtt.keep_alive import UNATTENDED
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.reason_codes import suback_reason
 from tests.doubles import RecordingReceiver, Transport
@@ -692,17 +693,30 @@ class KeepAliveTests(ConnectionTestCase):
         self.assertFalse(self.transport.disconnected)
         self.assertNoResult(connection.closed)
 
-    def test_an_answer_proves_that_the_connection_was_the_clients_when_it_was_asked_for(self) -> None:
+    def test_it_is_ours_as_long_as_it_is_looked_after(self) -> None:
         connection = self.accepted()
         self.assertEqual(connection.ours_at, 0.0)  # CONNACK
         self.clock.pump([1, 1])
-        self.assertEqual(connection.ours_at, 0.0)
-        connection.dataReceived(PINGRESP)
-        self.assertEqual(connection.ours_at, 1.0)
-        connection.dataReceived(publish(1))
-        self.assertEqual(connection.ours_at, 1.0)
-        connection.dataReceived(PINGRESP * 3)  # more than were asked for
         self.assertEqual(connection.ours_at, 2.0)
+        self.clock.rightNow += UNATTENDED  # frozen
+        self.assertEqual(connection.ours_at, 2.0)
+
+    def test_after_a_time_without_that_an_answer_is_needed(self) -> None:
+        for is_trusted in (False, True):
+            connection = self.accepted()
+            self.clock.pump([1, 1])
+            connection.dataReceived(PINGRESP)
+            self.clock.rightNow += UNATTENDED
+            self.clock.advance(0)
+            self.assertEqual(connection.ours_at, 1.0)  # the one that is answered
+            self.clock.pump([1])
+            connection.dataReceived(PINGRESP + publish(1))  # to the one of before
+            self.assertEqual(connection.ours_at, 2.0)
+            if is_trusted:
+                connection.trust()
+            else:
+                connection.dataReceived(PINGRESP * 5)  # more than were asked for
+            self.assertEqual(connection.ours_at, 3.0 + UNATTENDED)
 
     def test_it_can_be_asked_for_at_once(self) -> None:
         connection = self.accepted()
@@ -715,20 +729,10 @@ class KeepAliveTests(ConnectionTestCase):
         self.assertNoResult(answered)
         connection.dataReceived(PINGRESP)
         self.assertTrue(self.successResultOf(answered))
-        self.assertEqual(connection.ours_at, 1.5)
         answered = connection.ask()
         self.lose(connection)
         self.assertFalse(self.successResultOf(answered))
         self.assertFalse(self.successResultOf(connection.ask()))
-
-    def test_while_nothing_is_read_no_answer_is_missed(self) -> None:
-        connection = self.accepted()
-        connection.dataReceived(publish(1))
-        connection.pause_reading()
-        self.clock.pump([1] * 10)
-        self.assertEqual(connection.ours_at, 10.0)
-        connection.acknowledge([1])
-        self.assertEqual(connection.ours_at, 0.0)
 
     def test_no_timer_outlives_the_connection(self) -> None:
         connection = self.accepted()

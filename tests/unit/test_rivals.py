@@ -15,7 +15,8 @@ from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.mqtt import lease
-from aiot_mqtt.mqtt.lease import LEASE, PATIENCE, Lease
+from aiot_mqtt.mqtt.keep_alive import UNATTENDED
+from aiot_mqtt.mqtt.lease import PATIENCE, Lease
 from aiot_mqtt.mqtt.reason_codes import SESSION_TAKEN_OVER
 from aiot_mqtt.mqtt.reconnect_delay import MAX_RIVAL_DELAY, RIVAL_DELAY, ReconnectDelay
 from aiot_mqtt.mqtt.rivals import GOING_AWAY, MAX_CUT_SHORT, SETTLING, STANDING, Rivals
@@ -69,6 +70,9 @@ class Connection:
     def ask(self) -> Deferred[bool]:
         self.asked += 1
         return self.answer
+
+    def trust(self) -> None:
+        self.ours_at = float("inf")
 
 
 class Keeper:
@@ -263,11 +267,11 @@ class LeaseTests(SynchronousTestCase):
         self.lease.began(connection)  # type: ignore[arg-type]
         return connection
 
-    def test_what_the_broker_has_confirmed_just_now_is_kept_without_a_question(self) -> None:
+    def test_what_came_on_a_connection_that_is_looked_after_is_kept_without_a_question(self) -> None:
         connection = self.began()
         prove = self.lease.prover()
         for _ in range(2):
-            self.reactor.advance(LEASE - 0.01)
+            self.reactor.advance(UNATTENDED - 0.01)
             self.assertTrue(prove())
             self.assertTrue(self.lease.is_held())
             connection.ours_at = self.reactor.seconds()
@@ -279,17 +283,18 @@ class LeaseTests(SynchronousTestCase):
         self.patch(lease, "PATIENCE", 0.001)
         connection = self.began()
         prove = self.lease.prover()
-        self.reactor.advance(LEASE)
+        self.reactor.advance(UNATTENDED)
         if answer is not None:
             connection.answer.callback(answer)
         self.assertEqual(prove(), answer is not False)  # silent, it gives the session to nobody else, either
         self.assertEqual(connection.asked, 1)
+        self.assertEqual(connection.ours_at == float("inf"), answer is None)  # nobody waits for the next one
 
     @given(st.one_of(st.none(), st.booleans()))
     def test_and_before_anything_is_kept_on_disk(self, answer: bool | None) -> None:
         self.setUp()
         connection = self.began()
-        self.reactor.advance(LEASE)
+        self.reactor.advance(UNATTENDED)
         for _ in range(3):
             self.assertFalse(self.lease.is_held())
         self.assertEqual(connection.asked, 1)
@@ -303,7 +308,7 @@ class LeaseTests(SynchronousTestCase):
         connection.ours_at = self.reactor.seconds()  # it answers again
         connection.answer.callback(True)
         self.assertTrue(self.lease.is_held())
-        self.reactor.advance(LEASE)
+        self.reactor.advance(UNATTENDED)
         self.assertFalse(self.lease.is_held())
 
     def test_what_came_on_another_connection_is_not_kept(self) -> None:
