@@ -18,6 +18,7 @@ class WitnessTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.broker = Clock(), Broker()
         self.witness = Witness(self.broker, ConnectOptions("service"), self.clock)  # type: ignore[arg-type]
+        self.addCleanup(self.witness.stop)
 
     def test_it_sees_a_broker_that_accepts_it_and_leaves_in_time(self) -> None:
         seen = self.witness.watch(SECONDS)
