@@ -147,6 +147,7 @@ def _hurry() -> None:
         (_room("writing.saver"), "PATIENCE", 1.0),
         (_room("writing.saver"), "WATCH_INTERVAL", 2.0),
         (_room("mqtt.rivals"), "STANDING", SHORT_STANDING),
+        (_room("mqtt.reconnect_delay"), "SHORT_SESSION", 3.0),
         (session, "_SETTINGS", settings),
     ):
         if getattr(room, name) == value:
