@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from .service import PARTS
 from .world import SPOOLING, World
 
@@ -14,8 +16,9 @@ async def in_every_room(world: World) -> None:
     """All of them at once: each part raises at each n-th call, through outages, reconnections and sweeps."""
     relay = world.relays["broker"]
     while True:
+        spooled = world.service.count(SPOOLING)
         await world.thread(world.database.stop)
-        await world.until(lambda: world.service.count(SPOOLING), "the spool takes over")
+        await world.until(partial(_spools_again, world, spooled), "the spool takes over")
         relay.close_all()
         await world.sleep(3, quick=1)
         await world.thread(world.database.start)
@@ -25,3 +28,7 @@ async def in_every_room(world: World) -> None:
             break
         await world.sleep(1)
     world.details["raised"] = world.service.count(RAISED)
+
+
+def _spools_again(world: World, times: int) -> bool:
+    return world.service.count(SPOOLING) > times
