@@ -49,7 +49,7 @@ class State(Enum):
     """Whose what was received is."""
 
     UNKNOWN = auto()
-    """It is being looked at, or the broker is asked by the next connection: nothing is written."""
+    """There is no connection, and it is being looked at, or left to the next one: nothing is written."""
     SETTLING = auto()
     """Ours, once what a rival may have under way has ended."""
     OURS = auto()
@@ -90,7 +90,6 @@ class Rivals:
         self._keeper: Keeper | None = None
         self._doubted: Sequence[Callable[[], object]] = ()
         self._lease = Lease(reactor)
-        self._is_connected = False
         self._state = State.UNKNOWN  # messages may come in the same read as CONNACK
         self._was_connected = self._was_writing = False
         self._cut_short = 0  # sessions in a row
@@ -134,7 +133,6 @@ class Rivals:
         :param is_present: whether it had kept a session. :param is_known: whether that was ours, as far as we know.
         """
         now = self._began_at = self._reactor.seconds()
-        self._is_connected = True
         self._lease.began(connection)
         if now - self._lost_at >= STANDING:
             self._since = now
@@ -159,7 +157,6 @@ class Rivals:
         now = self._reactor.seconds()
         # One that was frozen had it only until then.
         self._lost_at = max(self._began_at, min(now, connection.ours_at))
-        self._is_connected = False
         self._lease.ended()
         if now - self._began_at >= CONTESTED:
             self._has_taken_back = False
@@ -169,16 +166,17 @@ class Rivals:
             self._cut_short += 1
         self._cancel_settling()
         code, self._was_writing = connection.disconnect_code, self._state is State.OURS
-        is_taken, is_open = code == SESSION_TAKEN_OVER, code is None and connection.is_closed_by_peer
-        if is_open and self._witness is not None:
+        is_taken = code == SESSION_TAKEN_OVER
+        witness = self._witness if code is None and connection.is_closed_by_peer else None
+        if witness is not None:
             self._state = State.UNKNOWN
         if self._state is not State.OURS:
             self._served.set_aside()
-        if is_open and self._witness is not None:
-            if was_subscribed and self._witness.sees_broker:
+        if witness is not None:
+            if was_subscribed and witness.sees_broker:
                 await deferLater(self._reactor, GOING_AWAY)
-                is_taken = self._witness.sees_broker
-            seen = self._witness.watch(STANDING)
+                is_taken = witness.sees_broker
+            seen = witness.watch(STANDING)
             if self._was_writing and not is_taken:
                 seen.addCallback(self._looked)
         if is_taken:
@@ -189,7 +187,7 @@ class Rivals:
 
     def _looked(self, is_there: bool) -> None:
         """Where the broker is away, nobody else writes, and it may have lost what we have: write that."""
-        if not is_there and not self._is_connected and self._state is State.UNKNOWN:
+        if not is_there and self._state is State.UNKNOWN:
             self._becomes_ours()
 
     def _becomes_ours(self) -> None:
