@@ -43,23 +43,28 @@ class Progress:
     """Remembers when each part last made progress."""
 
     def __init__(self, now: float) -> None:
-        self._turned_at = now
-        self._signs: dict[str, tuple[Hashable, float, float]] = {}
+        self._turned_at = self._noted_at = now
+        self._idle: dict[str, tuple[Hashable, float, float]] = {}
 
     def turned(self, now: float) -> None:
         """The reactor has turned."""
         self._turned_at = now
 
     def note(self, parts: Iterable[Part], now: float) -> None:
-        """Look at the parts; to be called every few seconds."""
+        """Look at the parts; to be called every few seconds.
+
+        Time in which nobody could look, as in a process that was frozen, says nothing about them: between two looks,
+        ``MAX_TURN`` at most is counted.
+        """
+        passed = min(now - self._noted_at, MAX_TURN)
+        self._noted_at = now
         for part in parts:
-            sign, since, _ = self._signs.get(part.name, (None, now, 0.0))
-            if not part.has_work or part.sign != sign:
-                since = now
-            self._signs[part.name] = (part.sign, since, part.max_time)
+            sign, seconds, _ = self._idle.get(part.name, (None, 0.0, 0.0))
+            is_idle = part.has_work and part.sign == sign
+            self._idle[part.name] = (part.sign, seconds + passed if is_idle else 0.0, part.max_time)
 
     def stalled(self, now: float) -> tuple[Stalled, ...]:
-        """What makes none; empty where all do."""
-        limits = {"reactor": (self._turned_at, MAX_TURN)}
-        limits |= {name: (since, max_time) for name, (_, since, max_time) in self._signs.items()}
-        return tuple(Stalled(name, now - since) for name, (since, limit) in limits.items() if now - since > limit)
+        """What makes none, the parts as they were seen last; empty where all do."""
+        idle = {"reactor": (now - self._turned_at, MAX_TURN)}
+        idle |= {name: (seconds, max_time) for name, (_, seconds, max_time) in self._idle.items()}
+        return tuple(Stalled(name, seconds) for name, (seconds, limit) in idle.items() if seconds > limit)

@@ -128,11 +128,12 @@ class ServiceTests(CheckTestCase):
             await self.start_service(IMPATIENT, DB_PORT=str(relay.port), SPOOL_FILE="")
             await deferToThread(load.publish, broker.port, [("devices/d1/data", "{}")])
             await eventually(lambda: self.ask()["commit_seconds"])
+            address = self.settings(**self.listening).http_listen
+            assert address is not None
+            await eventually(lambda: health.is_alive(address))  # however long the first commit took
             relay.cut()
             # Nothing waits for its acknowledgement: the broker has it, the service has not written it.
             await deferToThread(load.publish, broker.port, [("devices/d1/data", "{}")])
-            address = self.settings(**self.listening).http_listen
-            assert address is not None
             await eventually(lambda: not health.is_alive(address))
             found = await self.look(only=["local"], **self.listening)
         self.assert_cause(found, "local.service", "makes no progress (/healthz", "没有进展")

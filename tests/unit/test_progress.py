@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectError
 from twisted.internet.task import Clock
@@ -59,8 +61,27 @@ class ProgressTests(SynchronousTestCase):
             progress.note([Part("part", has_work, sign, max_time=6.0)], 100.0 + second)
             progress.turned(100.0 + second)
             self.assertEqual(progress.stalled(100.0 + second), ())
+        progress.note([Part("part", True, 2, max_time=6.0)], 121.5)
         progress.turned(121.5)
         self.assertEqual([(each.name, each.seconds) for each in progress.stalled(121.5)], [("part", 6.5)])
+
+    @given(frozen=st.floats(0, 10 * MAX_ATTEMPT))
+    def test_a_part_is_not_blamed_for_time_in_which_nobody_looked(self, frozen: float) -> None:
+        """The process was frozen, or is asked between two looks."""
+        progress = Progress(0.0)
+        for second in range(5):
+            progress.note([Part("part", True, "sign")], float(second))
+        now = 4 + frozen
+        progress.turned(now)
+        self.assertEqual(progress.stalled(now), ())
+        progress.note([Part("part", True, "sign")], now)
+        self.assertEqual(progress.stalled(now), ())
+        while not (stalled := progress.stalled(now)):
+            now += 1
+            progress.note([Part("part", True, "sign")], now)
+            progress.turned(now)
+        self.assertEqual([each.name for each in stalled], ["part"])
+        self.assertLessEqual(now - 4 - frozen, MAX_ATTEMPT)
 
     def test_a_reactor_that_does_not_turn_is_stalled(self) -> None:
         progress = Progress(0.0)
