@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import partial
 
 from rig.brokers import RabbitCluster, RabbitMQ
-from rig.clusters import Galera, GroupReplication
+from rig.galera import Galera
+from rig.group_replication import GroupReplication
 
 from . import broker_faults as broker
 from . import cluster_faults as cluster

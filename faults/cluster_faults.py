@@ -11,7 +11,7 @@ from typing import Any
 import pymysql
 from twisted.internet.task import LoopingCall
 
-from rig.clusters import GaleraNode
+from rig.galera import GaleraNode
 from rig.servers import DATABASE, Database
 
 from .onlookers import read_rows

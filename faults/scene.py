@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rig.brokers import RabbitCluster, RabbitMQ
-from rig.clusters import Cluster
+from rig.cluster import Cluster
 
 
 @dataclass(frozen=True, slots=True)

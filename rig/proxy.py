@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from .brokers import RabbitMQ
-from .clusters import Cluster
+from .cluster import Cluster
 from .servers import START_TIMEOUT, Server, ServerFailed, Tree
 
 CHECK_INTERVAL = 1  # s

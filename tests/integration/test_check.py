@@ -28,7 +28,7 @@ from aiot_mqtt.spool.owner import spool_owner
 from aiot_mqtt.table import link
 from rig import load, servers
 from rig.certificates import HOUR, Authority, Issued, alternatives
-from rig.clusters import Galera
+from rig.galera import Galera
 from rig.programs import settings_for
 from rig.relay import Relay
 from rig.selection import LONG_ROUND, OTHER_SERVERS, OTHER_WAYS, only_in_all

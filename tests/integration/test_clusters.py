@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from rig.clusters import Galera, GroupReplication
+from rig.galera import Galera
+from rig.group_replication import GroupReplication
 from rig.selection import LONG_ROUND, only_in_all
 from rig.servers import Database, unavailable
 

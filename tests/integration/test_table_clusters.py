@@ -17,7 +17,9 @@ from aiot_mqtt.table.errors import Behind
 from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.writing.retry import CONFLICT_DELAY
 from rig import servers
-from rig.clusters import Cluster, Galera, GroupReplication
+from rig.cluster import Cluster
+from rig.galera import Galera
+from rig.group_replication import GroupReplication
 from rig.selection import LONG_ROUND, only_in_all
 from rig.servers import Database
 from tests.store_contract import make_update, unknown

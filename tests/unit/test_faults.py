@@ -19,7 +19,7 @@ from faults.fleet import Acknowledged
 from faults.results import Played, gathered, write
 from faults.rounds import Fault, Outcome
 from faults.scene import Layout, Scene
-from rig.clusters import Galera
+from rig.galera import Galera
 
 WHOLE = Scene()
 ZONE = ZoneInfo("Asia/Shanghai")
