@@ -299,7 +299,12 @@ FAULTS = (
     Fault("galera-frozen", "Galera: the node that is written to frozen", cluster.frozen, layout=GALERA),
     Fault("galera-isolated", "Galera: the node that is written to cut off", cluster.isolated, layout=GALERA),
     Fault("galera-majority", "Galera: the two other nodes frozen", cluster.majority_frozen, layout=GALERA),
-    Fault("galera-donor", "Galera: the node that is written to locked as a donor", cluster.donating, layout=GALERA),
+    Fault(
+        "galera-donor",
+        "Galera: the node that is written to sends one that lost its data all of its own, locked",
+        cluster.donating,
+        layout=GALERA,
+    ),
     Fault("galera-schema", "Galera: a column added and dropped", cluster.schema_change, layout=GALERA),
     Fault("galera-rolling", "Galera: each node restarted in turn", cluster.rolling_restart, layout=GALERA),
     *(

@@ -11,7 +11,6 @@ from typing import Any
 import pymysql
 from twisted.internet.task import LoopingCall
 
-from rig.galera import GaleraNode
 from rig.servers import DATABASE, Database
 
 from .onlookers import read_rows
@@ -116,10 +115,15 @@ async def isolated(world: World) -> None:
 
 @watched
 async def donating(world: World) -> None:
-    """Galera: the node that is written to sends another one all of its data: it is desynced, and locked meanwhile."""
-    node: GaleraNode = world.cluster.nodes[0]
-    await world.thread(_lock_as_a_donor, node, world)
-    await world.thread(world.cluster.until_synced, node)
+    """Galera: the node that is written to sends all of its data to one that lost its own: it is locked meanwhile."""
+    donor, *_, other = world.cluster.nodes
+    await world.thread(other.lose_data, donor)
+    with donor.long_transfers():
+        joined = world.thread(_come_back, world, other)
+        await world.thread(world.cluster.until_donor, donor)
+        await world.sleep(BLOCKED, quick=3)
+    await joined
+    await world.thread(world.cluster.until_synced, donor)
 
 
 @watched
@@ -238,16 +242,6 @@ def _until_written(world: World) -> None:
 
 
 _IMPATIENT: dict[str, Any] = {"connect_timeout": 2, "read_timeout": 2, "write_timeout": 2, "ssl_disabled": True}
-
-
-def _lock_as_a_donor(node: GaleraNode, world: World) -> None:
-    seconds = 3.0 if world.scene.quick else BLOCKED
-    with pymysql.connect(unix_socket=str(node.socket), user="root") as connection, connection.cursor() as cursor:
-        cursor.execute("SET GLOBAL wsrep_desync = ON")
-        cursor.execute("FLUSH TABLES WITH READ LOCK")
-        threading.Event().wait(seconds)
-        cursor.execute("UNLOCK TABLES")
-        cursor.execute("SET GLOBAL wsrep_desync = OFF")
 
 
 def _come_back(world: World, node: Any) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,30 +17,42 @@ from .cluster import NODES, Cluster, unfinished_folder, until
 from .servers import MariaDB, ServerFailed, Tree, free_port
 
 _TRANSFER = "aiot"
-# How a node that lacks a little is told where to begin, which Galera leaves to a program: what lacks more, it refuses.
+# How a node is told where to begin or is sent everything, which Galera leaves to a program. The one that sends it is
+# locked meanwhile, and for as long as there is a file, as where there is more to send than here.
 _TRANSFER_PROGRAM = """#!/bin/sh
+parent=$PPID
 while [ $# -gt 0 ]; do
     case $1 in
     --role) role=$2 ;;
     --address) address=$2 ;;
-    --datadir) datadir=$2 ;;
+    --datadir) datadir=${2%/} ;;
     --gtid) gtid=$2 ;;
     --parent) parent=$2 ;;
     --bypass) bypass=yes ;;
     esac
     shift
 done
+pause() {
+    kill -0 "$parent" || exit 3
+    sleep 0.05
+}
 if [ "$role" = joiner ]; then
-    told=${datadir%/}.from
+    told=$datadir.from
     rm -f "$told"
     echo "ready $told"
-    while [ ! -s "$told" ]; do
-        kill -0 "$parent" || exit 3
-        sleep 0.05
-    done
+    while [ ! -s "$told" ]; do pause; done
     cat "$told"
 else
-    [ "$bypass" = yes ] || exit 1
+    if [ "$bypass" != yes ]; then
+        echo "flush tables"
+        while ! grep -qs : "$datadir/tables_flushed"; do pause; done
+        gtid=$(cat "$datadir/tables_flushed")
+        rm "$datadir/tables_flushed"
+        set -- --exclude=galera.cache --exclude=grastate.dat --exclude=gvwstate.dat
+        tar -C "$datadir" "$@" -cf - . | tar -C "${address%.from}" -xf - || exit 1
+        while [ -e "$datadir.hold" ]; do pause; done
+        echo continue
+    fi
     echo "$gtid" >"$address.new"
     mv "$address.new" "$address"
     echo "done $gtid"
@@ -56,6 +68,8 @@ class GaleraNode(MariaDB):
         self.group_port = group_port
         self.seeds: Sequence[int] = ()
         """The group ports of the nodes that it joins; none: it begins a cluster of its own."""
+        self.donor = ""
+        """The name of the node that sends it everything where it has nothing; empty: any."""
         self._increment_port = free_port()
         self._position = ""
         self._galera = Tree("clusters").usr / "lib" / "galera" / "libgalera_smm.so"
@@ -102,8 +116,26 @@ class GaleraNode(MariaDB):
             f"--wsrep-node-address={self.host}:{self.group_port}",
             f"--wsrep-provider-options={';'.join(f'{name}={value}' for name, value in options.items())}",
             f"--wsrep-sst-method={_TRANSFER}",
+            f"--wsrep-sst-donor={self.donor}",
             *([f"--wsrep-start-position={self._position}"] if self._position else []),
         ]
+
+    def lose_data(self, donor: GaleraNode) -> None:
+        """End it as a host that dies with its disk; started again, it is sent everything by the donor."""
+        self.kill()
+        shutil.rmtree(self.data)
+        self.data.mkdir()
+        self.donor = donor.name
+
+    @contextlib.contextmanager
+    def long_transfers(self) -> Iterator[None]:
+        """Within this, what it sends to a node that has nothing takes until the end of this."""
+        hold = self.data.with_name(f"{self.data.name}.hold")
+        hold.touch()
+        try:
+            yield
+        finally:
+            hold.unlink()
 
     def status(self, name: str) -> str:
         """One of its figures; empty where it cannot be asked."""
@@ -167,6 +199,13 @@ class Galera(Cluster[GaleraNode]):
     def until_synced(self, node: GaleraNode) -> None:
         """Wait until a node takes part again."""
         until(lambda: node.is_synced, lambda: f"a node is not synced:\n{node.log_tail()}")
+
+    def until_donor(self, node: GaleraNode) -> None:
+        """Wait until a node sends another one everything."""
+        until(
+            lambda: node.status("wsrep_local_state_comment") == "Donor/Desynced",
+            lambda: f"a node is no donor:\n{node.log_tail()}",
+        )
 
     def until_size(self, node: GaleraNode, size: int) -> None:
         """Wait until so many nodes are left, as one of them sees it."""
