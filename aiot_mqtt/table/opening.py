@@ -13,8 +13,9 @@ from .errors import Busy, known_meaning
 from .nodes import Nodes
 
 CONNECT_TIMEOUT = 10  # s
-# Where another server may take over, less patience with one that says nothing; the last is still above the lock waits.
-CONNECT_TIMEOUT_OF_SEVERAL, OPENING_TIMEOUT_OF_SEVERAL, READ_TIMEOUT_OF_SEVERAL = 3, 6, 8  # s
+# Where another server may take over, less patience with one that says nothing. The last is still above the lock waits,
+# which MySQL looks at once a second, and above the 5 s after which a cluster goes on without a member that is silent.
+CONNECT_TIMEOUT_OF_SEVERAL, OPENING_TIMEOUT_OF_SEVERAL, READ_TIMEOUT_OF_SEVERAL = 3, 6, 5.5  # s
 # A server counts a connection for a moment after it was closed.
 CLOSING = 0.1  # s
 CLOSING_ATTEMPTS = 5

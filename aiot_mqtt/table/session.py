@@ -14,7 +14,7 @@ from .errors import ReadOnly, error_words, known_meaning
 
 # After this the server drops a connection that vanished without a FIN, and the row locks with it (default: 8 hours).
 WAIT_TIMEOUT = 60  # s
-LOCK_WAIT_TIMEOUT = 5  # s
+LOCK_WAIT_TIMEOUT = 4  # s
 SHORT_LOCK_WAIT_TIMEOUT = 1  # s, for what must not hold up the writes behind it
 PACKET_RESERVE = 1024  # bytes of max_allowed_packet left for the statement around its rows
 

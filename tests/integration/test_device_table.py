@@ -229,7 +229,7 @@ class TableTests(DatabaseMixin, StoreContract):
                 return settings, cursor.fetchone()[1]
 
         settings, isolation = await self.store._run(read)
-        self.assertEqual(settings, (60, 5, "STRICT_ALL_TABLES", 0, 1))
+        self.assertEqual(settings, (60, 4, "STRICT_ALL_TABLES", 0, 1))
         self.assertEqual(isolation, "READ-COMMITTED")
 
     async def test_connections_are_recycled(self) -> None:

@@ -344,7 +344,7 @@ class SweepStatementTests(DatabaseMixin):
                 cursor.execute("SELECT @@innodb_lock_wait_timeout")
                 return cursor.fetchone()
 
-        self.assertEqual(await table._run(lock_wait), (5,))
+        self.assertEqual(await table._run(lock_wait), (4,))
         before = len([statement for statement in lock_rows if "SKIP" in statement])
         self.assertEqual(await table.set_offline(keys, SILENCE), {keys[0]})
         self.assertEqual(len([statement for statement in lock_rows if "SKIP" in statement]), before)
