@@ -40,6 +40,7 @@ ITEMS: dict[str, Callable[[Bench], Outcome]] = {
     "resolution": held_up.resolution,
     "order": large_table.order,
     "scaling": scaling.scaling,
+    "brokers": under_load.brokers,
 }
 
 EXIT_INTERRUPTED = 130

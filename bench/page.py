@@ -16,6 +16,7 @@ TITLES = {
     "backlog": "A backlog",
     "order": "A backlog of a table that the buffer pool does not hold",
     "scaling": "Several instances, and what was foretold",
+    "brokers": "Through other brokers",
     "resolution": "A binary log, and heartbeats that need no write",
 }
 

@@ -21,13 +21,15 @@ from .items import Bench
 from .noted_service import TICKS, TRANSACTIONS, read_notes
 from .rooms import by_room, sample
 from .runs import Run, measure
-from .stage import RunFailed
+from .stage import RABBITMQ, RunFailed
 from .subjects import ALL, CEILINGS, PAHO_5, SERVICE, SUB, Make, missing, service
 from .witness import Witness
 
 WINDOW_OF_311 = 20  # Mosquitto's own, for a client that cannot ask for another
 KEEPS_WINDOW = "2.1"  # Mosquitto 2.0.11 miscounts what is in flight under load, and so keeps to none
 MILLI = 1000
+BROKERS = {"Mosquitto 2.1": "2.1", "Mosquitto 2.0": "2.0", "RabbitMQ 4": RABBITMQ}
+"""What versions of the stage's broker are called, the one that others are compared with first."""
 
 
 def _steps(bench: Bench, subjects: Mapping[str, Make], count: int, **how: Any) -> dict[str, Callable[[], Run]]:
@@ -66,6 +68,25 @@ def large(bench: Bench) -> Outcome:
     outcome.figures = [
         Figure("1", "messages/s at 1 KiB, of mosquitto_sub's", ratios(outcome, SERVICE, SUB, "rate"), "×"),
         Figure("2", "CPU a message at 1 KiB, of an idle paho 5's", ratios(outcome, SERVICE, PAHO_5, "cpu_micros"), "×"),
+    ]
+    return outcome
+
+
+def brokers(bench: Bench) -> Outcome:
+    """How many messages a second go through each broker into the table."""
+    bench.stage.fill(bench.scale.devices)
+
+    def step(version: str) -> Run:
+        return measure(bench.stage, service, bench.stage.plan(bench.scale.messages), broker_version=version)
+
+    there = {name: version for name, version in BROKERS.items() if not unavailable(version.lower())}
+    outcome = bench.rounds("brokers", {name: functools.partial(step, version) for name, version in there.items()})
+    outcome.notes["missing"] = {name: unavailable(BROKERS[name].lower()) for name in BROKERS.keys() - there.keys()}
+    usual, *others = BROKERS
+    outcome.figures = [
+        Figure("15", f"messages/s with {name}, of {usual}'s", ratios(outcome, name, usual, "rate"), "×")
+        for name in others
+        if name in there
     ]
     return outcome
 
