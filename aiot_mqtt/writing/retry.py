@@ -106,7 +106,8 @@ class Retry:
         self._tell(log_lines.DATABASE_FAILED, error, deliveries)
         # A proxy that leads to one that may not write, then to none, leads to another one soon.
         self._has_others |= isinstance(error, StoreUnavailable) and error.has_others
-        delay = CONFLICT_DELAY if is_there else self._backoff(self._failures - 1)
+        is_at_once = is_there or (self._has_others and self._failures == 1)  # the other one has not been tried yet
+        delay = CONFLICT_DELAY if is_at_once else self._backoff(self._failures - 1)
         return min(delay, MAX_DELAY_OF_SEVERAL) if self._has_others else delay
 
     async def wait(self, seconds: float) -> None:

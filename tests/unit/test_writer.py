@@ -405,6 +405,20 @@ class WriterTests(SynchronousTestCase):
             self.clock.pump([5.0] * 41)
         self.assertEqual(self.table.failures, [])
 
+    def test_another_server_is_tried_at_once(self) -> None:
+        self.set_up(MemoryTable(["a"]))
+        for has_others, soon in ((False, 1), (True, 0)):
+            failure = StoreUnavailable("silent")
+            failure.has_others = has_others
+            self.table.failures = [failure, StoreUnavailable("down")]
+            with capturedLogs():
+                self.writer.startService()
+                self.clock.advance(0.1)
+                self.assertEqual(len(self.table.failures), soon)
+                self.clock.pump([1.0] * 5)
+                self.writer.stopService()
+            self.assertEqual(self.table.failures, [])
+
     def test_behind_an_address_that_led_to_a_read_only_server_another_one_may_answer_soon(self) -> None:
         self.set_up(MemoryTable(["a"]))
         self.table.failures = [ReadOnly("read only (1290)"), *(StoreUnavailable("lost (2013)") for _ in range(39))]
