@@ -106,9 +106,12 @@ class Retry:
         self._tell(log_lines.DATABASE_FAILED, error, deliveries)
         # A proxy that leads to one that may not write, then to none, leads to another one soon.
         self._has_others |= isinstance(error, StoreUnavailable) and error.has_others
-        is_at_once = is_there or (self._has_others and self._failures == 1)  # the other one has not been tried yet
-        delay = CONFLICT_DELAY if is_at_once else self._backoff(self._failures - 1)
-        return min(delay, MAX_DELAY_OF_SEVERAL) if self._has_others else delay
+        if is_there:
+            return CONFLICT_DELAY
+        if not self._has_others:
+            return self._backoff(self._failures - 1)
+        # The others have not been tried yet after the first; what is waited for then is that one of them takes over.
+        return CONFLICT_DELAY if self._failures == 1 else min(self._backoff(self._failures - 2), MAX_DELAY_OF_SEVERAL)
 
     async def wait(self, seconds: float) -> None:
         """Wait; ``make_last`` ends the wait early."""
