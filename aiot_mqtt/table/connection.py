@@ -69,13 +69,24 @@ _Connection: Any = pymysql.Connection
 class DatabaseConnection(_Connection):  # type: ignore[misc]
     """A connection that sends a password only as the settings allow, and bounds what the peer may say and cost."""
 
-    def __init__(self, *, tls: TlsClient | None = None, public_key: bytes | None = None, **arguments: Any) -> None:
+    _read_timeout: float
+
+    def __init__(
+        self,
+        *,
+        tls: TlsClient | None = None,
+        public_key: bytes | None = None,
+        login_timeout: float | None = None,
+        **arguments: Any,
+    ) -> None:
         """
         :param tls: None: without.
         :param public_key: see ``DatabaseAddress``.
+        :param login_timeout: seconds in which each answer to a login must come; None: PyMySQL's ``read_timeout``.
         :param arguments: PyMySQL's.
         """
         self._tls = tls
+        self._login_timeout = login_timeout
         self._key_from_file = public_key
         self._key_from_peer: bytes | None = None
         self._link: Link | None = None
@@ -118,7 +129,12 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
                 words = reasons.CANNOT_CONNECT.fill(host=f"{self.host!r}", reason=reason)
                 raise pymysql.err.OperationalError(CR.CR_CONN_HOST_ERROR, words) from None
             self.ctx = self._link = Link(link, self._deadline, self._tls)
-            super().connect(self._link)
+            read_timeout = self._read_timeout
+            self._read_timeout = self._login_timeout or read_timeout
+            try:
+                super().connect(self._link)
+            finally:
+                self._read_timeout = read_timeout
         self._is_logged_in = True
 
     def is_quiet(self) -> bool:

@@ -13,8 +13,9 @@ from .errors import Busy, known_meaning
 from .nodes import Nodes
 
 CONNECT_TIMEOUT = 10  # s
-# Where another server may take over, less patience with one that says nothing. The last is still above the lock waits,
-# which MySQL looks at once a second, and above the 5 s after which a cluster goes on without a member that is silent.
+# Where another server may take over, less patience with one that says nothing. A frozen host takes connections, so each
+# answer to a login is waited for as long as one. The last is still above the lock waits, which MySQL looks at once a
+# second, and above the 5 s after which a cluster goes on without a member that is silent.
 CONNECT_TIMEOUT_OF_SEVERAL, OPENING_TIMEOUT_OF_SEVERAL, READ_TIMEOUT_OF_SEVERAL = 3, 6, 5.5  # s
 # A server counts a connection for a moment after it was closed.
 CLOSING = 0.1  # s
@@ -30,12 +31,22 @@ class Opening:
         self._open_session = open_session
         self._timeout = OPENING_TIMEOUT_OF_SEVERAL if nodes.are_several else None
 
-    def timeouts(self, read_timeout: float) -> dict[str, float]:
-        """PyMySQL's. :param read_timeout: seconds after which a silent server is given up, where there is one only."""
+    def timeouts(self, read_timeout: float) -> dict[str, float | None]:
+        """Of a ``DatabaseConnection``.
+
+        :param read_timeout: seconds after which a silent server is given up, where there is one only.
+        """
         connect_timeout: float = CONNECT_TIMEOUT
+        login_timeout: float | None = None
         if self.nodes.are_several:
-            connect_timeout, read_timeout = CONNECT_TIMEOUT_OF_SEVERAL, min(read_timeout, READ_TIMEOUT_OF_SEVERAL)
-        return {"connect_timeout": connect_timeout, "read_timeout": read_timeout, "write_timeout": read_timeout}
+            connect_timeout = login_timeout = CONNECT_TIMEOUT_OF_SEVERAL
+            read_timeout = min(read_timeout, READ_TIMEOUT_OF_SEVERAL)
+        return {
+            "connect_timeout": connect_timeout,
+            "login_timeout": login_timeout,
+            "read_timeout": read_timeout,
+            "write_timeout": read_timeout,
+        }
 
     def begin(self, arguments: dict[str, Any]) -> DatabaseConnection:
         """A connection that is not open yet. :param arguments: PyMySQL's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pymysql
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
@@ -15,6 +16,7 @@ from aiot_mqtt.settings.secret import Secret
 from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.spool.found import SpoolOwner
 from aiot_mqtt.table.address import DatabaseAddress
+from aiot_mqtt.table.connection import DatabaseConnection
 from aiot_mqtt.table.contract import StoreLoginRefused, StoreUnavailable, Written
 from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.telemetry import log_lines
@@ -138,6 +140,24 @@ class SeveralAddressesTests(TestCase):
         await self.assertFailure(table.write([make_update("a")]), StoreUnavailable)
         self.assertEqual(await table.write([make_update("a")]), Written())
         self.assertTrue(self.written(self.first))
+
+    async def test_a_frozen_one_has_less_time_for_a_login_than_for_a_statement(self) -> None:
+        connection = DatabaseConnection(
+            host=self.second.host,
+            port=self.second.port,
+            user=self.second.service_user,
+            password=self.second.service_password.encode(),
+            login_timeout=1,
+            read_timeout=3600,  # more than a test may take
+            write_timeout=3600,
+        )
+        self.second.freeze()
+        self.addCleanup(self.second.thaw)
+        await self.assertFailure(deferToThread(connection.connect), pymysql.err.OperationalError)
+        self.second.thaw()
+        await deferToThread(connection.connect)
+        await deferToThread(connection.query, "SELECT SLEEP(1.5)")
+        connection.close()
 
     async def test_none_that_may_be_written_to_is_an_outage_that_names_each(self) -> None:
         for database in (self.first, self.second):
