@@ -26,7 +26,9 @@ from ..telemetry.outage import Outage
 CONFLICT_DELAY = 0.05  # s
 MAX_CONFLICT_DELAY = 1.0  # s
 MISCONFIGURED_DELAY = 30.0  # s
-MAX_DELAY_OF_SEVERAL = 5.0  # s, where another server may answer
+# s after which an attempt that has failed was given up; one that failed sooner was refused, or its connection closed.
+GIVEN_UP = 10.0
+MAX_DELAY_OF_REFUSED = 5.0  # s: to ask costs neither side anything, and a proxy has another server at any moment
 CONFLICTS_UNTOLD = 3  # in a row; deadlocks are ordinary, rows that stay locked are not
 OVERTAKEN_UNTOLD = 10  # in a row: as often a chunk of a thousand rows is halved until it is one
 
@@ -57,7 +59,7 @@ class Retry:
         self._backoff = backoff(jitter)
         self.outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
         self._failures = 0  # in a row
-        self._has_others = False
+        self._began_at: float | None = None  # an attempt, after a wait
         self._next: IDelayedCall | None = None
         self.is_last = False
         """No attempt is made after one that fails."""
@@ -82,7 +84,6 @@ class Retry:
         """The table took something, or refused a value in it."""
         if self._failures or self.outage.is_on:
             self._failures = 0
-            self._has_others = False
             self.outage.ended()
 
     def failed(self, error: StoreError, deliveries: int, *, is_there: bool = False) -> float:
@@ -92,6 +93,7 @@ class Retry:
         :param is_there: the server answered just before.
         """
         self._failures += 1
+        was_given_up = self._began_at is not None and self._clock.seconds() - self._began_at >= GIVEN_UP
         if isinstance(error, StoreConflict):
             self._counters.retries["conflict"] += 1
             if self._failures > (OVERTAKEN_UNTOLD if isinstance(error, StoreOvertaken) else CONFLICTS_UNTOLD):
@@ -104,14 +106,15 @@ class Retry:
             return MISCONFIGURED_DELAY
         self._counters.retries["unavailable"] += 1
         self._tell(log_lines.DATABASE_FAILED, error, deliveries)
-        # A proxy that leads to one that may not write, then to none, leads to another one soon.
-        self._has_others |= isinstance(error, StoreUnavailable) and error.has_others
         if is_there:
             return CONFLICT_DELAY
-        if not self._has_others:
-            return self._backoff(self._failures - 1)
-        # The others have not been tried yet after the first; what is waited for then is that one of them takes over.
-        return CONFLICT_DELAY if self._failures == 1 else min(self._backoff(self._failures - 2), MAX_DELAY_OF_SEVERAL)
+        failures = self._failures
+        if isinstance(error, StoreUnavailable) and error.has_others:
+            if failures == 1:
+                return CONFLICT_DELAY  # they have not been tried yet
+            failures -= 1
+        delay = self._backoff(failures - 1)
+        return delay if was_given_up else min(delay, MAX_DELAY_OF_REFUSED)
 
     async def wait(self, seconds: float) -> None:
         """Wait; ``make_last`` ends the wait early."""
@@ -120,6 +123,7 @@ class Retry:
         self.outage.next_at = call.getTime()
         try:
             await waited
+            self._began_at = self._clock.seconds()
         finally:
             self._next = self.outage.next_at = None
 

@@ -1,0 +1,53 @@
+"""How long is waited before the next attempt at a database that is away."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from aiot_mqtt.table.contract import StoreUnavailable
+from aiot_mqtt.telemetry.backoff import MAX_DELAY
+from aiot_mqtt.telemetry.counters import Counters
+from aiot_mqtt.writing.retry import CONFLICT_DELAY, GIVEN_UP, MAX_DELAY_OF_REFUSED, Retry
+
+
+class RetryTests(SynchronousTestCase):
+    @given(
+        st.lists(st.tuples(st.booleans(), st.floats(0.0, 30.0), st.floats(0.0, 1.0)), max_size=20),
+    )
+    def test_where_the_server_answers_or_refuses_it_is_asked_again_within_five_seconds(
+        self, attempts: list[tuple[bool, float, float]]
+    ) -> None:
+        """Whether there is one server, several, or a proxy before them that nobody told us of."""
+        clock, jitter = Clock(), 0.0
+        retry = Retry(Counters(), clock, database="db:3306/aiot_admin", jitter=lambda: jitter)
+        for has_others, lasts, further in attempts:
+            jitter = further
+            error = StoreUnavailable("down")
+            error.has_others = has_others
+            before = clock.seconds()
+            clock.advance(lasts)
+            delay = retry.failed(error, 0)
+            was_given_up = before > 0 and lasts > GIVEN_UP
+            self.assertLessEqual(delay, MAX_DELAY if was_given_up else MAX_DELAY_OF_REFUSED)
+            self.assertGreaterEqual(delay, CONFLICT_DELAY)
+            waited = Deferred.fromCoroutine(retry.wait(delay))
+            clock.advance(delay)
+            self.successResultOf(waited)
+        retry.worked()
+
+    def test_one_that_is_silent_is_asked_ever_more_seldom(self) -> None:
+        clock = Clock()
+        retry = Retry(Counters(), clock, database="db:3306/aiot_admin", jitter=lambda: 0.0)
+        delays = []
+        for _ in range(7):
+            clock.advance(20)
+            delays.append(retry.failed(StoreUnavailable("silent"), 0))
+            waited = Deferred.fromCoroutine(retry.wait(delays[-1]))
+            clock.advance(delays[-1])
+            self.successResultOf(waited)
+        self.assertEqual(delays, [1, 2, 4, 8, 16, 29, 29])
+        retry.worked()
