@@ -29,6 +29,7 @@ MISCONFIGURED_DELAY = 30.0  # s
 # s after which an attempt that has failed was given up; one that failed sooner was refused, or its connection closed.
 GIVEN_UP = 10.0
 MAX_DELAY_OF_REFUSED = 5.0  # s: to ask costs neither side anything, and a proxy has another server at any moment
+MAX_DELAY_OF_SEVERAL = 2.0  # s: one of those that answered already may be the next to take writes
 CONFLICTS_UNTOLD = 3  # in a row; deadlocks are ordinary, rows that stay locked are not
 OVERTAKEN_UNTOLD = 10  # in a row: as often a chunk of a thousand rows is halved until it is one
 
@@ -108,13 +109,13 @@ class Retry:
         self._tell(log_lines.DATABASE_FAILED, error, deliveries)
         if is_there:
             return CONFLICT_DELAY
-        failures = self._failures
+        failures, most = self._failures, MAX_DELAY_OF_REFUSED
         if isinstance(error, StoreUnavailable) and error.has_others:
             if failures == 1:
                 return CONFLICT_DELAY  # they have not been tried yet
-            failures -= 1
+            failures, most = failures - 1, MAX_DELAY_OF_SEVERAL
         delay = self._backoff(failures - 1)
-        return delay if was_given_up else min(delay, MAX_DELAY_OF_REFUSED)
+        return delay if was_given_up else min(delay, most)
 
     async def wait(self, seconds: float) -> None:
         """Wait; ``make_last`` ends the wait early."""
