@@ -25,7 +25,7 @@ OF_OTHER_SERVERS = (
 IN_EACH_RUN = {fault.name for fault in FAULTS if group_of(fault) == ONE_SERVER} | {"standby-killed"}
 ON_CLUSTERS = {fault.name for fault in FAULTS if fault.layout.cluster is not None}
 ELSEWHERE = {"disk-calls"}  # test_disk_calls
-TOO_SLOW = {"group-rolling"}
+MINUTES_LONG = {"group-rolling"}
 # The campaign plays the others: a node takes up to a quarter of a minute to start, and what is sent again behind one of
 # three that was killed is not always told from what is old (docs/brokers.md).
 ON_RABBIT = {"rabbit-killed", "rabbit-three-frozen"}
@@ -113,12 +113,15 @@ class GaleraTests(ClusterCase):
 
 @only_in_all(LONG_ROUND)
 class GroupReplicationTests(ClusterCase):
-    """Three MySQLs. Without ``group-rolling``: three nodes that join again under load take three minutes."""
+    """Three MySQLs."""
 
     skip = servers.unavailable("mysql")
 
     async def test_each_fault_but_one_that_takes_minutes(self) -> None:
-        await self.play_each(name for name in BY_NAME if is_on_mysql(name) and name not in TOO_SLOW)
+        await self.play_each(name for name in BY_NAME if is_on_mysql(name) and name not in MINUTES_LONG)
+
+    async def test_three_nodes_that_join_again_under_load(self) -> None:
+        await self.play_each(MINUTES_LONG)
 
 
 @only_in_all(OTHER_SERVERS)
