@@ -15,7 +15,9 @@ from dotenv import dotenv_values
 
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.reasons import settings as reasons
+from .bounded import read_bounded
 
+MAX_FILE = 4 * 1024 * 1024  # bytes: a hundred times what all settings may have together
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 # Before its version 254 systemd takes the line after a comment that ends with a backslash for a comment too.
 _BLANK = re.compile(r"[ \t]*(#(.*[^\\])?)?")
@@ -36,9 +38,9 @@ def read_env_file(path: Path) -> tuple[dict[str, str], dict[str, int], list[str]
 
     Returns the values by name; the line each stands on; the mistakes, each naming file and line.
 
-    :raises OSError: the file cannot be read.
+    :raises OSError: the file cannot be read, or is too long.
     """
-    raw = path.read_bytes()
+    raw = read_bounded(path, MAX_FILE)
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:

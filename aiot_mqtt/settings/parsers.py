@@ -23,7 +23,8 @@ from ..telemetry.reasons import settings as reasons
 T = TypeVar("T")
 
 MAX_PORT = 65535
-MAX_TOPIC = 65535  # bytes; section 1.5.4 of MQTT 5
+MAX_MQTT_TEXT = 65535  # bytes; section 1.5.4 of MQTT 5
+MAX_TOPIC = MAX_MQTT_TEXT
 MAX_TOPIC_PREFIX = MAX_TOPIC - len(f"/{'x' * MAX_DEVICE_LENGTH}/heartbeat")  # bytes
 
 COMMAND_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -32,6 +33,13 @@ COMMAND_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def any_text(text: str) -> str:
     """A text of any form, as it stands."""
+    return text
+
+
+def mqtt_text(text: str) -> str:
+    """A text of any form that fits into a packet of MQTT (section 1.5.4 of MQTT 5)."""
+    if len(text.encode()) > MAX_MQTT_TEXT:
+        raise ValueError(reasons.TOO_LONG.fill(most=MAX_MQTT_TEXT))
     return text
 
 
@@ -255,17 +263,6 @@ def command(text: str) -> tuple[str, ...]:
     if (program := shutil.which(argv[0], path=COMMAND_PATH)) is None:
         raise ValueError(f"no such program, or this user may not run it; where it has no folder, {COMMAND_PATH}")
     return os.path.abspath(program), *argv[1:]
-
-
-def new_file(text: str) -> str:
-    """The path of a file that may not be there yet; its folder has to be."""
-    if not text:
-        return text
-    if not os.path.isdir(os.path.dirname(text) or "."):
-        raise ValueError(reasons.NO_FOLDER)
-    if os.path.exists(text) and not os.path.isfile(text):
-        raise ValueError(reasons.NO_PLAIN_FILE)
-    return text
 
 
 def number(least: int, most: int) -> Callable[[str], int]:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ..telemetry.reasons import settings as reasons
+from .bounded import read_bounded
+
+MAX_SECRET = 65535  # bytes, of a password in MQTT (section 1.5.6 of MQTT 5); no other is as long
+
 
 class Secret:
     """A password that shows itself only when asked to."""
@@ -9,6 +16,9 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str = "") -> None:
+        """:raises ValueError: it is longer than a password can be."""
+        if len(value.encode("utf-8", "surrogatepass")) > MAX_SECRET:
+            raise ValueError(reasons.TOO_LONG.fill(most=MAX_SECRET))
         self._value = value
 
     def reveal(self) -> str:
@@ -28,3 +38,12 @@ class Secret:
         return "Secret('***')" if self._value else "Secret('')"
 
     __str__ = __repr__
+
+
+def read_secret(path: Path) -> str:
+    """What a file holds, without the line break that editors put at its end.
+
+    :raises OSError: it cannot be read, or is too long.
+    :raises UnicodeDecodeError: it is not UTF-8.
+    """
+    return read_bounded(path, MAX_SECRET + len("\r\n")).decode().rstrip("\r\n")

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 from ..telemetry.bilingual import Bilingual
 from ..telemetry.network import os_reason
 from ..telemetry.reasons import settings as reasons
-from . import instance, parsers
+from . import instance, own_files, parsers
 from .earlier_service import ignored_names, own_name
 from .env_file import read_env_file
-from .secret import Secret
+from .secret import Secret, read_secret
 
 OWN_PREFIXES = (
     "ALERT_",
@@ -66,7 +66,7 @@ class Settings:
 
     mqtt_broker: str = _setting(parsers.host, "localhost")
     mqtt_port: int = _setting(_port, "1883")
-    mqtt_username: str = _setting(parsers.any_text, "", may_be_empty=True)
+    mqtt_username: str = _setting(parsers.mqtt_text, "", may_be_empty=True)
     mqtt_password: Secret = _secret()
     mqtt_client_id: str = _setting(parsers.client_id, "aiot-mqtt-service")
     mqtt_protocol: str = _setting(parsers.one_of("auto", "5", "3.1.1"), "auto")
@@ -109,7 +109,7 @@ class Settings:
     ha_topic: str = _setting(instance.status_topic, "", may_be_empty=True)
     """Empty: one that the client identifier is in."""
 
-    spool_file: str = _setting(parsers.new_file, "mqtt_service.spool", may_be_empty=True)
+    spool_file: str = _setting(own_files.new_file, "mqtt_service.spool", may_be_empty=True)
 
     heartbeat_timeout: int = _setting(parsers.number(0, 31536000), "300")
     heartbeat_check_interval: int = _setting(parsers.number(1, 86400), "30")
@@ -226,6 +226,8 @@ def judge(texts: Texts) -> Settings:
             mistakes.append(_mistake(texts.origin(name), error))
             invalid.add(item.name)
     mistakes += _conflicts(values, invalid)
+    shared = own_files.shared_files(values, texts.by_name, texts.file)
+    mistakes += [_mistake(names, reasons.SAME_FILE) for names in shared]
     if mistakes:
         raise ConfigError(mistakes)
     return Settings(**values)
@@ -244,7 +246,7 @@ def _secret_text(name: str, texts: Texts, mistakes: list[str]) -> str:
     if texts.by_name.get(name):
         mistakes.append(_mistake(origin, reasons.SET_TWICE.fill(name=name)))
     try:
-        return Path(path).read_text("utf-8").rstrip("\r\n")
+        return read_secret(Path(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = os_reason(error) if isinstance(error, OSError) else reasons.NOT_UTF8
         mistakes.append(_mistake(origin, reasons.FILE_UNREADABLE.fill(reason=reason)))

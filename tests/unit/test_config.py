@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import FrozenInstanceError, fields
 from itertools import product
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.settings.earlier_service import looks_url_encoded
 from aiot_mqtt.settings.env_file import read_env_file
 from aiot_mqtt.settings.exposure import exposed_files
+from aiot_mqtt.settings.own_files import LONGEST_SUFFIX
 from aiot_mqtt.settings.secret import Secret
 from aiot_mqtt.settings.settings import (
     ConfigError,
@@ -25,6 +30,8 @@ from aiot_mqtt.settings.settings import (
     read_texts,
     setting_defaults,
 )
+from aiot_mqtt.spool.disk import Disk
+from aiot_mqtt.spool.names import files_of, set_aside
 from rig.selection import some
 
 ENV_EXAMPLE = Path(__file__).parents[2] / "env.example"
@@ -250,6 +257,12 @@ VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
         "",
     ),
     (("MQTT_USERNAME", "DB_USER"), {"root": "root", "用户 1": "用户 1"}, [], ""),
+    (
+        ("MQTT_USERNAME",),
+        {"x" * 65535: "x" * 65535, "户" * 21845: "户" * 21845},
+        ["x" * 65536, "户" * 21846],
+        "must have at most 65535 bytes of UTF-8",
+    ),
     (("LOG_FILE",), {"": "", "/var/log/x.log": "/var/log/x.log"}, [], ""),
     (
         ("HTTP_LISTEN",),
@@ -534,6 +547,19 @@ class SecretTests(ConfigTestCase):
             ["DB_PASSWORD_FILE: that file cannot be read: it is not UTF-8"],
         )
 
+    def test_a_password_longer_than_one_can_be_is_a_mistake_in_a_file_too(self) -> None:
+        most = "户" * 21845
+        self.assertEqual(load_settings({"DB_PASSWORD_FILE": self.env_file(f"{most}\r\n")}).db_password.reveal(), most)
+        self.assertEqual(
+            self.mistakes({"DB_PASSWORD": most + "x", "MQTT_USERNAME": "u", "MQTT_PASSWORD": most + "x"}),
+            [f"{name}_PASSWORD: must have at most 65535 bytes of UTF-8" for name in ("MQTT", "DB")],
+        )
+        for path in (self.env_file(most + "xxx"), "/dev/zero"):
+            self.assertEqual(
+                self.mistakes({"DB_PASSWORD_FILE": path}),
+                ["DB_PASSWORD_FILE: that file cannot be read: File too large"],
+            )
+
     def test_a_password_without_a_name_is_a_mistake(self) -> None:
         self.assertEqual(
             self.mistakes({"MQTT_PASSWORD": "hunter2"}),
@@ -734,6 +760,9 @@ class EnvFileTests(ConfigTestCase):
         self.assertEqual(self.mistakes({}, "/no/such"), ["/no/such: cannot be read: No such file or directory"])
         self.assertEqual(self.mistakes({}, "/"), ["/: cannot be read: Is a directory"])
 
+    def test_a_named_file_without_an_end_is_a_mistake(self) -> None:
+        self.assertEqual(self.mistakes({}, "/dev/zero"), ["/dev/zero: cannot be read: File too large"])
+
     def test_all_mistakes_are_told_at_once_with_file_and_line(self) -> None:
         path = self.env_file(
             "# settings\nMQTT_PORT=0\nMQTT_SERVICE_BROKER=b\n\nLOG_LEVEL=loud\nDB_PASSWORD_FILE=/no/such\n"
@@ -803,6 +832,71 @@ class SpoolFileTests(SynchronousTestCase):
             [mistake] = caught.exception.mistakes
             self.assertIn("SPOOL_FILE", mistake)
             self.assertIn(words, mistake)
+
+    def test_a_name_or_path_without_room_for_those_beside_it_is_a_mistake(self) -> None:
+        folder = os.path.abspath(self.mktemp())
+        deep = os.path.join(folder, *["d" * 60] * ((471 - len(folder)) // 61))
+        os.makedirs(deep)
+        words = "SPOOL_FILE: its name or path is too long: there must be room for a few more characters behind it"
+        for where, most in ((folder, min(255, 510 - len(folder))), (deep, 510 - len(deep))):
+            fits = os.path.join(where, "s" * (most - len(LONGEST_SUFFIX)))
+            self.assertEqual(load_settings({"SPOOL_FILE": fits}).spool_file, fits)
+            for file in files_of(Path(fits)):
+                with closing(sqlite3.connect(file)) as opened:
+                    opened.execute("CREATE TABLE t (c)")
+                set_aside(file, Disk())
+            too_long = self.assertRaises(ConfigError, load_settings, {"SPOOL_FILE": fits + "s"})
+            self.assertEqual(too_long.mistakes, [words])
+
+
+class OwnFileTests(ConfigTestCase):
+    """No file is used for two things of which one would destroy the other."""
+
+    WORDS = (
+        "lead to one file, or to one kept beside the other: what is written there would destroy it; give each its own"
+    )
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.other = self.folder.with_name(f"{self.folder.name}-other")
+        self.other.symlink_to(self.folder)
+
+    @given(
+        st.sampled_from(
+            [
+                *(("SPOOL_FILE", behind) for behind in ("", ".2", ".3", ".4", ".lock", ".session", ".broker")),
+                *(("SPOOL_FILE", behind) for behind in ("-journal", ".2-journal", ".3.damaged-20261128-031323")),
+                *(("LOG_FILE", behind) for behind in ("", ".1", ".12")),
+            ]
+        ),
+        st.sampled_from([*(name for name in setting_defaults() if name.endswith("_FILE")), ""]),
+        st.booleans(),
+    )
+    def test_whatever_leads_to_a_file_that_is_written(
+        self, named: tuple[str, str], other: str, is_linked: bool
+    ) -> None:
+        written, behind = named
+        assume(other != written)
+        path = (self.other if is_linked else self.folder) / f"x{behind}"
+        path.write_text("")
+        try:
+            environ = {written: str(self.folder / "x"), "MQTT_TLS": "1", "DB_TLS": "1", "MQTT_USERNAME": "u"}
+            if other:
+                environ[other] = str(path)
+            found = self.mistakes(environ, None if other else str(path))
+            names = (f"{other or path}, {written}", f"{written}, {other or path}")
+            self.assertEqual(len([each for each in found if each in [f"{n}: {self.WORDS}" for n in names]]), 1, found)
+        finally:
+            path.unlink()
+
+    def test_names_that_only_begin_alike_are_well_and_so_is_one_certificate_for_two(self) -> None:
+        ca = self.folder / "spool.pem"
+        ca.write_text("")
+        environ = {"MQTT_TLS": "1", "DB_TLS": "1", "MQTT_CA_FILE": str(ca), "DB_CA_FILE": str(ca)}
+        for log in (self.folder / "spool.log", self.folder / "spool.22", "/dev/stdout", "/dev/null"):
+            found = load_settings({**environ, "SPOOL_FILE": str(self.folder / "spool"), "LOG_FILE": str(log)})
+            self.assertEqual(found.log_file, str(log))
 
 
 class EnvExampleTests(ConfigTestCase):

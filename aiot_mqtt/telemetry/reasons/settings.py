@@ -89,6 +89,11 @@ FINGERPRINT = Bilingual(
     "必须是SHA-256指纹: 64位十六进制数，冒号可有可无",
 )
 NO_FOLDER = Bilingual("its folder does not exist", "所在的目录不存在")
+FILE_NAME_LENGTH = Bilingual(
+    "its name or path is too long: there must be room for a few more characters behind it",
+    "文件名或路径太长: 后面还要能再加几个字符",
+)
+TOO_LONG = Bilingual("must have at most {most} bytes of UTF-8", "最多 {most} 字节（UTF-8）")
 NO_PLAIN_FILE = Bilingual("it is there already and no file", "已存在，但不是文件")
 NUMBER = Bilingual("must be a whole number from {least} to {most}", "必须是 {least} 到 {most} 的整数")
 ONE_OF = Bilingual("must be one of: {choices}", "必须是其中之一: {choices}")
@@ -102,6 +107,10 @@ CANNOT_BE_WRITTEN = Bilingual("it cannot be written: {reason}", "写不进去: {
 NO_SETTING = Bilingual("{name} is no setting; {advice}", "{name} 不是配置项；{advice}")
 MEANT = Bilingual("did you mean {name}?", "是不是 {name}？")
 SEE_EXAMPLE = Bilingual("env.example lists all", "全部配置项见 env.example")
+SAME_FILE = Bilingual(
+    "lead to one file, or to one kept beside the other: what is written there would destroy it; give each its own",
+    "指向同一个文件，或与另一个的附属文件同名: 写入会破坏它；请各用一个文件",
+)
 PAIR = Bilingual("a client certificate needs both", "客户端证书需要两者都设置")
 FINGERPRINT_AND_CA = Bilingual(
     "with a fingerprint no CA is looked at; keep one of the two", "设置了指纹就不看CA；请只留一个"
