@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -22,6 +23,7 @@ from twisted.logger import formatEvent
 
 from . import __version__
 from .check import command as check
+from .check.report import EXIT_BROKEN
 from .devices.report import is_device
 from .health import alone
 from .health import command as health
@@ -39,6 +41,7 @@ from .table.named import device_table
 from .telemetry import log_lines, reasons
 from .telemetry.logs import in_chinese, in_english
 from .telemetry.network import failure_reason
+from .telemetry.printed import printed
 
 T = TypeVar("T")
 
@@ -86,16 +89,8 @@ def run_status(parsed: argparse.Namespace) -> NoReturn:
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     language = settings.log_language
     try:
-        sys.exit(
-            health.show_status(
-                address,
-                settings.http_token.reveal(),
-                language,
-                as_json=parsed.as_json,
-                watch=parsed.watch,
-                output=sys.stdout,
-            )
-        )
+        look = partial(health.show_status, address, settings.http_token.reveal(), language, output=sys.stdout)
+        sys.exit(printed(partial(look, as_json=parsed.as_json, watch=parsed.watch), health.EXIT_UNKNOWN))
     except KeyboardInterrupt:
         sys.exit(0)
     except health.NotRunning as error:
@@ -103,8 +98,8 @@ def run_status(parsed: argparse.Namespace) -> NoReturn:
 
     def tell(found: tuple[int, int] | None, no_answer: str) -> NoReturn:
         lines = [alone.spool_alone(settings.spool_file), alone.table_alone(found, no_answer)]
-        sys.stdout.write(health.not_running(not_running, lines, language, as_json=parsed.as_json) + "\n")
-        sys.exit(health.EXIT_UNKNOWN)
+        words = health.not_running(not_running, lines, language, as_json=parsed.as_json) + "\n"
+        sys.exit(printed(lambda: sys.stdout.write(words) and health.EXIT_UNKNOWN, health.EXIT_UNKNOWN))
 
     _ask_table(settings, DeviceTable.count_devices, tell)
 
@@ -129,7 +124,7 @@ def run_why(parsed: argparse.Namespace) -> NoReturn:
     no_service: str | None = None
 
     def tell(answered: dict[str, Any]) -> NoReturn:
-        sys.exit(why.tell(answered, settings.log_language, sys.stdout, is_json=parsed.as_json))
+        sys.exit(printed(lambda: why.tell(answered, settings.log_language, sys.stdout, is_json=parsed.as_json), 2))
 
     if settings.http_listen is not None:
         try:
@@ -184,7 +179,7 @@ def run_check(parsed: argparse.Namespace) -> NoReturn:
             sys.stderr.flush()
         for breakdown in checking.findings.breakdowns:
             say(breakdown)
-        code = check.tell(run, parsed, sys.stdout)
+        code = printed(lambda: check.tell(run, parsed, sys.stdout), EXIT_BROKEN)
         os._exit(code)  # a thread may wait for a server that does not answer
 
     if settings is None:

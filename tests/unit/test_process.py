@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -44,6 +45,22 @@ class RecordedStream:
 
     def reopen(self) -> None:
         self.reopened += 1
+
+
+class PrintedTests(SynchronousTestCase):
+    def test_what_a_command_cannot_print_is_told_in_one_line_and_has_the_code_of_what_is_not_known(self) -> None:
+        environ = {**os.environ, "MQTT_PORT": "1", "DB_PORT": "1", "HTTP_LISTEN": "tcp:1:interface=127.0.0.1"}
+        for arguments, to, code in (
+            ("check", ">/dev/full", 3),
+            ("check --json", "| true", 3),
+            ("why device", ">/dev/full", 2),
+            ("status", ">/dev/full", 2),
+        ):
+            command = f"({sys.executable} -m aiot_mqtt {arguments}; echo $? >&2) {to}"
+            ended = subprocess.run(["sh", "-c", command], env=environ, capture_output=True, text=True, check=False)
+            said = ended.stderr.splitlines()
+            self.assertEqual((said[-1], len(said)), (str(code), 2), ended.stderr)
+            self.assertIn("aiot-mqtt: standard output: ", said[0])
 
 
 class SettingsTests(SynchronousTestCase):
