@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .chunk import Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Looked:
     """The save that failed is on disk all the same."""
     superseded: int = 0
     """How many deliveries that one superseded."""
+    passed_over: Chunk | None = None
+    """The same of a save of what was left of a chunk."""
     set_aside: list[tuple[Path, Path, str]] = field(default_factory=list)
     """Damaged files: their name before and now, and what is wrong with them."""
     foreign: list[tuple[Path, str]] = field(default_factory=list)

@@ -135,13 +135,16 @@ class SpoolFile:
         """What the file tells is on disk for good."""
         self.saves, self.total = saves, total
 
-    def save(self, updates: Sequence[DeviceUpdate]) -> int:
-        """Add updates, each merged with what is held of its device. Returns how many deliveries that supersedes."""
+    def save(self, updates: Sequence[DeviceUpdate], *, are_older: bool = False) -> int:
+        """Add updates, each merged with what is held of its device. Returns how many deliveries that supersedes.
+
+        :param are_older: than all that is held here, and not newer.
+        """
         connection = self._open
         superseded = devices = deliveries = 0
         with damage(), transaction(self._disk, connection):
             for update in updates:
-                merged = rows.later(update, self.order_offset)
+                merged = rows.earliest(update) if are_older else rows.later(update, self.order_offset)
                 devices += 1
                 deliveries += update.deliveries
                 for version, checksum, *row in connection.execute(f"{SELECT} device = ?", (update.key,)).fetchall():
@@ -286,3 +289,5 @@ class Uncertain:
     saves: int
     total: Held
     updates: Sequence[DeviceUpdate]
+    passed_over: Chunk | None = None
+    """The chunk of another file that they are from."""

@@ -68,6 +68,14 @@ def later(update: DeviceUpdate, order: int) -> DeviceUpdate:
     return copy
 
 
+def earliest(update: DeviceUpdate) -> DeviceUpdate:
+    """A copy whose orders come behind none of any process."""
+    copy = update.copy()
+    for name in set(ORDERS.values()):
+        setattr(copy, name, min(getattr(update, name), 1))
+    return copy
+
+
 def judged(row: Sequence[object]) -> DeviceUpdate:
     """As ``update_of``, of a file that is not trusted, because who knows who had it meanwhile.
 

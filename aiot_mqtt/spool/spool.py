@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..devices.update import DeviceUpdate, UuidKey
-from ..telemetry.network import os_reason
 from ..telemetry.reasons import spool as reasons
 from .chunk import Chunk
 from .contents import NOTHING, Held, Looked
-from .damage import SpoolDamaged
-from .disk import Disk, SpoolError, SpoolInUse
+from .damage import SpoolDamaged, in_words
+from .disk import Disk, SpoolError
 from .file import SpoolFile, Uncertain
 from .format import MAX_NUMBER
 from .found import SpoolForeign, SpoolOwner, open_found
@@ -83,6 +82,8 @@ class Spool:
         self._is_suspect = False
         self._set_aside_untold = []
         self._uncertain = None
+        if looked.passed_over is not None:
+            looked.passed_over.file.written(looked.passed_over)
         if self._emptied not in self.files:
             self._emptied = None
         self._note_passed_by()
@@ -101,19 +102,25 @@ class Spool:
                 file.is_there for file in self.files
             )
 
-    def save(self, updates: Sequence[DeviceUpdate]) -> int:
+    def save(self, updates: Sequence[DeviceUpdate], passed_over: Chunk | None = None) -> int:
         """Add updates, each merged with what is held of its device. Returns how many deliveries that supersedes.
 
+        :param passed_over: the chunk of which these are left, when all else in it is written: they are older than what
+            came since, and kept behind that, where the chunk is no more.
         :raises SpoolError: nobody knows whether they are on disk; ``look`` tells.
         """
+        if passed_over is not None and passed_over.file is not self._emptied:
+            return 0  # it is gone
         with self._told(self.path):
             self._lock.take(must_have=True)
             file = self._to_fill()
             if not file.is_there:  # a disk was mounted over it, or exchanged
                 raise SpoolError(reasons.FILE_NOT_THERE)
-            self._uncertain = Uncertain(file, file.saves, file.total, updates)
-            superseded = file.save(updates)
+            self._uncertain = Uncertain(file, file.saves, file.total, updates, passed_over)
+            superseded = file.save(updates, are_older=passed_over is not None)
             self._uncertain = None
+        if passed_over is not None:
+            self.written(passed_over)
         return superseded
 
     def with_emptied(self, work: Callable[[SpoolFile], T], key: UuidKey) -> T | None:
@@ -178,23 +185,12 @@ class Spool:
 
     @contextmanager
     def _told(self, path: Path) -> Iterator[None]:
-        """Say in words what went wrong, and where."""
         try:
-            yield
-        except SpoolInUse:
-            raise
-        except SpoolDamaged as error:
+            with in_words(path):
+                yield
+        except SpoolDamaged:
             self._is_suspect = True
-            raise SpoolDamaged(reasons.AT_PATH.fill(path=path, reason=error)) from error
-        except SpoolError as error:
-            raise SpoolError(reasons.AT_PATH.fill(path=path, reason=error)) from error
-        except sqlite3.Error as error:
-            # SQLite's "database is locked" would be taken for the database.
-            if "locked" in str(error):
-                raise SpoolInUse(reasons.AT_PATH.fill(path=path, reason=reasons.OPEN_ELSEWHERE)) from error
-            raise SpoolError(reasons.AT_PATH.fill(path=path, reason=error)) from error
-        except OSError as error:
-            raise SpoolError(reasons.AT_PATH.fill(path=error.filename or path, reason=os_reason(error))) from error
+            raise
 
     def _note_passed_by(self) -> None:
         self._lock.note_passed_by([file.identity for file in self.files if file.is_late], self._foreign)
@@ -246,7 +242,8 @@ class Spool:
             saves, total = file.reopen(is_suspect=is_suspect)
             if uncertain is not None and saves > uncertain.saves:
                 file.save_again([update.key for update in uncertain.updates])
-                looked.is_saved = True
+                looked.passed_over = uncertain.passed_over
+                looked.is_saved = uncertain.passed_over is None
                 brought = sum(update.deliveries for update in uncertain.updates)
                 looked.superseded = brought - (total - uncertain.total).deliveries
             self._told_by_files.append((file, saves, total))

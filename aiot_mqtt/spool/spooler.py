@@ -60,6 +60,7 @@ class Spooler:
         self._written = 0  # devices since it was last empty
         self._written_told = 0
         self._progress_told = 0.0
+        self._passing_over: Callable[[], None] | None = None  # counts it
         self._held = Held()
         self.is_empty = True
         """Whether there is no file, as far as this process knows."""
@@ -88,6 +89,9 @@ class Spooler:
         looked: Looked = await self._call(partial(self._spool.look, is_late=is_late), line=log_lines.SPOOL_AWAITED)
         self._counters.recovered += looked.found.deliveries
         self._counters.superseded += looked.superseded
+        if looked.passed_over is not None and self._passing_over is not None:
+            self._passing_over()
+        self._passing_over = None
         self._tell(looked)
         return looked
 
@@ -131,6 +135,31 @@ class Spooler:
             count()
 
         await self._call(self._spool.written, chunk, line=log_lines.SPOOL_STUCK, then=counted)
+        self._tell_progress()
+
+    async def pass_over(self, chunk: Chunk, updates: Sequence[DeviceUpdate], count: Callable[[], None]) -> None:
+        """A chunk is written but for these updates of it: keep them behind what came since. :param count: as above.
+
+        :raises SpoolError: nobody knows whether they are kept there, too.
+        """
+        if not chunk.file.is_open:
+            return
+
+        def counted() -> None:
+            self._counters.superseded += chunk.held.deliveries - sum(update.deliveries for update in chunk.updates)
+            self._written += chunk.held.devices - len(updates)
+            count()
+
+        def counted_if_let_go() -> None:
+            if not chunk.is_next:
+                self._passing_over = None
+                counted()
+
+        self._passing_over = counted
+        superseded: int = await self._call(
+            self._spool.save, updates, chunk, outage=self._keeping, then=counted_if_let_go
+        )
+        self._counters.superseded += superseded
         self._tell_progress()
 
     def space(self) -> Deferred[Space]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from ..devices.update import UuidKey
 from ..spool.chunk import Chunk
 from ..spool.disk import SpoolError
 from ..spool.file import SpoolFile
 from ..spool.spooler import Spooler
-from ..table.contract import Store
+from ..table.contract import Store, StoreConflict, StoreNotOurs
+from ..telemetry import log_lines
+from ..telemetry.printable import shorten
 from . import table_order
 from .chunk_size import MAX_BYTES
 from .chunks import Chunks
 from .data_path import DataPath, DataPathEvents, State
+from .locked_rows import LockedRows
 from .saver import Saver
 from .settlement import Settlement
 from .table_order import TableOrder
@@ -23,6 +27,8 @@ from .table_order import TableOrder
 
 class Emptying:
     """Writes what the spool holds, the oldest file first."""
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -43,6 +49,7 @@ class Emptying:
         self._chunks = chunks
         self._order = TableOrder(spooler, store, chunks.clock)
         self._now = now
+        self._locked = LockedRows(chunks.clock)
         self._is_trusted = True
         self._ahead: Deferred[Chunk | None] | None = None
 
@@ -66,13 +73,35 @@ class Emptying:
                 self._ahead = self._read_behind(chunk, key)
                 until = self._now() if chunk.file.is_late or not self._is_trusted else None
                 self._settlement.begin(is_spooled=True, unless_heard_until=until)
-                if chunk.updates:
-                    await self._chunks.write(chunk.updates)
-                await self._spooler.written(chunk, self._settlement.count_spooled)
+                await self._write(chunk, may_pass_over=until is None)
             if self._spooler.is_empty and self._path.state is State.EMPTYING:
                 self._path.happens(DataPathEvents.emptied)
         except SpoolError:
             self._saver.disk_failed()
+
+    async def _write(self, chunk: Chunk, *, may_pass_over: bool) -> None:
+        """
+        :param may_pass_over: where nothing of it is older than what the table may hold, because it is not known of what
+            is kept elsewhere that it was in this file.
+        """
+        locked = self._locked.among(chunk.updates) if may_pass_over else []
+        updates = [update for update in chunk.updates if update not in locked] if locked else chunk.updates
+        if updates:
+            try:
+                await self._chunks.write(updates)
+            except StoreNotOurs:
+                raise
+            except StoreConflict as error:
+                if len(updates) == 1 and may_pass_over and self._locked.conflicted(updates[0], str(error)):
+                    self._log.warn(log_lines.ROW_PASSED_OVER, uuid=shorten(updates[0].uuid), reason=str(error))
+                raise
+            self._locked.written(updates)
+        elif locked and self._spooler.devices <= self._locked.count:
+            raise StoreConflict(self._locked.reason)  # nobody else waits
+        if locked:
+            await self._spooler.pass_over(chunk, locked, self._settlement.count_spooled)
+        else:
+            await self._spooler.written(chunk, self._settlement.count_spooled)
 
     async def _next(self, key: UuidKey) -> Chunk | None:
         """The next chunk, which was read while the one before was written, if that was."""
