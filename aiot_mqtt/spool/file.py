@@ -148,7 +148,9 @@ class SpoolFile:
                 devices += 1
                 deliveries += update.deliveries
                 for version, checksum, *row in connection.execute(f"{SELECT} device = ?", (update.key,)).fetchall():
-                    superseded += merged.merge(rows.checked(version, checksum, row, is_found=self.is_found))
+                    held = rows.checked(version, checksum, row, is_found=self.is_found)
+                    merged, under = (held, merged) if are_older else (merged, held)
+                    superseded += merged.merge(under)
                     devices -= 1
                 values = rows.values(merged)
                 connection.execute(INSERT, (*values, rows.checksum(values)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..devices.update import UuidKey
@@ -23,6 +24,8 @@ from .locked_rows import LockedRows
 from .saver import Saver
 from .settlement import Settlement
 from .table_order import TableOrder
+
+PAUSE = 1.0  # s between two looks at whether there is more than rows that are locked
 
 
 class Emptying:
@@ -92,12 +95,13 @@ class Emptying:
             except StoreNotOurs:
                 raise
             except StoreConflict as error:
-                if len(updates) == 1 and may_pass_over and self._locked.conflicted(updates[0], str(error)):
+                if len(updates) == 1 and may_pass_over and self._locked.conflicted(updates[0]):
                     self._log.warn(log_lines.ROW_PASSED_OVER, uuid=shorten(updates[0].uuid), reason=str(error))
                 raise
             self._locked.written(updates)
         elif locked and self._spooler.devices <= self._locked.count:
-            raise StoreConflict(self._locked.reason)  # nobody else waits
+            await deferLater(self._chunks.clock, PAUSE)  # nobody else waits
+            return
         if locked:
             await self._spooler.pass_over(chunk, locked, self._settlement.count_spooled)
         else:

@@ -23,8 +23,6 @@ class LockedRows:
         self._clock = clock
         self._conflicts: dict[str, int] = {}  # of a device's update alone
         self._until: dict[str, float] = {}
-        self.reason = ""
-        """Why the last of them could not be written."""
 
     def among(self, updates: Sequence[DeviceUpdate]) -> list[DeviceUpdate]:
         """Those to pass over for now."""
@@ -39,12 +37,11 @@ class LockedRows:
         """How many devices are passed over for now."""
         return len(self._until)
 
-    def conflicted(self, update: DeviceUpdate, reason: str) -> bool:
+    def conflicted(self, update: DeviceUpdate) -> bool:
         """A device's update alone met a lock; returns whether it is to be passed over, for the first time."""
         conflicts = self._conflicts[update.key] = self._conflicts.get(update.key, 0) + 1
         if conflicts >= MAX_CONFLICTS:
             self._until[update.key] = self._clock.seconds() + AGAIN
-            self.reason = reason
         return conflicts == MAX_CONFLICTS
 
     def written(self, updates: Sequence[DeviceUpdate]) -> None:

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.devices.report import DATA, HEARTBEAT, STATUS
@@ -35,6 +37,7 @@ from tests.store_contract import EARLIER, LATER
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOTS = 1 << 30  # bytes
+STEPS = ("save", "write", "pass", "restart")
 FAULTS = (FULL, BROKEN, FORBIDDEN, READ_ONLY)
 COLUMNS = ("uuid", "kinds", "document", "status", "last_seen", "last_heartbeat", "is_online")
 
@@ -297,6 +300,71 @@ class GenerationTests(SpoolMixin):
         self.save("a")
         self.spool.written(chunk)
         self.assertEqual((self.files(), self.names()), (["spool.2", "spool.2-journal"], ["a"]))
+
+
+class PassedOverTests(SpoolMixin):
+    """What could not be written is kept behind what came since."""
+
+    @given(st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from("abc")), max_size=30))
+    def test_no_device_moves_back_and_each_ends_with_its_newest(self, steps: list[tuple[str, str]]) -> None:
+        self.spool.close()
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.start()
+        self.order = n = 0
+        newest: dict[str, int] = {}
+        table: dict[str, int] = {}
+
+        def write(*, passes: bool = False) -> None:
+            if (chunk := self.spool.read(1, LOTS, str)) is None:
+                return
+            if passes:
+                self.spool.save(chunk.updates, chunk)
+                return
+            for update in chunk.updates:
+                written = int((update.document or b"")[6:-1])
+                self.assertGreaterEqual(written, table.get(update.uuid, 0))
+                table[update.uuid] = written
+            self.spool.written(chunk)
+
+        for step, device in steps:
+            if step == "save":
+                n += 1
+                newest[device] = n
+                self.spool.save([self.make(device, n)])
+            elif step == "restart":
+                self.restart()
+                self.order = 0  # each process counts from the beginning
+            else:
+                write(passes=step == "pass")
+            held = {device for device, number in newest.items() if table.get(device) != number}
+            self.assertGreaterEqual(self.spool.held.devices, len(held))
+        while not self.spool.is_empty:
+            write()
+        self.assertEqual(table, newest)
+        self.assertEqual(self.spool.held, Held())
+
+    def test_where_it_is_not_known_whether_it_was_kept_it_is_in_one_file_only(self) -> None:
+        fault: tuple[int, bool] | None = None
+        self.spool.close()
+        self.start(disk=FaultyDisk(lambda call: fault if call == "commit" else None))
+        for is_done in (False, True):
+            self.save("a", "b")
+            chunk = self.spool.read(1, LOTS, str)
+            assert chunk is not None
+            self.save("c")
+            fault = (BROKEN, is_done)
+            with self.assertRaises(SpoolError):
+                self.spool.save(chunk.updates, chunk)
+            fault = None
+            looked = self.spool.look()
+            self.assertFalse(looked.is_saved)
+            self.assertEqual(looked.passed_over is chunk, is_done)
+            self.assertEqual(self.spool.held, Held(3, 3))
+            self.assertEqual(self.names(), ["b"] if is_done else ["a", "b"])
+            while (rest := self.spool.read(1, LOTS, str)) is not None:
+                self.spool.written(rest)
+            self.assertEqual(self.spool.held, Held())
 
 
 class SpellingTests(SpoolMixin):

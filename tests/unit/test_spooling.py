@@ -222,6 +222,63 @@ class AbandonedTests(SpoolingMixin):
         self.assert_settled()
 
 
+class LockedRowTests(SpoolingMixin):
+    """A device whose row stays locked, or whose trigger answers like a lock, costs the others nothing."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.locked = {"b"}
+        write = self.table._write
+
+        def write_unless_locked(updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Written:
+            if self.locked & {update.uuid for update in updates}:
+                raise StoreConflict("locked (1205)")
+            return write(updates, unless_heard_until)
+
+        self.patch(self.table, "_write", write_unless_locked)
+
+    def report(self, seconds: int) -> None:
+        for _ in range(seconds):
+            for device in "abc":
+                self.receive(device)
+            self.advance(1)
+            self.assertEqual(self.process.imbalance, 0)
+
+    def test_the_others_are_written_meanwhile_and_it_is_when_the_lock_is_gone(self) -> None:
+        with capturedLogs() as events:
+            self.report(60)
+            told = [event["log_format"] for event in events].count(log_lines.ROW_PASSED_OVER)
+            first, locked, last = self.documents()
+            for document in (first, last):
+                assert document is not None
+                self.assertGreater(int(document[6:-1]), 3 * 45)
+            self.assertEqual((locked, told), (None, 1))
+            self.locked.clear()
+            self.report(1)
+            self.advance(30)
+        self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (181, 182, 183)])
+        self.assert_settled()
+
+    def test_it_is_kept_over_a_restart(self) -> None:
+        with capturedLogs():
+            self.report(30)
+            self.process.kill()
+            self.start()
+            self.report(30)
+            self.locked.clear()
+            self.advance(30)
+        self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (178, 179, 180)])
+
+    def test_where_all_are_locked_none_is_lost(self) -> None:
+        self.locked = {"a", "b", "c"}
+        with capturedLogs():
+            self.report(60)
+            self.locked.clear()
+            self.advance(30)
+        self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (178, 179, 180)])
+        self.assert_settled()
+
+
 class SpoolingTests(SpoolingMixin):
     def test_nothing_goes_to_disk_while_the_database_answers(self) -> None:
         for _ in range(10):

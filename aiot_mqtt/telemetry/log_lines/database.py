@@ -43,10 +43,8 @@ ROWS_LOCKED = line(
     " — SELECT * FROM information_schema.innodb_trx",
 )
 ROW_PASSED_OVER = line(
-    "⚠️ 设备的行一直被锁住，先写入其他设备 - {uuid}: {reason}"
-    " — 查看: SELECT * FROM information_schema.innodb_trx",
-    "⚠️ A row stays locked, others go first - {uuid}: {reason}"
-    " — SELECT * FROM information_schema.innodb_trx",
+    "⚠️ 设备的行一直被锁住，先写入其他设备 - {uuid}: {reason} — 查看: SELECT * FROM information_schema.innodb_trx",
+    "⚠️ A row stays locked, others go first - {uuid}: {reason} — SELECT * FROM information_schema.innodb_trx",
 )
 WRITE_FAILED_UNEXPECTEDLY = line(
     "❌ 写入时出现意外错误，稍后重试 — 请附上下面的traceback，在项目仓库的Issues中报告",
