@@ -169,7 +169,9 @@ class Writer(WriterFigures, Service):
             self._saver.check()
 
     def set_aside(self) -> None:
-        """Write nothing of what is not acknowledged, until it is known whose it is."""
+        """Write nothing of what is not acknowledged until it is known whose it is; the table may be newer than disk."""
+        if self._emptying is not None:
+            self._emptying.distrust()
         if self.backlog.in_flight is not None and self._work is not None:
             self._work.cancel()  # it would be written by and by, in parts, also when the session is ours again
         self.backlog.set_aside()
@@ -180,9 +182,7 @@ class Writer(WriterFigures, Service):
         self._counters.superseded += self.backlog.take_back() if is_ours else self.backlog.abandon()
 
     def abandon(self) -> None:
-        """Somebody else is given what is not acknowledged. What is on disk is ours still; the table may be newer."""
-        if self._emptying is not None:
-            self._emptying.distrust()
+        """Somebody else is given what is not acknowledged. What is on disk is ours still."""
         self.set_aside()
         self.release(is_ours=False)
 

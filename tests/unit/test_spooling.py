@@ -191,12 +191,20 @@ class AbandonedTests(SpoolingMixin):
     """Somebody else has the session, or may have had it."""
 
     def test_what_is_on_disk_goes_over_nothing_newer_from_then_on(self) -> None:
+        for how in ("abandoned", "set aside"):
+            self.setUp()
+            self.play_newer(how)
+
+    def play_newer(self, how: str) -> None:
         self.freeze()
         for device in "ab":
             self.receive(device)
         self.advance(6)
         self.assertTrue(self.path.exists())
-        self.process.writer.abandon()
+        if how == "abandoned":
+            self.process.writer.abandon()
+        else:
+            self.process.writer.set_aside()
         newer = replace(self.table.rows["a"], last_seen="2026-11-23 10:00:05", last_report_data="newer")
         self.table.rows["a"] = newer
         self.process.now = "2026-11-23 10:05:00"
