@@ -31,7 +31,9 @@ class SpoolFile:
         self.is_found = is_found
         """Not made by this process, so nothing in it is trusted."""
         self.is_late = False
-        """The table may hold newer states: it turned up while this process ran without it, or has topics given away."""
+        """The table may hold newer states: it turned up while this process ran without it, was left alone for a
+        while, or has topics that were given away.
+        """
         self.is_synced = is_found
         """Whether its name is on disk, too."""
         self.generation = 0

@@ -9,6 +9,7 @@ older one, they say themselves.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from .names import files_of, journal_of, remove_with_journal, set_aside
 
 T = TypeVar("T")
 
+LEFT_ALONE = 60.0  # s since a file was changed, after which a process that finds it takes it for older than the table
 MAX_FILES = 2  # of ours: one is filled while the other is emptied
 
 
@@ -204,7 +206,7 @@ class Spool:
             known = None
             looked.lost += before
             before = NOTHING
-        if self._disk.find(path) is None:
+        if (found := self._disk.find(path)) is None:
             return None
         for is_suspect in (self._is_suspect, True):
             try:
@@ -226,7 +228,9 @@ class Spool:
                     with suppress(OSError):  # it holds nothing, and is in nobody's way until something is saved
                         remove_with_journal(path, self._disk)
                 else:
-                    file.is_late |= is_late or (file.identity is not None and file.identity[1] in self._lock.passed_by)
+                    # Another instance may have had the fleet since it was left.
+                    file.is_late |= is_late or abs(time.time() - found.st_mtime) > LEFT_ALONE
+                    file.is_late |= file.identity is not None and file.identity[1] in self._lock.passed_by
                     looked.found += file.held
                 return file
         if known is not None:

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -721,6 +722,15 @@ class ExchangedTests(SpoolMixin):
         self.save("a")
         self.restart()
         self.assertFalse(self.read().file.is_late)
+
+    def test_one_that_was_left_alone_goes_over_nothing_that_came_later(self) -> None:
+        """Somebody else may have written since, as where the service was moved to another host and is started here."""
+        for seconds, is_late in ((0, False), (50, False), (70, True), (1e6, True), (-1e6, True)):
+            self.save("a")
+            os.utime(self.path, (time.time() - seconds,) * 2)
+            self.restart()
+            self.assertEqual(self.read().file.is_late, is_late, seconds)
+            self.empty()
 
     def test_nothing_is_saved_to_a_file_that_is_hidden(self) -> None:
         self.save("a")
