@@ -307,8 +307,12 @@ class World:
         ]
 
     def about_to_delete(self, path: Path) -> None:
-        """A process deletes a file: what was acknowledged because of it must be in the table, or older than that."""
-        for state in self._read(path) if path in files_of(path.with_name(SPOOL)) else ():
+        """A process deletes a file: what was acknowledged because of it must be in the table or in another file, or be
+        older than what is there.
+        """
+        files = files_of(path.with_name(SPOOL))
+        kept = [state for other in files if other != path and other.exists() for state in self._read(other)]
+        for state in self._read(path) if path in files else ():
             table = self.database.tables[state.table]
             place = state.table, table.key(state.uuid)
             history, row = self.histories.get(place), table.rows.get(place[1])
@@ -322,7 +326,10 @@ class World:
                 if value is None or len(brought) != 1:
                     continue  # where several said the same, nobody can tell whose it is
                 [message] = brought
-                newest = max((each.number for each in history.messages if getattr(each, column) == held), default=0)
+                elsewhere = {getattr(each, column) for each in kept if (each.table, table.key(each.uuid)) == place}
+                newest = max(
+                    (each.number for each in history.messages if getattr(each, column) in {held, *elsewhere}), default=0
+                )
                 if newest >= message.number or history.is_poisoned_after(column, message.number - 1):
                     continue
                 # Before there was a row, maybe until its write was on its way back, it was refused.
