@@ -17,6 +17,7 @@ from aiot_mqtt.table.contract import (
     StoreError,
     StoreLoginRefused,
     StoreMisconfigured,
+    StoreNotOurs,
     StoreRefused,
     StoreUnavailable,
     Written,
@@ -89,6 +90,8 @@ class Call:
     arguments: tuple[Any, ...]
     answer: Deferred[Any]
     made_at: float
+    session: object
+    """The broker's that the process had then; see ``table.fence``."""
 
     @property
     def uuids(self) -> list[str]:
@@ -111,7 +114,9 @@ class Database:
     def call(self, process: Process, name: str, arguments: tuple[Any, ...]) -> Deferred[Any]:
         """A process asks for something; its answer comes later, whatever it is."""
         answer: Deferred[Any] = Deferred(lambda _answer: None)
-        call = Call(process, self.tables[process.table], name, arguments, answer, self.world.clock.seconds())
+        call = Call(
+            process, self.tables[process.table], name, arguments, answer, self.world.clock.seconds(), process.session
+        )
         process.calls.append(call)
         self.world.clock.callLater(self.latency(), self._arrived, call)
         return answer
@@ -167,6 +172,10 @@ class Database:
         if self._is_locked(call):
             self.world.effects["rows locked"] += 1
             self._fail(call, StoreConflict("Lock wait timeout exceeded (1205)"))
+            return
+        if not self._may_commit(call):
+            self.world.effects["rolled back, of a former session"] += 1
+            self._fail(call, StoreNotOurs("not ours"))
             return
         result = self._do(call)
         self.world.clock.callLater(self.latency(), self._answer, call, result)
@@ -224,21 +233,23 @@ class Database:
 
     def _lose(self, call: Call) -> None:
         """It does what it was asked, or not, and the reply is lost."""
-        if self.random.random() < 0.6 and not self._is_locked(call):
+        if self.random.random() < 0.6 and not self._is_locked(call) and self._may_commit(call):
             self._do(call)
             if call.name == "write":
                 self.world.effects["lost reply of the database"] += 1
         self._fail(call, StoreUnavailable("Lost connection during query (2013)"))
 
     def _leave_in_limbo(self, call: Call) -> None:
-        if call.name == "write" and not self._is_locked(call):
+        if call.name == "write" and not self._is_locked(call) and self._may_commit(call):
             self._put_in_limbo(call)
         self._fail(call, StoreUnavailable("Lost connection during query (2013)"))
 
     def _put_in_limbo(self, call: Call) -> None:
         """The COMMIT arrives later, or never. Until then the transaction holds its rows locked."""
         updates = [update.copy() for update in call.arguments[0]]
-        late = Call(call.process, call.table, call.name, (updates, *call.arguments[1:]), Deferred(), call.made_at)
+        late = Call(
+            call.process, call.table, call.name, (updates, *call.arguments[1:]), Deferred(), call.made_at, call.session
+        )
         self._limbo.append(late)
         self.world.clock.callLater(self.random.choice((0.1, 2.0, 30.0)), self._leave_limbo, late)
 
@@ -247,6 +258,10 @@ class Database:
         if self.random.random() < 0.6:
             self.world.effects["late commit"] += 1
             self._do(call)
+
+    def _may_commit(self, call: Call) -> bool:
+        """What the fence says, where the process was never frozen."""
+        return call.name != "write" or call.session is call.process.session
 
     def _is_locked(self, call: Call) -> bool:
         locked = {(late.table, late.table.key(uuid)) for late in self._limbo for uuid in late.uuids}

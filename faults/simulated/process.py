@@ -97,6 +97,12 @@ class Process:
             self.world.received(message, self)
 
     @property
+    def session(self) -> object:
+        """What stands for the broker's session that it has; None: it has none."""
+        rivals = self.service.subscriber._rivals
+        return None if rivals is None else rivals._lease._connection
+
+    @property
     def is_blind(self) -> bool:
         """Whether it has given up looking at its disk, and writes to the table all the same."""
         saver = self.service.writer._saver
