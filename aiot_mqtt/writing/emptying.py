@@ -76,17 +76,15 @@ class Emptying:
                 self._ahead = self._read_behind(chunk, key)
                 until = self._now() if chunk.file.is_late or not self._is_trusted else None
                 self._settlement.begin(is_spooled=True, unless_heard_until=until)
-                await self._write(chunk, may_pass_over=until is None)
+                await self._write(chunk)
             if self._spooler.is_empty and self._path.state is State.EMPTYING:
                 self._path.happens(DataPathEvents.emptied)
         except SpoolError:
             self._saver.disk_failed()
 
-    async def _write(self, chunk: Chunk, *, may_pass_over: bool) -> None:
-        """
-        :param may_pass_over: where nothing of it is older than what the table may hold, because it is not known of what
-            is kept elsewhere that it was in this file.
-        """
+    async def _write(self, chunk: Chunk) -> None:
+        # What is kept in another file does not say that it was in a late one; distrust lasts until nothing is on disk.
+        may_pass_over = not chunk.file.is_late
         locked = self._locked.among(chunk.updates) if may_pass_over else []
         updates = [update for update in chunk.updates if update not in locked] if locked else chunk.updates
         if updates:

@@ -267,6 +267,20 @@ class LockedRowTests(SpoolingMixin):
         self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (181, 182, 183)])
         self.assert_settled()
 
+    def test_also_where_the_session_was_somebody_elses_meanwhile(self) -> None:
+        with capturedLogs():
+            self.report(10)
+            self.process.writer.set_aside()
+            self.process.writer.release(is_ours=True)
+            self.report(60)
+            for document in self.documents()[::2]:
+                assert document is not None
+                self.assertGreater(int(document[6:-1]), 3 * 55)
+            self.locked.clear()
+            self.advance(30)
+        self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (208, 209, 210)])
+        self.assert_settled()
+
     def test_it_is_kept_over_a_restart(self) -> None:
         with capturedLogs():
             self.report(30)
