@@ -129,11 +129,7 @@ class Spooler:
         if not chunk.file.is_open:
             return
 
-        def counted() -> None:
-            self._counters.superseded += chunk.held.deliveries - sum(update.deliveries for update in chunk.updates)
-            self._written += chunk.held.devices
-            count()
-
+        counted = partial(self._let_go, chunk, chunk.held.devices, count)
         await self._call(self._spool.written, chunk, line=log_lines.SPOOL_STUCK, then=counted)
         self._tell_progress()
 
@@ -145,10 +141,7 @@ class Spooler:
         if not chunk.file.is_open:
             return
 
-        def counted() -> None:
-            self._counters.superseded += chunk.held.deliveries - sum(update.deliveries for update in chunk.updates)
-            self._written += chunk.held.devices - len(updates)
-            count()
+        counted = partial(self._let_go, chunk, chunk.held.devices - len(updates), count)
 
         def counted_if_let_go() -> None:
             if not chunk.is_next:
@@ -161,6 +154,12 @@ class Spooler:
         )
         self._counters.superseded += superseded
         self._tell_progress()
+
+    def _let_go(self, chunk: Chunk, written: int, count: Callable[[], None]) -> None:
+        """A chunk is no longer on disk. :param written: how many devices of it are in the table."""
+        self._counters.superseded += chunk.held.deliveries - sum(update.deliveries for update in chunk.updates)
+        self._written += written
+        count()
 
     def space(self) -> Deferred[Space]:
         """How much room there is, behind whatever the thread is at."""
