@@ -9,11 +9,13 @@ from typing import Generic, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 T = TypeVar("T")
 
 SHARE = 0.01  # of the time that may be spent on asking
 QUICK_SHARE = 0.001  # of the time, below which it may be asked more often than usual
+MOST_DOUBLINGS = 20  # of the pause after what failed; SHARE limits it long before
 
 
 class Refreshed(Generic[T]):
@@ -41,6 +43,7 @@ class Refreshed(Generic[T]):
         self._quick_interval = min(quick_interval, interval)
         self._clock = clock
         self._is_asking = False
+        self._failures = 0  # in a row
         self._due_at = 0.0
         self._known_at = float("-inf")
 
@@ -60,17 +63,24 @@ class Refreshed(Generic[T]):
         if not self._is_asking and now >= self._due_at:
             self._is_asking = True
             asked = self._ask()
-            asked.addCallback(self._answered)
-            asked.addErrback(lambda failure: self._log.debug("not found out: {why}", why=failure.getErrorMessage()))
+            asked.addCallbacks(self._answered, self._not_found_out)
             asked.addBoth(self._ended, now)
         return self._value
 
     def _answered(self, value: T) -> None:
         self._value, self._known_at = value, self._clock.seconds()
+        self._failures = 0
+
+    def _not_found_out(self, failure: Failure) -> None:
+        self._log.debug("not found out: {why}", why=failure.getErrorMessage())
+        self._failures += 1
 
     def _ended(self, _result: object, began: float) -> None:
         now = self._clock.seconds()
         self._is_asking = False
         took = now - began
         interval = min(self._interval, max(self._quick_interval, took / QUICK_SHARE))
-        self._due_at = now + max(interval, took / SHARE)
+        pause = max(interval, took / SHARE)
+        if self._failures:  # one bad moment says little of what it takes usually
+            pause = min(pause, self._interval * 2 ** min(self._failures - 1, MOST_DOUBLINGS))
+        self._due_at = now + pause

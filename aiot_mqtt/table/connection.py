@@ -137,6 +137,11 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
                 self._read_timeout = read_timeout
         self._is_logged_in = True
 
+    @property
+    def read_timeout(self) -> float:
+        """Seconds after which a silent server is given up."""
+        return self._read_timeout
+
     def is_quiet(self) -> bool:
         """Whether an idle connection has not been closed from the other side, as far as that can be seen from here."""
         return self._link is not None and self._link.is_quiet()

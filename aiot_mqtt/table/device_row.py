@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from .bounded_select import bounded_select
+from .connection import DatabaseConnection
+
 MOST_SIMILAR = 5
 _LONGEST_OFFLINE = 4096  # characters of a document that may be an "offline"; a longer one is read by nobody here
 
@@ -29,24 +32,21 @@ class Found(NamedTuple):
     """Where there is no row: some that begin alike."""
 
 
-def find_device(connection: Any, table: str, uuid: str) -> Found:
+def find_device(connection: DatabaseConnection, table: str, uuid: str) -> Found:
     """The row of a device, or which ones are called alike.
 
     :param uuid: of the characters that a topic level of a device has.
-    :raises pymysql.err.Error: the server does not say.
+    :raises StoreConflict: the server does not say, or not in time, as where no index helps.
     """
     columns = f"uuid, is_online, last_seen, last_heartbeat, device_status, LEFT(last_report_data, {_LONGEST_OFFLINE})"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM `{table}` WHERE uuid = %s LIMIT 1", (uuid,))  # noqa: S608
-        if (found := cursor.fetchone()) is not None:
-            name, online, *others, document = found
-            seen, heartbeat, status = (None if value is None else str(value) for value in others)
-            seen, heartbeat = (time and time[:19] for time in (seen, heartbeat))
-            return Found(DeviceRow(str(name), bool(online), seen, heartbeat, status, _says_offline(document)))
-        begins = uuid[: max(1, len(uuid) * 2 // 3)].replace("_", "|_")
-        like = f"SELECT uuid FROM `{table}` WHERE uuid LIKE %s ESCAPE '|' LIMIT {MOST_SIMILAR}"  # noqa: S608
-        cursor.execute(like, (f"{begins}%",))
-        return Found(None, tuple(str(row[0]) for row in cursor.fetchall()))
+    if rows := bounded_select(connection, f"{columns} FROM `{table}` WHERE uuid = %s LIMIT 1", (uuid,)):
+        [(name, online, *others, document)] = rows
+        seen, heartbeat, status = (None if value is None else str(value) for value in others)
+        seen, heartbeat = (time and time[:19] for time in (seen, heartbeat))
+        return Found(DeviceRow(str(name), bool(online), seen, heartbeat, status, _says_offline(document)))
+    begins = uuid[: max(1, len(uuid) * 2 // 3)].replace("_", "|_")
+    alike = f"uuid FROM `{table}` WHERE uuid LIKE %s ESCAPE '|' LIMIT {MOST_SIMILAR}"
+    return Found(None, tuple(str(name) for (name,) in bounded_select(connection, alike, (f"{begins}%",))))
 
 
 def _says_offline(document: Any) -> bool:

@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.report import HEARTBEAT
-from aiot_mqtt.table import count, shape, statements
+from aiot_mqtt.table import bounded_select, count, shape, statements
 from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.contract import (
     StoreConflict,
@@ -59,7 +59,7 @@ class TableTests(DatabaseMixin, StoreContract):
         self.assertEqual(await self.store.count_devices(), (2, 3))
         slow = count.COUNT.replace("COALESCE(SUM(is_online = 1), 0)", "SUM(SLEEP(10))")
         self.patch(count, "COUNT", slow)
-        self.patch(count, "MAX_TIME", 1)
+        self.patch(bounded_select, "MAX_TIME", 1)
         with self.assertRaises(StoreConflict):
             await self.store.count_devices()
         self.assertIsNotNone(self.store._shape)

@@ -15,9 +15,10 @@ from aiot_mqtt.check.findings import Findings, Status
 from aiot_mqtt.settings.secret import Secret
 from aiot_mqtt.settings.settings import Settings
 from aiot_mqtt.spool.found import SpoolOwner
+from aiot_mqtt.table import count
 from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.connection import DatabaseConnection
-from aiot_mqtt.table.contract import StoreLoginRefused, StoreUnavailable, Written
+from aiot_mqtt.table.contract import StoreConflict, StoreLoginRefused, StoreUnavailable, Written
 from aiot_mqtt.table.mysql import DeviceTable
 from aiot_mqtt.telemetry import log_lines
 from rig import servers
@@ -113,6 +114,15 @@ class SeveralAddressesTests(TestCase):
         await gatherResults([table.count_devices() for _ in range(6)])
         self.assertEqual(self.connections(self.first), 0)
         self.assertEqual([server for server, _ in self.lines("DATABASE_CHANGED")], [self.server(self.second)])
+
+    async def test_a_question_that_takes_long_is_given_up_and_is_no_reason_to_leave_the_server(self) -> None:
+        table = self.both()
+        await table.describe()
+        self.patch(count, "COUNT", "SUM(SLEEP(30)), COUNT(*) FROM `{table}`")
+        await self.assertFailure(table.count_devices(), StoreConflict)
+        self.assertEqual(await table.write([make_update("a")]), Written())
+        self.assertEqual(table.server_in_use, self.server(self.first))
+        self.assertEqual(self.lines("DATABASE_CHANGED"), [])
 
     async def test_one_that_is_gone_is_left_for_the_next_and_not_gone_back_to_as_long_as_that_works(self) -> None:
         table = self.table(address_of(self.first, servers.free_port()), address_of(self.second))

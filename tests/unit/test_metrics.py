@@ -112,6 +112,33 @@ class RefreshedTests(SynchronousTestCase):
         clock.advance(61)
         self.assertEqual((known.value(), len(asked)), (7, 3))
 
+    def test_what_took_long_and_failed_is_asked_again_before_long_and_then_ever_more_seldom(self) -> None:
+        clock, asked = Clock(), list[Deferred[int]]()
+
+        def ask() -> Deferred[int]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        known = Refreshed(ask, 0, 60.0, clock)
+        for pause in (60, 120, 240, 480, 960, 1000, 1000):
+            known.value()
+            clock.advance(10)
+            asked.pop().errback(OSError("not in time"))
+            clock.advance(pause - 1)
+            self.assertEqual((known.value(), asked), (0, []), pause)
+            clock.advance(1)
+        known.value()
+        clock.advance(10)
+        asked.pop().callback(7)
+        clock.advance(999)
+        self.assertEqual((known.value(), asked), (7, []))
+        clock.advance(1)
+        known.value()
+        clock.advance(10)
+        asked.pop().errback(OSError("not in time"))
+        clock.advance(60)
+        self.assertEqual((known.value(), len(asked)), (7, 1))
+
     def test_what_takes_no_time_is_asked_more_often(self) -> None:
         for took, least in (
             (0.0, 5.0),
