@@ -38,7 +38,7 @@ from .spool.owner import spool_owner
 from .spool.spool import Spool
 from .spool.spooler import RunInThread, Spooler
 from .spool.thread import SpoolThread
-from .standby.assembly import fence_of, may_be_ahead, services_of, spooler_of, standing_of, subscriber_of, with_will
+from .standby.assembly import fence_of, services_of, spooler_of, standing_of, subscriber_of, with_will
 from .table.address import database_addresses, database_name, hosts_without_tls
 from .table.contract import StoreService
 from .table.mysql import DeviceTable
@@ -49,6 +49,8 @@ from .telemetry.counters import Counters
 from .telemetry.refusals import Refusals
 from .telemetry.survive import within
 from .writing.writer import Writer
+
+MAX_AHEAD = 300.0  # s; of how much later times in the table are a mistake, as for the sweep
 
 
 class AiotMqttService(MultiService):
@@ -155,7 +157,7 @@ class AiotMqttService(MultiService):
             counters,
             refusals,
             reactor,
-            now=lambda: table_time(wall_clock() + may_be_ahead(standing), zone),
+            latest=lambda: table_time(wall_clock() + MAX_AHEAD, zone),
             flow_control=self.subscriber,
             spooler=self._spooler,
             database=database,

@@ -177,7 +177,7 @@ async def sweep_for(database: Database, devices: int, options: argparse.Namespac
         counters,
         Refusals(counters, reactor),
         reactor,
-        now=lambda: table_time(time.time(), ZONE),
+        latest=lambda: table_time(time.time(), ZONE),
         flow_control=subscription,
     )
     heard = HeardDevices(counters, reactor, pending, ZONE)

@@ -27,7 +27,6 @@ from .observer import Observer
 from .proven_spooler import ProvenSpooler
 from .standing import Standing
 
-MAX_AHEAD = 300.0  # s; later times in the table are a mistake, as for the sweep
 CLOSE_INTERVAL = 1.0  # s between two looks at idle connections
 
 
@@ -62,11 +61,6 @@ def standing_of(
         in_reactor=reactor.callFromThread,
         jitter=jitter(),
     )
-
-
-def may_be_ahead(standing: Standing | None) -> float:
-    """Seconds by which the clocks of other instances, which have written the table, may be ahead of ours."""
-    return 0.0 if standing is None else MAX_AHEAD
 
 
 def services_of(

@@ -42,16 +42,16 @@ class Emptying:
         chunks: Chunks,
         *,
         store: Store,
-        now: Callable[[], str],
+        latest: Callable[[], str],
     ) -> None:
-        """:param now: the time as the table's columns hold it."""
+        """:param latest: see ``Writer``."""
         self._path = path
         self._spooler = spooler
         self._saver = saver
         self._settlement = settlement
         self._chunks = chunks
         self._order = TableOrder(spooler, store, chunks.clock)
-        self._now = now
+        self._latest = latest
         self._locked = LockedRows(chunks.clock)
         self._is_trusted = True
         self._ahead: Deferred[Chunk | None] | None = None
@@ -74,7 +74,7 @@ class Emptying:
             chunk = await self._next(key)
             if chunk is not None:
                 self._ahead = self._read_behind(chunk, key)
-                until = self._now() if chunk.file.is_late or not self._is_trusted else None
+                until = self._latest() if chunk.file.is_late or not self._is_trusted else None
                 self._settlement.begin(is_spooled=True, unless_heard_until=until)
                 await self._write(chunk)
             if self._spooler.is_empty and self._path.state is State.EMPTYING:

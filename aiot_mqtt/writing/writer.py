@@ -54,7 +54,7 @@ class Writer(WriterFigures, Service):
         refusals: Refusals,
         clock: IReactorTime,
         *,
-        now: Callable[[], str],
+        latest: Callable[[], str],
         flow_control: FlowControl,
         spooler: Spooler | None = None,
         database: str = "",
@@ -63,7 +63,8 @@ class Writer(WriterFigures, Service):
         jitter: Callable[[], float] = random,
     ) -> None:
         """
-        :param now: the time as the table's columns hold it.
+        :param latest: the latest time, as the table's columns hold it, that a row may say by now, with what the clocks
+            of others are ahead, and with the time in which a statement arrives; later ones are a mistake.
         :param spooler: takes what the database does not; None: it stays unacknowledged.
         :param database: where the table is, as log lines name it.
         :param may_write: whether what is pending is ours to write; ``wake`` follows when it is.
@@ -101,7 +102,9 @@ class Writer(WriterFigures, Service):
                 wake=self._start_if_needed,
                 may_save=may_save,
             )
-            self._emptying = Emptying(self._path, spooler, self._saver, self._settlement, chunks, store=store, now=now)
+            self._emptying = Emptying(
+                self._path, spooler, self._saver, self._settlement, chunks, store=store, latest=latest
+            )
         self._is_there = False
         self._work: Deferred[None] | None = None
 

@@ -65,7 +65,7 @@ class PresenceTestCase(SynchronousTestCase):
             self.counters,
             refusals,
             self.clock,
-            now=lambda: table_time(self.wall(), ZONE),
+            latest=lambda: table_time(self.wall(), ZONE),
             flow_control=self.subscription,
             jitter=lambda: 0.0,
         )

@@ -61,7 +61,7 @@ class WriterTests(SynchronousTestCase):
             self.counters,
             Refusals(self.counters, self.clock),
             self.clock,
-            now=lambda: NOW,
+            latest=lambda: NOW,
             flow_control=self,
             database="db.example:3306/aiot_admin",
             may_write=may_write,
