@@ -85,7 +85,10 @@ class Relay:
             self._cut = False
 
     def delay(self, seconds: float) -> None:
-        """Let each piece of data take so long, either way, from now on; 0 for no more."""
+        """Let each piece of data take so long, either way, from now on; 0 for no more, also for what is on its way.
+
+        So a long delay, and then none, is a network that drops all packets for a while: nothing is lost, all is late.
+        """
         self._delay = seconds
 
     def trickle(self, bytes_per_second: float) -> None:
@@ -149,9 +152,13 @@ class Relay:
                 link.shut()
 
     def _forward(self, link: _Link, source: socket.socket, sink: socket.socket) -> None:
-        """Forward one direction until its end; each piece waits here until it is due."""
+        """Forward one direction until its end; each piece waits here until it is due, and so does the end.
+
+        :raises OSError: it was broken, or the other one is.
+        """
         waiting: deque[tuple[float, bytes]] = deque()  # when it came, and the piece
         held, free_at, is_open = 0, 0.0, True
+        broken: OSError | None = None
         while is_open or waiting:
             pause = None
             if waiting:
@@ -170,12 +177,17 @@ class Relay:
                 continue
             if not select.select([source], [], [], None if pause is None else min(pause, TRICKLED_EACH))[0]:
                 continue
-            data = source.recv(PIECE)
+            try:
+                data = source.recv(PIECE)
+            except OSError as error:
+                broken, data = error, b""
             is_open = bool(data)
             self._look_for_pattern(link, source, data)
             size = max(1, int(self._rate * TRICKLED_EACH)) if self._rate else PIECE
-            waiting.extend((time.monotonic(), data[at : at + size]) for at in range(0, len(data), size))
+            waiting.extend((time.monotonic(), data[at : at + size]) for at in range(0, max(1, len(data)), size))
             held += len(data)
+        if broken is not None:
+            raise broken
 
     def _look_for_pattern(self, link: _Link, source: socket.socket, data: bytes) -> None:
         if not self._pattern or source is not link.sockets[0] or self._pattern not in data:

@@ -84,6 +84,11 @@ class MqttConnection(Protocol):
         return self._is_alive and self._keep_alive.is_heard_lately
 
     @property
+    def is_silent(self) -> bool:
+        """See ``KeepAlive.is_silent``."""
+        return self._keep_alive.is_silent
+
+    @property
     def ours_at(self) -> float:
         """See ``KeepAlive.ours_at``."""
         return self._keep_alive.ours_at
@@ -186,10 +191,8 @@ class MqttConnection(Protocol):
         self._keep_alive.stop()
         error = self._end_error
         assert error is not None
-        waiting: list[Deferred[Any]] = [*self._subscribing.values()]
+        waiting: list[Deferred[Any]] = [*self._subscribing.values(), *([] if self.accepted.called else [self.accepted])]
         self._subscribing.clear()
-        if not self.accepted.called:
-            waiting.append(self.accepted)
         for deferred in waiting:
             deferred.errback(error)
         self.closed.callback(str(error))

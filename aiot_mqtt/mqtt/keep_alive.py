@@ -17,7 +17,8 @@ from ..telemetry import log_lines, reasons
 # broker is there, and a PINGREQ costs two bytes.
 PING_INTERVAL = 1.0
 HEARD_LATELY = 3.0  # s
-# s without a PINGREQ after which this process cannot have run: it was frozen, or something held it up.
+# s without a PINGREQ, after which this process cannot have run: it was frozen, or something held it up; or without
+# anything from the broker.
 UNATTENDED = 3.0
 
 
@@ -53,16 +54,26 @@ class KeepAlive:
         return self._clock.seconds() - self._heard_at < HEARD_LATELY
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing came for a while although it would have been read: the broker is frozen, or the way to it."""
+        return not self._is_deaf and self._clock.seconds() - self._heard_at >= UNATTENDED
+
+    @property
     def ours_at(self) -> float:
         """The last moment at which the broker took this connection for its client's, as far as was looked.
 
-        That is when the last PINGREQ was sent; but after a time without any, until one that was sent since is answered,
-        when the last one was sent that is. (Answers come behind messages: to wait for each would take too long.)
+        That is when the last PINGREQ was sent; but after a time without any, or in which nothing came, until one that
+        was sent since is answered, when the last one was sent that is. (Answers come behind messages: to wait for each
+        would take too long.) And while nothing comes, when something last did: the end of it would not come, either.
         """
-        return self._sent_at if self._doubt is None else self._answered_at
+        if self._doubt is not None:
+            return self._answered_at
+        return self._heard_at if self.is_silent else self._sent_at
 
     def heard(self, now: float) -> None:
-        """Something came."""
+        """Something came. After a silence it may have been sent before that, and so proves nothing of now."""
+        if now - self._heard_at >= UNATTENDED and self._sent and not self._is_deaf:
+            self._doubt = self._answered + len(self._sent)
         self._heard_at = now
 
     def listen(self, does: bool) -> None:

@@ -2,7 +2,9 @@
 
 A process that was frozen finds in its socket what the broker has given to somebody else since, and it may have been
 about to write. So where this process has not looked after the connection for ``UNATTENDED`` seconds, it asks the broker
-before it commits anything. Somebody else waits for longer than that before the first write.
+before it commits anything. Where nothing came for as long, although this process has looked, a network may have gone
+mute on the way, and whoever has another way the session: then nothing is committed until the broker is heard, or the
+connection ends. Somebody else waits for longer than that before the first write.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from typing import Any
 from .connection import MqttConnection
 from .keep_alive import UNATTENDED
 
-# s that the answer may take. By then the end of a connection would have been read, which comes behind all else; and a
-# broker that is silent for as long gives the session to nobody.
+# s that the answer may take, which comes behind all else. Where something comes, the connection's end would have been
+# read by then.
 PATIENCE = 2.0
 
 
@@ -44,16 +46,27 @@ class Lease:
             return True
         if self._asked is not connection:
             self._asked = connection
-            asked = connection.ask().addTimeout(PATIENCE, self._reactor, lambda *_: connection.trust())
+            asked = connection.ask().addTimeout(PATIENCE, self._reactor, lambda *_: self._trust(connection))
             asked.addCallback(self._answered)
         return False
 
-    def prover(self) -> Callable[[], bool]:
-        """Says, in any thread, whether what was received up to now may be kept still; waits up to ``PATIENCE``."""
-        return partial(self._prove, self._connection)
+    def prover(self) -> Callable[[], bool] | None:
+        """Says, in any thread, whether what was received up to now may be kept still; waits up to ``PATIENCE``.
+
+        None: it may not, for now.
+        """
+        connection = self._connection
+        if connection is not None and connection.is_silent:
+            return None
+        return partial(self._prove, connection)
 
     def _answered(self, _is_ours: object) -> None:
         self._asked = None
+
+    @staticmethod
+    def _trust(connection: MqttConnection) -> None:
+        if not connection.is_silent:
+            connection.trust()
 
     def _is_attended(self, connection: MqttConnection) -> bool:
         return float(self._reactor.seconds()) - connection.ours_at < UNATTENDED
@@ -68,5 +81,5 @@ class Lease:
         try:
             return answers.get(timeout=PATIENCE)
         except Empty:
-            self._reactor.callFromThread(connection.trust)
-            return connection is self._connection
+            self._reactor.callFromThread(lambda: self._trust(connection))
+            return connection is self._connection and not connection.is_silent

@@ -24,6 +24,7 @@ from ..telemetry import log_lines, reasons
 from ..telemetry.outage import Outage
 from ..telemetry.printable import shorten
 from .connection import MqttConnection
+from .keep_alive import UNATTENDED
 from .lease import Lease
 from .reason_codes import SESSION_TAKEN_OVER
 from .reconnect_delay import ReconnectDelay
@@ -113,7 +114,7 @@ class Rivals:
         """Whether it may be kept on disk yet; where that is not known, look again."""
         return self.may_write() and self._lease.is_held()
 
-    def prover(self) -> Callable[[], bool]:
+    def prover(self) -> Callable[[], bool] | None:
         """See ``Lease.prover``."""
         return self._lease.prover()
 
@@ -168,7 +169,9 @@ class Rivals:
         code, self._was_writing = connection.disconnect_code, self._state is State.OURS
         is_taken = code == SESSION_TAKEN_OVER
         witness = self._witness if code is None and connection.is_closed_by_peer else None
-        if witness is not None:
+        # So long ago that somebody else may have it since, and whatever has ended the connection says nothing of that.
+        is_old = now - self._lost_at >= UNATTENDED
+        if witness is not None or is_old:
             self._state = State.UNKNOWN
         if self._state is not State.OURS:
             self._served.set_aside()
@@ -177,7 +180,7 @@ class Rivals:
                 await deferLater(self._reactor, GOING_AWAY)
                 is_taken = witness.sees_broker
             seen = witness.watch(STANDING)
-            if self._was_writing and not is_taken:
+            if self._was_writing and not is_taken and not is_old:
                 seen.addCallback(self._looked)
         if is_taken:
             self._cut_short = 0

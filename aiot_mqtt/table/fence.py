@@ -26,10 +26,11 @@ class Fence:
     max_idle: float = MAX_IDLE
     """Seconds that a connection may be idle."""
 
-    def __init__(self, prover: Callable[[], Callable[[], bool]]) -> None:
+    def __init__(self, prover: Callable[[], Callable[[], bool] | None]) -> None:
         """
         :param prover: called in the reactor's thread when a transaction is asked for. What it returns is called in a
-            thread of the pool, and says whether that transaction may be committed.
+            thread of the pool, and says whether that transaction may be committed. None: it may not, so that it is not
+            worth a lock.
         """
         self._prover = prover
 
@@ -40,6 +41,8 @@ class Fence:
         prove = self._prover()
 
         def fenced(connection: Any, *arguments: object) -> T:
+            if prove is None:
+                raise StoreNotOurs(reasons.NOT_OURS)
             result = work(connection, *arguments)
             if not prove():
                 raise StoreNotOurs(reasons.NOT_OURS)

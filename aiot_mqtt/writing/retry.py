@@ -14,6 +14,7 @@ from ..table.contract import (
     StoreError,
     StoreLoginRefused,
     StoreMisconfigured,
+    StoreNotOurs,
     StoreOvertaken,
     StoreUnavailable,
 )
@@ -95,6 +96,11 @@ class Retry:
         """
         self._failures += 1
         was_given_up = self._began_at is not None and self._clock.seconds() - self._began_at >= GIVEN_UP
+        if isinstance(error, StoreNotOurs):
+            self._counters.retries["conflict"] += 1
+            if self._failures == CONFLICTS_UNTOLD + 1:
+                self._log.warn(log_lines.NOT_WRITTEN_YET, deliveries=deliveries, where=self._where())
+            return min(MAX_CONFLICT_DELAY, CONFLICT_DELAY * self._failures)
         if isinstance(error, StoreConflict):
             self._counters.retries["conflict"] += 1
             if self._failures > (OVERTAKEN_UNTOLD if isinstance(error, StoreOvertaken) else CONFLICTS_UNTOLD):

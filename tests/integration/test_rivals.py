@@ -14,11 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from aiot_mqtt.mqtt.rivals import SETTLING
 from rig import load, servers
 from rig.programs import FOREGROUND, LINE_TIMEOUT, Program, settings_for
+from rig.relay import Relay
 from rig.selection import OTHER_WAYS, only_in_all
 from rig.servers import MariaDB, Mosquitto, Server
 
 DEVICES = [f"d{number}" for number in range(20)]
 CONNECTED, LEFT = "MQTT connected", "it may go on, again in"
+MUTE = 3600.0  # s; until it is ended
+AWAKE = 3.0  # s, more than the retry of a writer and the patience of a lease
 LOST = "❌"  # of whoever has a broker and a database
 
 
@@ -90,13 +93,15 @@ def until(condition: Callable[[], object], instances: Sequence[Instance]) -> Non
 
 
 class RivalsTests(SynchronousTestCase):
-    def start(self, broker: Mosquitto, database: MariaDB, protocol: str) -> Instance:
+    def start(self, broker: Mosquitto, database: MariaDB, protocol: str, ways: Sequence[Relay] = ()) -> Instance:
+        """:param ways: to the broker and to the database, where they may go mute."""
         folder = servers.private_folder()
         self.addCleanup(servers.remove_folder, folder)
         settings = settings_for(broker, database) | {
             "MQTT_PROTOCOL": protocol,
             "LOG_LANGUAGE": "en",
             "SPOOL_FILE": str(folder / "spool"),
+            **{name: str(way.port) for name, way in zip(("MQTT_PORT", "DB_PORT"), ways, strict=False)},
         }
         instance = Instance(settings, folder)
         self.addCleanup(instance.program.close)
@@ -135,6 +140,44 @@ class RivalsTests(SynchronousTestCase):
         until(lambda: dict(watch.rows()) == watch.expected(), both)
         self.assertEqual(watch.moved_back, [])
 
+    def mute(self, version: str, protocol: str = "auto", *, is_spooled: bool) -> None:
+        """One is cut off from both by a network that goes mute while the other one has the session and writes; then the
+        database is there again before the broker is.
+
+        :param is_spooled: whether its disk has what it had received, or nobody but itself.
+        """
+        broker, database = self.servers(version)
+        ways = Relay(broker.port), Relay(database.port)
+        for way in ways:
+            self.addCleanup(way.close)
+        to_broker, to_database = ways
+        first = self.start(broker, database, protocol, ways)
+        watch = Watch(broker, database)
+        both = [first]
+        try:
+            until(lambda: watch.published > 50 * len(DEVICES), both)
+            to_database.delay(MUTE)
+            if is_spooled:
+                until(lambda: first.count("on this host and are acknowledged"), both)
+            else:
+                stored_until = watch.published
+                until(lambda: watch.published > stored_until + 20 * len(DEVICES), both)
+            to_broker.delay(MUTE)
+            cut_off_at = watch.published
+            both.append(self.start(broker, database, protocol))
+            until(lambda: min(number for _, number in watch.rows()) > cut_off_at, both)
+            to_database.delay(0)
+            time.sleep(AWAKE)  # in which nothing is to happen
+            self.assertEqual(watch.moved_back, [])
+            to_broker.delay(0)
+            until(lambda: any(each.count(LEFT) for each in both), both)
+            decided_at = watch.published
+            until(lambda: min(number for _, number in watch.rows()) > decided_at, both)
+        finally:
+            watch.end()
+        until(lambda: dict(watch.rows()) == watch.expected(), both)
+        self.assertEqual(watch.moved_back, [])
+
     def agree(self, version: str, protocol: str = "auto") -> None:
         broker, database = self.servers(version)
         watch = Watch(broker, database)
@@ -164,6 +207,21 @@ class RivalsTests(SynchronousTestCase):
     @only_in_all(OTHER_WAYS)
     def test_where_it_wakes_up_over_mqtt_311(self) -> None:
         self.freeze("2.0", "3.1.1")
+
+    def test_where_the_network_of_the_first_goes_mute(self) -> None:
+        self.mute("2.1", is_spooled=False)
+
+    @only_in_all(OTHER_WAYS)
+    def test_where_it_goes_mute_over_mqtt_311(self) -> None:
+        self.mute("2.0", "3.1.1", is_spooled=False)
+
+    @only_in_all(OTHER_WAYS)
+    def test_where_it_goes_mute_when_the_disk_has_some(self) -> None:
+        self.mute("2.1", is_spooled=True)
+
+    @only_in_all(OTHER_WAYS)
+    def test_where_it_goes_mute_when_the_disk_has_some_over_mqtt_311(self) -> None:
+        self.mute("2.0", "3.1.1", is_spooled=True)
 
     @only_in_all(OTHER_WAYS)
     def test_where_it_does_not(self) -> None:

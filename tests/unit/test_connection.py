@@ -697,9 +697,37 @@ class KeepAliveTests(ConnectionTestCase):
         connection = self.accepted()
         self.assertEqual(connection.ours_at, 0.0)  # CONNACK
         self.clock.pump([1, 1])
+        connection.dataReceived(PINGRESP * 2)
         self.assertEqual(connection.ours_at, 2.0)
-        self.clock.rightNow += UNATTENDED  # frozen
+        self.clock.rightNow += UNATTENDED - 0.01  # frozen
         self.assertEqual(connection.ours_at, 2.0)
+
+    def test_of_a_broker_that_says_nothing_it_is_only_known_until_when_it_was_ours(self) -> None:
+        connection = self.accepted()
+        self.clock.pump([1, 1])
+        connection.dataReceived(PINGRESP)  # the other one is on its way
+        self.clock.pump([0.5] * 5)
+        self.assertEqual((connection.is_silent, connection.ours_at), (False, 4.0))
+        self.clock.pump([0.5])
+        self.assertEqual((connection.is_silent, connection.ours_at), (True, 2.0))
+        self.clock.pump([0.5] * 4)
+        # What comes now may have been on its way all the time.
+        for came, ours_at in ((publish(1), 1.0), (PINGRESP, 2.0), (PINGRESP * 3, 5.0)):
+            connection.dataReceived(came)
+            self.assertEqual((connection.is_silent, connection.ours_at), (False, ours_at))
+        connection.dataReceived(PINGRESP * 2)
+        self.assertEqual(connection.ours_at, 7.0)
+        self.clock.pump([1])
+        self.assertEqual(connection.ours_at, 8.0)  # nothing is doubted any more
+
+    def test_a_broker_that_is_not_read_is_not_called_silent(self) -> None:
+        connection = self.accepted()
+        connection.pause_reading()
+        self.clock.pump([1] * 10)
+        self.assertEqual((connection.is_silent, connection.ours_at), (False, 10.0))
+        connection.acknowledge([1])
+        connection.dataReceived(PINGRESP)
+        self.assertEqual((connection.is_silent, connection.ours_at), (False, 10.0))
 
     def test_after_a_time_without_that_an_answer_is_needed(self) -> None:
         for is_trusted in (False, True):

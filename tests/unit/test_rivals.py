@@ -67,6 +67,7 @@ class Connection:
         self.ours_at = ours_at
         self.asked = 0
         self.answer: Deferred[bool] = Deferred()
+        self.is_silent = False
 
     def ask(self) -> Deferred[bool]:
         self.asked += 1
@@ -159,6 +160,27 @@ class RivalsTests(SynchronousTestCase):
         self.successResultOf(self.ended(ours_at=self.clock.seconds() - SETTLING))  # frozen, say
         self.began()
         self.assertFalse(self.rivals.may_write())
+
+    @given(st.floats(0.0, 2 * STANDING), st.booleans(), st.booleans(), st.booleans())
+    def test_whatever_ends_a_connection_that_was_silent_for_long_what_came_on_it_waits_for_the_next_one(
+        self, silent: float, by_peer: bool, is_broker_there: bool, is_present: bool
+    ) -> None:
+        """Frozen until the broker gave it up, cut off until we did: somebody else may have written."""
+        self.setUp()
+        self.witness.sees = succeed(is_broker_there)
+        self.began(is_present=False)
+        self.clock.advance(60)
+        ended_at = self.clock.seconds() - silent
+        self.assertFalse(self.successResultOf(self.ended(code=None if by_peer else 0x8D, ours_at=ended_at)))
+        is_old = silent >= UNATTENDED
+        self.assertEqual("aside" in self.told, is_old or by_peer)
+        if is_old:
+            self.assertFalse(self.rivals.may_write())
+        del self.told[:]
+        self.began(is_present=is_present)
+        if is_old:  # the broker sends it again, or has lost it
+            self.assertEqual(self.told[0], "forgotten" if is_present else "taken back")
+        self.assertEqual(self.rivals.may_write(), not is_present or silent < SETTLING)
 
     def test_one_that_the_broker_has_lost_is_nobody_elses(self) -> None:
         self.began()
@@ -268,9 +290,14 @@ class LeaseTests(SynchronousTestCase):
         self.lease.began(connection)  # type: ignore[arg-type]
         return connection
 
+    def prover(self) -> Callable[[], bool]:
+        prove = self.lease.prover()
+        assert prove is not None
+        return prove
+
     def test_what_came_on_a_connection_that_is_looked_after_is_kept_without_a_question(self) -> None:
         connection = self.began()
-        prove = self.lease.prover()
+        prove = self.prover()
         for _ in range(2):
             self.reactor.advance(UNATTENDED - 0.01)
             self.assertTrue(prove())
@@ -278,16 +305,34 @@ class LeaseTests(SynchronousTestCase):
             connection.ours_at = self.reactor.seconds()
         self.assertEqual(connection.asked, 0)
 
+    def test_while_the_broker_says_nothing_there_is_no_proof_to_be_had(self) -> None:
+        connection = self.began()
+        begun = self.prover()
+        self.reactor.advance(UNATTENDED)
+        connection.is_silent = True
+        self.patch(lease, "PATIENCE", 0.001)
+        self.assertFalse(begun())
+        self.assertFalse(self.lease.is_held())
+        self.reactor.advance(PATIENCE)
+        self.assertFalse(self.lease.is_held())
+        self.assertEqual(connection.ours_at, 0.0)  # not trusted
+        self.assertIsNone(self.lease.prover())
+        connection.is_silent, connection.ours_at = False, self.reactor.seconds()
+        self.assertTrue(self.prover()())
+        self.lease.ended()
+        connection.is_silent = True
+        self.assertIsNotNone(self.lease.prover())  # there is none that could be silent
+
     @given(st.one_of(st.none(), st.booleans()))
     def test_after_that_the_broker_is_asked_before_a_commit(self, answer: bool | None) -> None:
         self.setUp()
         self.patch(lease, "PATIENCE", 0.001)
         connection = self.began()
-        prove = self.lease.prover()
+        prove = self.prover()
         self.reactor.advance(UNATTENDED)
         if answer is not None:
             connection.answer.callback(answer)
-        self.assertEqual(prove(), answer is not False)  # silent, it gives the session to nobody else, either
+        self.assertEqual(prove(), answer is not False)  # something comes, and its end would have come behind that
         self.assertEqual(connection.asked, 1)
         self.assertEqual(connection.ours_at == float("inf"), answer is None)  # nobody waits for the next one
 
@@ -314,10 +359,10 @@ class LeaseTests(SynchronousTestCase):
 
     def test_what_came_on_another_connection_is_not_kept(self) -> None:
         self.began()
-        prove = self.lease.prover()
+        prove = self.prover()
         self.lease.ended()
         self.assertFalse(prove())
-        away = self.lease.prover()
+        away = self.prover()
         self.assertTrue(away())  # it is written while the broker is away
         self.assertTrue(self.lease.is_held())
         self.began()

@@ -22,7 +22,7 @@ from aiot_mqtt.spool.disk import Disk, SpoolError
 from aiot_mqtt.spool.found import SpoolOwner
 from aiot_mqtt.spool.spool import Spool
 from aiot_mqtt.spool.spooler import Spooler
-from aiot_mqtt.table.contract import StoreConflict, StoreMisconfigured, StoreUnavailable, Written
+from aiot_mqtt.table.contract import StoreConflict, StoreMisconfigured, StoreNotOurs, StoreUnavailable, Written
 from aiot_mqtt.table.memory import MemoryTable
 from aiot_mqtt.telemetry import log_lines, reasons
 from aiot_mqtt.telemetry.counters import Counters
@@ -96,7 +96,7 @@ class Process:
             self.counters,
             refusals,
             clock,
-            now=lambda: self.now,
+            latest=lambda: self.now,
             spooler=self.spooler,
             flow_control=self,
             jitter=lambda: 0.0,
@@ -235,12 +235,12 @@ class LockedRowTests(SpoolingMixin):
 
     def setUp(self) -> None:
         super().setUp()
-        self.locked = {"b"}
+        self.locked, self.conflict = {"b"}, StoreConflict("locked (1205)")
         write = self.table._write
 
         def write_unless_locked(updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Written:
             if self.locked & {update.uuid for update in updates}:
-                raise StoreConflict("locked (1205)")
+                raise self.conflict
             return write(updates, unless_heard_until)
 
         self.patch(self.table, "_write", write_unless_locked)
@@ -290,6 +290,22 @@ class LockedRowTests(SpoolingMixin):
             self.locked.clear()
             self.advance(30)
         self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (178, 179, 180)])
+
+    def test_one_that_may_be_written_by_somebody_else_is_not_passed_over(self) -> None:
+        self.freeze()
+        self.receive("b")
+        self.advance(10)
+        self.conflict = StoreNotOurs("not ours")
+        with capturedLogs() as events:
+            self.thaw()
+            self.advance(60)
+            told = {event["log_format"] for event in events}
+            self.assertIn(log_lines.NOT_WRITTEN_YET, told)
+            self.assertNotIn(log_lines.ROW_PASSED_OVER, told)
+            self.locked.clear()
+            self.advance(10)
+        self.assertEqual(self.documents()[1], '{"n": 1}')
+        self.assert_settled()
 
     def test_where_all_are_locked_none_is_lost(self) -> None:
         self.locked = {"a", "b", "c"}

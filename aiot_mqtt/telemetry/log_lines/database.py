@@ -42,6 +42,10 @@ ROWS_LOCKED = line(
     "❌ Rows of the table are locked, trying again - {database}: {reason}"
     " — SELECT * FROM information_schema.innodb_trx",
 )
+NOT_WRITTEN_YET = line(
+    "⚠️ Broker没有回应，会话可能已被别的实例取得，暂不写入 - {deliveries} 条等待（{where}） — 检查到Broker的网络",
+    "⚠️ The broker is silent, the session may be another instance's: {deliveries} wait ({where}) — check the network",
+)
 ROW_PASSED_OVER = line(
     "⚠️ 设备的行一直被锁住，先写入其他设备 - {uuid}: {reason} — 查看: SELECT * FROM information_schema.innodb_trx",
     "⚠️ A row stays locked, others go first - {uuid}: {reason} — SELECT * FROM information_schema.innodb_trx",
