@@ -7,7 +7,7 @@ the way to log in. Each is held by a test.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
@@ -77,15 +77,18 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
         tls: TlsClient | None = None,
         public_key: bytes | None = None,
         login_timeout: float | None = None,
+        when_silent: Callable[[], None] | None = None,
         **arguments: Any,
     ) -> None:
         """
         :param tls: None: without.
         :param public_key: see ``DatabaseAddress``.
         :param login_timeout: seconds in which each answer to a login must come; None: PyMySQL's ``read_timeout``.
+        :param when_silent: see ``Link``.
         :param arguments: PyMySQL's.
         """
         self._tls = tls
+        self._when_silent = when_silent
         self._login_timeout = login_timeout
         self._key_from_file = public_key
         self._key_from_peer: bytes | None = None
@@ -128,7 +131,7 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
                 reason = os_reason(error) if isinstance(error, OSError) else str(error)
                 words = reasons.CANNOT_CONNECT.fill(host=f"{self.host!r}", reason=reason)
                 raise pymysql.err.OperationalError(CR.CR_CONN_HOST_ERROR, words) from None
-            self.ctx = self._link = Link(link, self._deadline, self._tls)
+            self.ctx = self._link = Link(link, self._deadline, self._tls, self._when_silent)
             read_timeout = self._read_timeout
             self._read_timeout = self._login_timeout or read_timeout
             try:

@@ -7,8 +7,8 @@ import io
 import select
 import socket
 import time
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, TypeVar
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -17,7 +17,10 @@ from ..telemetry.reasons import database as reasons
 from ..tls.client import TlsClient, TlsSession
 from ..tls.loopback import is_loopback
 
+T = TypeVar("T")
+
 PIECE = 65536  # bytes read or encrypted at a time
+SILENT = 2.0  # s
 
 
 class Deadline:
@@ -76,7 +79,19 @@ def dial(host: str, port: int, timeout: float | None, deadline: Deadline) -> soc
 class Link:
     """One connection to the database. Blocks; only ``shutdown`` may be called from another thread."""
 
-    def __init__(self, connected: socket.socket, deadline: Deadline, tls: TlsClient | None = None) -> None:
+    def __init__(
+        self,
+        connected: socket.socket,
+        deadline: Deadline,
+        tls: TlsClient | None = None,
+        when_silent: Callable[[], None] | None = None,
+    ) -> None:
+        """
+        :param tls: None: without.
+        :param when_silent: called where an answer takes longer than ``SILENT``; raises ``TimeoutError`` where it is not
+            worth waiting for.
+        """
+        self._when_silent = when_silent
         self._socket = connected
         self._deadline = deadline
         self._tls = tls
@@ -160,11 +175,7 @@ class Link:
         """
         session = self._session
         if session is None:
-            try:
-                self._be_patient()
-                return self._socket.recv_into(buffer)
-            except TimeoutError as error:
-                self._give_up(error)
+            return self._hear(lambda: self._socket.recv_into(buffer))
         while True:
             try:
                 return session.connection.recv_into(buffer)
@@ -193,9 +204,32 @@ class Link:
 
     # Bytes as they are on the wire.
 
+    def _hear(self, receive: Callable[[], T]) -> T:
+        """Receive something, with a question in between where nothing comes for long.
+
+        :raises TimeoutError: nothing came in time.
+        """
+        when_silent, timeout = self._when_silent, self._timeout
+        if when_silent is None or self._deadline.is_set or timeout is None or timeout <= SILENT:
+            try:
+                self._be_patient()
+                return receive()
+            except TimeoutError as error:
+                self._give_up(error)
+        until = time.monotonic() + timeout
+        try:
+            self._let_take(SILENT)
+            return receive()
+        except TimeoutError:
+            when_silent()
+        self._let_take(max(SILENT, until - time.monotonic()))
+        return receive()
+
     def _be_patient(self) -> None:
         """Let the next call of the socket take what time is left."""
-        timeout = self._deadline.left(self._timeout) if self._deadline.is_set else self._timeout
+        self._let_take(self._deadline.left(self._timeout) if self._deadline.is_set else self._timeout)
+
+    def _let_take(self, timeout: float | None) -> None:
         if timeout != self._socket.gettimeout():  # else spare the system call
             self._socket.settimeout(timeout)
 
@@ -236,11 +270,7 @@ class Link:
 
     def _fill(self, session: TlsSession) -> bool:
         """Give OpenSSL what comes next; returns whether anything will come."""
-        try:
-            self._be_patient()
-            data = self._socket.recv(PIECE)
-        except TimeoutError as error:
-            self._give_up(error)
+        data = self._hear(lambda: self._socket.recv(PIECE))
         if data:
             session.connection.bio_write(data)
         return bool(data)

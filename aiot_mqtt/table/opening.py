@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pymysql
 
 from .connection import DatabaseConnection
+from .donor import refuse_donor
 from .errors import Busy, known_meaning
 from .nodes import Nodes
 
@@ -51,7 +53,9 @@ class Opening:
     def begin(self, arguments: dict[str, Any]) -> DatabaseConnection:
         """A connection that is not open yet. :param arguments: PyMySQL's."""
         node = self.nodes.index
-        connection = DatabaseConnection(**arguments, **self.nodes.arguments(node))
+        arguments = {**arguments, **self.nodes.arguments(node)}
+        when_silent = partial(refuse_donor, arguments) if self.nodes.are_several else None
+        connection = DatabaseConnection(when_silent=when_silent, **arguments)
         connection.node = node
         return connection
 

@@ -63,8 +63,7 @@ class Writer(WriterFigures, Service):
         jitter: Callable[[], float] = random,
     ) -> None:
         """
-        :param latest: the latest time, as the table's columns hold it, that a row may say by now, with what the clocks
-            of others are ahead, and with the time in which a statement arrives; later ones are a mistake.
+        :param latest: the latest time that a row may say by now, as clocks differ and statements take time to arrive.
         :param spooler: takes what the database does not; None: it stays unacknowledged.
         :param database: where the table is, as log lines name it.
         :param may_write: whether what is pending is ours to write; ``wake`` follows when it is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, ClassVar
 
+import pymysql
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -12,9 +13,10 @@ from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.update import DeviceUpdate
 from aiot_mqtt.table.address import DatabaseAddress
-from aiot_mqtt.table.contract import StoreConflict, StoreOvertaken, Written
+from aiot_mqtt.table.contract import StoreConflict, StoreOvertaken, StoreUnavailable, Written
 from aiot_mqtt.table.errors import Behind
 from aiot_mqtt.table.mysql import DeviceTable
+from aiot_mqtt.telemetry.reasons import database as reasons
 from aiot_mqtt.writing.retry import CONFLICT_DELAY
 from rig import servers
 from rig.cluster import Cluster
@@ -138,6 +140,24 @@ class GaleraTests(ClusterCase):
                 self.assertEqual(table.server_in_use, f"{other.host}:{other.port}")
                 return
         self.fail("the node never lagged")
+
+    async def test_a_node_that_is_locked_to_send_its_data_is_left_and_says_why(self) -> None:
+        node, other, _ = self.cluster.nodes
+        node.add_device("donor")
+        self.cluster.until_seen("donor")
+        table = self.table(node, other)
+        await table.describe()
+        locking = pymysql.connect(unix_socket=str(node.socket), user="root", database=servers.DATABASE)
+        self.addCleanup(locking.close)
+        with locking.cursor() as cursor:
+            cursor.execute("SET GLOBAL wsrep_desync = ON")
+            self.addCleanup(node.query, "SET GLOBAL wsrep_desync = OFF")
+            cursor.execute("FLUSH TABLES WITH READ LOCK")  # as one that sends everything has it
+            error: Any = await self.assertFailure(table.write([make_update("donor")]), StoreUnavailable)
+            self.assertIn(reasons.IS_DONOR, str(error))
+            cursor.execute("UNLOCK TABLES")
+        self.assertEqual(await self.write_like_the_writer(table, make_update("donor")), Written())
+        self.assertEqual(table.server_in_use, f"{other.host}:{other.port}")
 
     async def test_a_node_that_rejects_queries_is_left_at_once(self) -> None:
         first, second, _ = self.cluster.nodes

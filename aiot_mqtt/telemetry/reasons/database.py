@@ -10,6 +10,10 @@ CANNOT_CONNECT = Bilingual(
 NUMBERED = Bilingual("{words} ({number})", "{words} ({number})")
 AT_SERVER = Bilingual("{server}: {words}", "{server}: {words}")
 IS_READ_ONLY = Bilingual("it may not be written to ({name} is {value})", "不可写入（{name} 为 {value}）")
+IS_DONOR = Bilingual(
+    "it does not answer, being locked while it sends its data to another node",
+    "没有应答: 正在向其他节点传送数据，已加锁",
+)
 NOT_DONE_IN_TIME = Bilingual("not done within {seconds} s", "{seconds} 秒内没有完成")
 NAME_HAS_NO_ADDRESS = Bilingual("the name has no address", "该主机名没有地址")
 ANSWER_TOO_LONG = Bilingual("an answer of the database is longer than {most} bytes", "数据库的应答超过 {most} 字节")
