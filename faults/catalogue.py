@@ -301,7 +301,7 @@ FAULTS = (
     Fault("galera-majority", "Galera: the two other nodes frozen", cluster.majority_frozen, layout=GALERA),
     Fault(
         "galera-donor",
-        "Galera: the node that is written to sends one that lost its data all of its own, locked",
+        "Galera: the node that is written to sends one that begins with nothing all of its data, locked",
         cluster.donating,
         layout=GALERA,
     ),

@@ -116,11 +116,12 @@ async def isolated(world: World) -> None:
 @watched
 async def donating(world: World) -> None:
     """Galera: the node that is written to sends all of its data to one that lost its own: it is locked meanwhile."""
-    donor, *_, other = world.cluster.nodes
+    donor, other, *_ = world.cluster.nodes
     await world.thread(other.lose_data, donor)
     with donor.long_transfers():
         joined = world.thread(_come_back, world, other)
         await world.thread(world.cluster.until_donor, donor)
+        await _written_again(world)
         await world.sleep(BLOCKED, quick=3)
     await joined
     await world.thread(world.cluster.until_synced, donor)

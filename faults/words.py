@@ -39,7 +39,7 @@ DONE = {
         "{which} is frozen: connections stay open, nothing answers", "冻结{which}：连接不断，但没有应答"
     ),
     "node.thaw": Bilingual("{which} goes on", "{which}继续运行"),
-    "node.lose_data": Bilingual("{which} is killed, and loses its data folder", "强制结束{which}，其数据目录丢失"),
+    "node.lose_data": Bilingual("{which} is stopped, and set up anew, with nothing", "停止{which}，并清空其数据目录"),
     "cluster.until_donor": Bilingual("{which} begins to send all of its data", "{which}开始发送全部数据"),
     "cluster.isolate": Bilingual("{which} is cut off from the others", "切断{which}与其他节点的连接"),
     "cluster.heal": Bilingual("{which} finds the others again", "恢复{which}与其他节点的连接"),
@@ -201,7 +201,7 @@ FAULTS = {
     "galera-frozen": "Galera：正在写入的节点卡住",
     "galera-isolated": "Galera：正在写入的节点与其他节点断开",
     "galera-majority": "Galera：另外两个节点卡住",
-    "galera-donor": "Galera：正在写入的节点向丢失数据的节点发送全部数据，其间被锁住",
+    "galera-donor": "Galera：正在写入的节点向一个空节点发送全部数据，其间被锁住",
     "galera-schema": "Galera：增加一列，再删除",
     "galera-rolling": "Galera：各节点依次重启",
     "galera-writer-1": "Galera：另一个程序在另一个节点上每次写 1 行",

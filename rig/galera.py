@@ -121,8 +121,11 @@ class GaleraNode(MariaDB):
         ]
 
     def lose_data(self, donor: GaleraNode) -> None:
-        """End it as a host that dies with its disk; started again, it is sent everything by the donor."""
-        self.kill()
+        """End it in order, and set it up anew: started again, it is sent everything by the donor.
+
+        In order, because the others would wait for one that dies, and not only the donor would be silent.
+        """
+        self.stop()
         shutil.rmtree(self.data)
         self.data.mkdir()
         self.donor = donor.name
