@@ -135,6 +135,7 @@ class Rivals:
         """
         now = self._began_at = self._reactor.seconds()
         self._lease.began(connection)
+        self._cancel_settling()  # of one whose end was not told, for a fault of ours
         if now - self._lost_at >= STANDING:
             self._since = now
         if is_present:

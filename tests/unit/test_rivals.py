@@ -195,6 +195,15 @@ class RivalsTests(SynchronousTestCase):
         self.rivals.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_one_whose_end_was_not_told_leaves_nothing_behind(self) -> None:
+        self.began(is_known=False)
+        self.clock.advance(SETTLING - 1)
+        self.began(is_known=False)
+        self.clock.advance(SETTLING - 1)
+        self.assertFalse(self.rivals.may_write())
+        self.clock.advance(1)
+        self.assertTrue(self.rivals.may_write())
+
     def test_one_that_goes_before_that_is_open_still(self) -> None:
         self.began(is_known=False)
         self.clock.advance(SETTLING / 2)
