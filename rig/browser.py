@@ -56,6 +56,13 @@ _FONTS = """<?xml version="1.0"?>
 """
 
 
+def _library_path() -> str:
+    libraries = TREE.resolve() / "usr" / "lib" / f"{platform.machine()}-linux-gnu"
+    # Some libraries have others to themselves, in a folder beside them that they look for in the system's place.
+    private = sorted({path.parent for path in libraries.glob("*/lib*.so*")})
+    return ":".join(map(str, (libraries, *private)))
+
+
 class Browser(Server):
     """The driver, and the browsers that it was told to start: all of them end with it."""
 
@@ -74,7 +81,7 @@ class Browser(Server):
 
     def _more_environment(self) -> dict[str, str]:
         return {
-            "LD_LIBRARY_PATH": str(TREE.resolve() / "usr" / "lib" / f"{platform.machine()}-linux-gnu"),
+            "LD_LIBRARY_PATH": _library_path(),
             "FONTCONFIG_FILE": str(self._fonts),
             "TMPDIR": str(self.folder),
         }
