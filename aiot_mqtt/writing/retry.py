@@ -60,7 +60,8 @@ class Retry:
         self._where = where
         self._backoff = backoff(jitter)
         self.outage = Outage(self._log, clock, log_lines.DATABASE_STILL_DOWN, log_lines.DATABASE_BACK)
-        self._failures = 0  # in a row
+        self._failures = 0  # in a row, of the database
+        self._not_ours = 0  # the same, of the broker
         self._began_at: float | None = None  # an attempt, after a wait
         self._next: IDelayedCall | None = None
         self.is_last = False
@@ -84,9 +85,8 @@ class Retry:
 
     def worked(self) -> None:
         """The table took something, or refused a value in it."""
-        if self._failures or self.outage.is_on:
-            self._failures = 0
-            self.outage.ended()
+        self._not_ours = 0
+        self._is_there()
 
     def failed(self, error: StoreError, deliveries: int, *, is_there: bool = False) -> float:
         """An attempt failed; returns the seconds to wait before the next one.
@@ -94,13 +94,10 @@ class Retry:
         :param deliveries: how many wait to be written.
         :param is_there: the server answered just before.
         """
+        if isinstance(error, StoreNotOurs):
+            return self._not_ours_yet(deliveries, is_there=is_there)
         self._failures += 1
         was_given_up = self._began_at is not None and self._clock.seconds() - self._began_at >= GIVEN_UP
-        if isinstance(error, StoreNotOurs):
-            self._counters.retries["conflict"] += 1
-            if self._failures == CONFLICTS_UNTOLD + 1:
-                self._log.warn(log_lines.NOT_WRITTEN_YET, deliveries=deliveries, where=self._where())
-            return min(MAX_CONFLICT_DELAY, CONFLICT_DELAY * self._failures)
         if isinstance(error, StoreConflict):
             self._counters.retries["conflict"] += 1
             if self._failures > (OVERTAKEN_UNTOLD if isinstance(error, StoreOvertaken) else CONFLICTS_UNTOLD):
@@ -133,6 +130,21 @@ class Retry:
             self._began_at = self._clock.seconds()
         finally:
             self._next = self.outage.next_at = None
+
+    def _not_ours_yet(self, deliveries: int, *, is_there: bool) -> float:
+        """Nothing was tried, for the broker's sake: that says nothing of the database, unless it was looked at."""
+        self._counters.retries["conflict"] += 1
+        self._not_ours += 1
+        if is_there:
+            self._is_there()
+        if self._not_ours == CONFLICTS_UNTOLD + 1:
+            self._log.warn(log_lines.NOT_WRITTEN_YET, deliveries=deliveries, where=self._where())
+        return min(MAX_CONFLICT_DELAY, CONFLICT_DELAY * self._not_ours)
+
+    def _is_there(self) -> None:
+        if self._failures or self.outage.is_on:
+            self._failures = 0
+            self.outage.ended()
 
     def _tell(self, line: str, error: StoreError, deliveries: int) -> None:
         self.outage.failed(line, str(error), database=self._database, deliveries=deliveries, where=self._where())

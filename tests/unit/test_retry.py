@@ -8,11 +8,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aiot_mqtt.table.contract import StoreNotOurs, StoreUnavailable
+from aiot_mqtt.table.contract import StoreConflict, StoreNotOurs, StoreUnavailable
 from aiot_mqtt.telemetry import log_lines
 from aiot_mqtt.telemetry.backoff import MAX_DELAY
 from aiot_mqtt.telemetry.counters import Counters
-from aiot_mqtt.writing.retry import CONFLICT_DELAY, GIVEN_UP, MAX_DELAY_OF_REFUSED, MAX_DELAY_OF_SEVERAL, Retry
+from aiot_mqtt.writing.retry import (
+    CONFLICT_DELAY,
+    CONFLICTS_UNTOLD,
+    GIVEN_UP,
+    MAX_DELAY_OF_REFUSED,
+    MAX_DELAY_OF_SEVERAL,
+    Retry,
+)
 from tests.log_events import collect_events
 
 
@@ -51,6 +58,25 @@ class RetryTests(SynchronousTestCase):
         self.assertFalse(retry.is_failing)
         retry.worked()
         self.assertEqual(len(events), 1)
+
+    @given(st.integers(0, 10), st.integers(0, 10), st.booleans())
+    def test_what_is_not_ours_and_what_the_database_fails_at_are_counted_and_told_apart(
+        self, failures: int, not_ours: int, is_there: bool
+    ) -> None:
+        events = collect_events(self)
+        retry = Retry(Counters(), Clock(), database="db:3306/aiot_admin", jitter=lambda: 0.0)
+        for _ in range(failures):
+            retry.failed(StoreUnavailable("down"), 0)
+        delays = [retry.failed(StoreNotOurs("not ours"), 0, is_there=is_there) for _ in range(not_ours)]
+        self.assertEqual(delays, [CONFLICT_DELAY * (number + 1) for number in range(not_ours)])
+        lines = [event["log_format"] for event in events]
+        self.assertEqual(lines.count(log_lines.NOT_WRITTEN_YET), not_ours > CONFLICTS_UNTOLD)
+        # The table was looked at, and it is the broker that is waited for.
+        self.assertEqual(retry.is_failing, failures > 0 and not (is_there and not_ours))
+        self.assertNotIn(log_lines.ROWS_LOCKED, lines)
+        retry.worked()
+        retry.failed(StoreConflict("locked"), 0)
+        self.assertFalse(retry.is_failing)  # which is told of many only
 
     def test_one_that_is_silent_is_asked_ever_more_seldom(self) -> None:
         clock = Clock()
