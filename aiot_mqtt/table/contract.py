@@ -131,6 +131,18 @@ class KnowsPlaces(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsLocks(Protocol):
+    """A table that tells which of its rows cannot be written now, without waiting for them."""
+
+    def find_locked(self, uuids: Sequence[str]) -> Deferred[frozenset[str]]:
+        """Which of these have a row that somebody else's transaction holds locked; none where the table does not tell.
+
+        :raises StoreError: it is away.
+        """
+        ...
+
+
 class PresenceStore(Protocol):
     """The same table, as the offline sweep sees it."""
 

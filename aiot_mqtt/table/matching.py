@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence, Set
 from string import ascii_letters, digits
 from typing import Any
 
+import pymysql
+
 from ..devices.update import DeviceUpdate
 from .contract import Written
 from .statements import ALL_ROWS, UNION_ALL, TableShape, joined, quote
@@ -17,6 +19,7 @@ from .statements import ALL_ROWS, UNION_ALL, TableShape, joined, quote
 UUID_CHARACTERS = ascii_letters + digits + "._:-"
 MAX_ASKED = 1000  # literals in one statement
 LITERAL = 128  # bytes of one, at most
+SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 
 
 def same_characters(cursor: Any, character_as_sql: str) -> dict[str, str]:
@@ -95,6 +98,39 @@ def sort_out(
         shared=frozenset(shared),
         doubled=frozenset(updates[number].uuid for number, found in rows.items() if len(found) > 1),
     )
+
+
+def find_locked(connection: Any, shape: TableShape, uuids: Sequence[str], max_bytes: int) -> frozenset[str]:
+    """See ``KnowsLocks``. What it locks itself meanwhile is free with the end of the transaction.
+
+    :param max_bytes: as in ``update_statements``.
+    """
+    form = "SELECT {},{}" if shape.values is None else f"{shape.values}({{}},{{}})"
+    most = max(1, min(MAX_ASKED, max_bytes // LITERAL))
+    locked: set[str] = set()
+    for at in range(0, len(uuids), most):
+        rows = [form.format(number, quote(uuid)) for number, uuid in enumerate(uuids[at : at + most], at)]
+        source = joined(shape, "SELECT 0 n, '' uuid FROM DUAL WHERE FALSE", rows)
+        free, there = (
+            _numbers(connection, f"SELECT v.n FROM {source}{ALL_ROWS}{lock}")  # noqa: S608
+            for lock in (SKIP_LOCKED, "")
+        )
+        if free is None or there is None:
+            return frozenset()
+        locked.update(uuids[number] for number in there - free)
+    return frozenset(locked)
+
+
+def _numbers(connection: Any, question: str) -> set[int] | None:
+    """What a question finds; None: the server does not answer it, as those from before SKIP LOCKED."""
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(question)
+            return {int(number) for (number,) in cursor.fetchall()}
+        except pymysql.err.Error:
+            if not connection.open:
+                raise
+            return None
 
 
 def _question(shape: TableShape, first: int, updates: Sequence[DeviceUpdate], heard_until: str | None) -> str:

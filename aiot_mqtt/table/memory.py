@@ -16,6 +16,7 @@ from .contract import (
     RowKey,
     Silence,
     SilentDevice,
+    StoreConflict,
     StoreError,
     StoreRefused,
     TableDescription,
@@ -47,6 +48,8 @@ class MemoryTable:
         """Raised by the next calls, one each, first come first."""
         self.writes: list[list[str]] = []
         """The devices of each committed write."""
+        self.locked: set[str] = set()
+        """Keys of rows that somebody else holds."""
 
     def describe(self) -> Deferred[TableDescription]:
         """See ``Store``."""
@@ -63,6 +66,10 @@ class MemoryTable:
     def find_places(self, uuids: Sequence[str]) -> Deferred[list[Place | None] | None]:
         """See ``KnowsPlaces``; rows lie as they were added."""
         return execute(self._find_places, uuids)
+
+    def find_locked(self, uuids: Sequence[str]) -> Deferred[frozenset[str]]:
+        """See ``KnowsLocks``."""
+        return execute(lambda: frozenset(uuid for uuid in uuids if self.key(uuid) in self.locked))
 
     def find_silent(
         self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int
@@ -111,6 +118,8 @@ class MemoryTable:
         changed: dict[str, Row] = {}
         unknown, newer = set(), set()
         spellings: dict[str, list[DeviceUpdate]] = {}
+        if self.locked.intersection(self.key(update.uuid) for update in updates):
+            raise StoreConflict("Lock wait timeout exceeded (1205)")
         for update in updates:
             spellings.setdefault(self.key(update.uuid), []).append(update)
         for key, same in spellings.items():

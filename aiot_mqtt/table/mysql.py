@@ -35,7 +35,7 @@ from .contract import (
 )
 from .errors import ABOUT_THE_SHAPE, error_number, meaning
 from .fence import Fence
-from .matching import same_characters
+from .matching import find_locked, same_characters
 from .nodes import Nodes
 from .opening import Opening
 from .places import find_places
@@ -161,6 +161,10 @@ class DeviceTable(Service, Questions):
     def find_places(self, uuids: Sequence[str]) -> Deferred[list[Place | None] | None]:
         """See ``KnowsPlaces``."""
         return self._run(lambda each: find_places(each, self._present_shape(each), uuids, self._max_bytes))
+
+    def find_locked(self, uuids: Sequence[str]) -> Deferred[frozenset[str]]:
+        """See ``KnowsLocks``."""
+        return self._run(lambda each: find_locked(each, self._present_shape(each), uuids, self._max_bytes))
 
     def find_silent(
         self, silence: Silence, after: RowKey | None, last: RowKey | None, most: int

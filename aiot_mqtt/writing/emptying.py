@@ -52,7 +52,7 @@ class Emptying:
         self._chunks = chunks
         self._order = TableOrder(spooler, store, chunks.clock)
         self._latest = latest
-        self._locked = LockedRows(chunks.clock)
+        self._locked = LockedRows(store, chunks.clock)
         self._is_trusted = True
         self._ahead: Deferred[Chunk | None] | None = None
 
@@ -85,7 +85,7 @@ class Emptying:
     async def _write(self, chunk: Chunk) -> None:
         # What is kept in another file does not say that it was in a late one; distrust lasts until nothing is on disk.
         may_pass_over = not chunk.file.is_late
-        locked = self._locked.among(chunk.updates) if may_pass_over else []
+        locked = await self._locked.among(chunk.updates) if may_pass_over else []
         updates = [update for update in chunk.updates if update not in locked] if locked else chunk.updates
         if updates:
             try:
@@ -93,8 +93,8 @@ class Emptying:
             except StoreNotOurs:
                 raise
             except StoreConflict as error:
-                if len(updates) == 1 and may_pass_over and self._locked.conflicted(updates[0]):
-                    self._log.warn(log_lines.ROW_PASSED_OVER, uuid=shorten(updates[0].uuid), reason=str(error))
+                if may_pass_over and (passed_over := await self._locked.conflicted(updates)):
+                    self._log.warn(log_lines.ROW_PASSED_OVER, uuid=shorten(passed_over), reason=str(error))
                 raise
             self._locked.written(updates)
         elif locked and self._spooler.devices <= self._locked.count:

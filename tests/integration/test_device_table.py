@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.report import HEARTBEAT
-from aiot_mqtt.table import bounded_select, count, shape, statements
+from aiot_mqtt.table import bounded_select, count, matching, shape, statements
 from aiot_mqtt.table.address import DatabaseAddress
 from aiot_mqtt.table.contract import (
     StoreConflict,
@@ -63,6 +63,29 @@ class TableTests(DatabaseMixin, StoreContract):
         with self.assertRaises(StoreConflict):
             await self.store.count_devices()
         self.assertIsNotNone(self.store._shape)
+        self.assertEqual(await self.store.write([make_update("a")]), Written())
+
+    async def test_tells_whose_rows_are_locked_without_waiting_for_them(self) -> None:
+        self.database.add_devices(["a", "b", "c"])
+        self.assertEqual(await self.store.find_locked(["a", "B", "nobody"]), frozenset())
+        connection = pymysql.connect(unix_socket=str(self.database.socket), user="root", database=servers.DATABASE)
+        self.addCleanup(connection.close)
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("UPDATE device_main SET total_reports = 7 WHERE uuid IN ('b', 'c')")
+            self.assertEqual(await self.store.find_locked(["a", "B", "c", "nobody"]), {"B", "c"})
+            self.patch(matching, "MAX_ASKED", 1)
+            self.assertEqual(await self.store.find_locked(["a", "B", "c", "nobody"]), {"B", "c"})
+            cursor.execute("ROLLBACK")
+            self.assertEqual(await self.store.find_locked(["a", "B", "c"]), frozenset())
+            # What it has locked itself it does not keep.
+            cursor.execute("UPDATE device_main SET total_reports = 7")
+            connection.rollback()
+
+    async def test_a_server_that_cannot_pass_over_locked_rows_does_not_tell(self) -> None:
+        self.database.add_device("a")
+        self.patch(matching, "SKIP_LOCKED", " FOR UPDATE SKIP WHAT IS LOCKED")
+        self.assertEqual(await self.store.find_locked(["a"]), frozenset())
         self.assertEqual(await self.store.write([make_update("a")]), Written())
 
     async def test_a_locked_table_is_a_conflict(self) -> None:

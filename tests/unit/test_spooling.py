@@ -291,6 +291,28 @@ class LockedRowTests(SpoolingMixin):
             self.advance(30)
         self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (178, 179, 180)])
 
+    def test_many_are_found_at_once_where_the_table_tells(self) -> None:
+        self.locked.clear()
+        self.table.locked = {"a", "b"}
+        with capturedLogs() as events:
+            self.report(30)
+            document = self.documents()[2]
+            assert document is not None
+            self.assertGreater(int(document[6:-1]), 3 * 24)
+            self.assertEqual(self.documents()[:2], [None, None])
+            told = [event["uuid"] for event in events if event["log_format"] == log_lines.ROW_PASSED_OVER]
+            self.assertEqual(told, ["a"])
+            self.table.locked = {"b"}
+            self.report(10)
+            document = self.documents()[0]
+            assert document is not None
+            self.assertGreater(int(document[6:-1]), 3 * 30)
+            self.table.locked.clear()
+            self.report(1)
+            self.advance(30)
+        self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (121, 122, 123)])
+        self.assert_settled()
+
     def test_one_that_may_be_written_by_somebody_else_is_not_passed_over(self) -> None:
         self.freeze()
         self.receive("b")
