@@ -42,7 +42,7 @@ class ListenedTime:
         self.beginnings = 0
         """How often the history began anew."""
 
-    def observe(self, monotonic: float, wall: float, listening: bool) -> None:
+    def observe(self, monotonic: float, wall: float, listening: bool, doubtful: float = 0.0) -> None:
         """Note the state at one moment.
 
         The time since the last observation counts as listened where it was so both then and now: rather too little
@@ -50,6 +50,7 @@ class ListenedTime:
 
         :param monotonic: seconds of a clock that is never set.
         :param wall: seconds since the epoch.
+        :param doubtful: seconds before the end of listening that do not count after all.
         """
         now = Moment(monotonic, wall)
         last, self._last = self._last, (now, listening)
@@ -62,6 +63,8 @@ class ListenedTime:
         elif listening and was_listening and passed <= MAX_PASSED:
             self._extend(passed, now)
         elif self._stretches and self._stretches[-1].length:
+            if was_listening and doubtful:
+                self._take_back(before.monotonic - (monotonic - doubtful))
             self._stretches.append(_Stretch(now))  # the next stretch does not touch the last one
 
     def is_stepped(self, monotonic: float, wall: float) -> bool:
@@ -95,6 +98,13 @@ class ListenedTime:
     @staticmethod
     def _is_step(before: Moment, now: Moment) -> bool:
         return abs((now.wall - before.wall) - (now.monotonic - before.monotonic)) > CLOCK_STEP
+
+    def _take_back(self, seconds: float) -> None:
+        newest = self._stretches[-1]
+        taken = min(max(0.0, seconds), newest.length)
+        newest.end = Moment(newest.end.monotonic - taken, newest.end.wall - taken)
+        newest.length -= taken
+        self._total -= taken
 
     def _extend(self, passed: float, now: Moment) -> None:
         if not self._stretches:

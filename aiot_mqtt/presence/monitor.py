@@ -33,6 +33,8 @@ MAX_AGE = 5.0  # s that the oldest unacknowledged message may have waited while 
 # PUBLISH packets that may be unacknowledged while we still listen, where that is less than half of the window: a batch
 # in flight is no backlog.
 IN_FLIGHT = 1000
+# s for which a broker that says nothing is taken for there. When that was wrong, nobody was heard meanwhile.
+UNHEARD = 3.0
 FUTURE = 300.0  # s ahead of now that a last_seen may be
 LINE_INTERVAL = 600.0  # s between two lines about rows that cannot be set, or that others write
 DAY = 86400.0  # s
@@ -169,7 +171,7 @@ class PresenceMonitor(Service):
         hindrance = self._hindrance()
         listening = hindrance is None
         self._judging.observed(now, hindrance)
-        self._listened.observe(now, wall, listening)
+        self._listened.observe(now, wall, listening, UNHEARD if hindrance is reasons.NOT_LISTENING else 0.0)
         if self._was_listening and not listening:
             self._heard.regularity.interrupted()
         self._was_listening = listening

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aiot_mqtt.presence.listened_time import ListenedTime
@@ -13,11 +15,11 @@ class ListenedTimeTests(SynchronousTestCase):
         self.now = 0.0
         self.step = 0.0
 
-    def listen(self, seconds: int, listening: bool = True) -> None:
+    def listen(self, seconds: int, listening: bool = True, doubtful: float = 0.0) -> None:
         """Observe once a second, as the service does."""
         for _ in range(seconds):
             self.now += 1
-            self.listened.observe(self.now, WALL + self.now + self.step, listening)
+            self.listened.observe(self.now, WALL + self.now + self.step, listening, doubtful)
 
     def cutoff(self) -> float | None:
         """In seconds of the monotonic clock."""
@@ -43,6 +45,25 @@ class ListenedTimeTests(SynchronousTestCase):
         # Back since 6001: a hundred seconds of silence now, so two hundred of them before 1000.
         self.listen(101)
         self.assertEqual(self.cutoff(), 800)
+
+    @given(st.integers(1, 400), st.floats(0.0, 500.0), st.integers(1, 100))
+    def test_what_turns_out_not_to_have_been_listened_to_is_not_counted(
+        self, listened: int, doubtful: float, away: int
+    ) -> None:
+        self.setUp()
+        self.listen(1 + listened)
+        self.listen(away, listening=False, doubtful=doubtful)
+        self.listen(1)
+        # Of the second in which it ended nothing counts anyway.
+        counted = min(listened, max(0.0, listened - max(0.0, doubtful - 1)))
+        self.assertAlmostEqual(self.listened.listened_since(0), counted, 5)
+        self.listen(300)
+        if counted:
+            cutoff = self.listened.cutoff(299 + min(counted, 1))
+            assert cutoff is not None
+            self.assertLessEqual(cutoff.monotonic, self.now - 299)
+        self.listen(2, listening=False, doubtful=doubtful)
+        self.assertGreaterEqual(self.listened.listened_since(0), 0)
 
     def test_a_device_heard_just_before_a_gap_is_silent_only_after_the_whole_timeout_behind_it(self) -> None:
         self.listen(1000)

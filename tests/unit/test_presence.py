@@ -162,6 +162,20 @@ class PresenceTests(PresenceTestCase):
         self.run_for(1)
         self.assertEqual(self.online(), set())
 
+    def test_the_seconds_in_which_the_broker_is_silent_and_not_missed_yet_are_held_against_nobody(self) -> None:
+        """It is taken for there for three seconds, and by then says nothing any more, whatever the devices do."""
+        self.start(MemoryTable(["alive"]), timeout=10, check_interval=1)
+        self.run_for(50)
+        self.hear("alive")
+        self.run_for(4)  # of which the broker was frozen for three
+        self.subscription.is_listening = False
+        self.run_for(100)
+        self.subscription.is_listening = True
+        self.run_for(9)
+        self.assertEqual(self.online(), {"alive"})
+        self.run_for(5)
+        self.assertEqual(self.online(), set())
+
     def test_a_message_in_the_same_instant_as_the_sweep_wins(self) -> None:
         table = HeldTable(["a", "b"], holds_writes=False)
         self.start(table, timeout=100, check_interval=10)
