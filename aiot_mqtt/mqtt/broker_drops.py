@@ -137,7 +137,8 @@ class BrokerDrops(Service):
                 await self._listen()
             was_read, self.dropped = self.dropped is not None, None
             delay = RETRY if was_read else min(2 * delay, MAX_RETRY)
-            if not was_read and not self._is_told_unreadable and self._subscriber.state is State.SUBSCRIBED:
+            is_served = self._subscriber.state is State.SUBSCRIBED and self._subscriber.is_heard
+            if not was_read and not self._is_told_unreadable and is_served:
                 self._is_told_unreadable = True
                 self._log.info(log_lines.BROKER_DROPS_UNREADABLE, topic=SysTopics.DROPPED)
             await deferLater(self._clock, delay)

@@ -92,6 +92,28 @@ class BrokerDropsTests(DropsMixin, TestCase):
         self.assertEqual(self.count(log_lines.BROKER_DROPS_UNREADABLE), 0)
         self.assertEqual(self.count(log_lines.BROKER_HAS_DROPPED), 1)
 
+    async def test_of_a_broker_that_says_nothing_at_all_it_is_not_said_that_this_cannot_be_read(self) -> None:
+        self.note = Path(self.folder) / "spool.broker"
+        self.patch(broker_drops, "TIMEOUT", 0.2)
+        self.patch(broker_drops, "RETRY", 0.1)
+        service = await self.start_service()
+        self.broker.freeze()
+        self.addCleanup(self.broker.thaw)
+        await eventually(lambda: not service.subscriber.is_heard)
+        drops, attempts = await self.watch(service), 0
+        listen = drops._listen
+
+        async def counted() -> None:
+            nonlocal attempts
+            attempts += 1
+            await listen()
+
+        self.patch(drops, "_listen", counted)
+        await eventually(lambda: attempts >= 3)
+        self.assertEqual(self.count(log_lines.BROKER_DROPS_UNREADABLE), 0)
+        self.broker.thaw()
+        await eventually(lambda: drops.dropped is not None)
+
 
 class DeniedTests(DropsMixin, TestCase):
     """An ACL that has not a word about $SYS, which Mosquitto takes for a subscription that nothing comes on."""
