@@ -25,6 +25,11 @@ AWAKE = 3.0  # s, more than the retry of a writer and the patience of a lease
 LOST = "❌"  # of whoever has a broker and a database
 
 
+# Messages that a row may step back for a moment: when a connection has broken, the broker sends again what it does not
+# know to be acknowledged, a window at a time, and over MQTT 3.1.1 that is 20, or some more (Mosquitto 2.0.11).
+SENT_AGAIN = 2 * 20
+
+
 class Watch:
     """Publishes numbers to the devices, one after the other, and looks whether a row ever has a lesser one."""
 
@@ -59,9 +64,9 @@ class Watch:
     def _look(self) -> None:
         while not self._stop.is_set():
             for uuid, number in self.rows():
-                if number < self._newest.get(uuid, -1):
-                    self.moved_back.append(f"{uuid}: {self._newest[uuid]} -> {number}")
-                self._newest[uuid] = number
+                newest = self._newest[uuid] = max(number, self._newest.get(uuid, -1))
+                if number < newest - SENT_AGAIN:
+                    self.moved_back.append(f"{uuid}: {newest} -> {number}")
 
     def end(self) -> None:
         self._stop.set()
