@@ -15,6 +15,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 from twisted.protocols.portforward import ProxyClient, ProxyClientFactory, ProxyFactory, ProxyServer
@@ -119,12 +120,17 @@ class Direction:
 
 
 def proxy(broker_port: int, sightings: Sightings) -> ProxyFactory:
-    """Connections from a subscriber, each forwarded to the broker."""
+    """Connections from a subscriber, each forwarded to the broker, of which the first is looked at.
+
+    The service opens another one later, for what the broker says of itself.
+    """
+    looked_at = chain([sightings], repeat(Sightings()))
 
     class FromBroker(ProxyClient):
         def connectionMade(self) -> None:
             _transport(self).setTcpNoDelay(True)
-            self._direction = Direction(PUBLISH_AT_QOS_1, sightings.published)
+            subscriber: Any = self.peer
+            self._direction = Direction(PUBLISH_AT_QOS_1, subscriber.sightings.published)
             super().connectionMade()
 
         def dataReceived(self, data: bytes) -> None:
@@ -142,7 +148,8 @@ def proxy(broker_port: int, sightings: Sightings) -> ProxyFactory:
 
         def connectionMade(self) -> None:
             _transport(self).setTcpNoDelay(True)
-            self._direction = Direction(PUBACK, sightings.acknowledged)
+            self.sightings = next(looked_at)
+            self._direction = Direction(PUBACK, self.sightings.acknowledged)
             super().connectionMade()
 
         def dataReceived(self, data: bytes) -> None:
