@@ -14,7 +14,7 @@ import pymysql
 
 from ..devices.update import DeviceUpdate
 from .contract import Written
-from .statements import ALL_ROWS, UNION_ALL, TableShape, joined, quote
+from .statements import ALL_ROWS, UNION_ALL, TableShape, joined, joined_uuids, quote
 
 UUID_CHARACTERS = ascii_letters + digits + "._:-"
 MAX_ASKED = 1000  # literals in one statement
@@ -105,12 +105,10 @@ def find_locked(connection: Any, shape: TableShape, uuids: Sequence[str], max_by
 
     :param max_bytes: as in ``update_statements``.
     """
-    form = "SELECT {},{}" if shape.values is None else f"{shape.values}({{}},{{}})"
     most = max(1, min(MAX_ASKED, max_bytes // LITERAL))
     locked: set[str] = set()
     for at in range(0, len(uuids), most):
-        rows = [form.format(number, quote(uuid)) for number, uuid in enumerate(uuids[at : at + most], at)]
-        source = joined(shape, "SELECT 0 n, '' uuid FROM DUAL WHERE FALSE", rows)
+        source = joined_uuids(shape, uuids[at : at + most], at)
         free, there = (
             _numbers(connection, f"SELECT v.n FROM {source}{ALL_ROWS}{lock}")  # noqa: S608
             for lock in (SKIP_LOCKED, "")

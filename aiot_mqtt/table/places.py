@@ -14,7 +14,7 @@ import pymysql
 
 from .contract import Place
 from .matching import LITERAL
-from .statements import ALL_ROWS, TableShape, joined, quote
+from .statements import ALL_ROWS, TableShape, joined_uuids
 
 _PRIMARY = "PRIMARY"
 
@@ -53,8 +53,5 @@ def find_places(connection: Any, shape: TableShape, uuids: Sequence[str], max_by
 
 
 def _question(shape: TableShape, columns: Sequence[str], first: int, uuids: Sequence[str]) -> str:
-    form = "SELECT {},{}" if shape.values is None else f"{shape.values}({{}},{{}})"
-    rows = [form.format(number, quote(uuid)) for number, uuid in enumerate(uuids, first)]
-    literals = joined(shape, "SELECT 0 n, '' uuid FROM DUAL WHERE FALSE", rows)
     key = ", ".join(f"d.`{column.replace('`', '``')}`" for column in columns)
-    return f"SELECT v.n, {key} FROM {literals}{ALL_ROWS}"  # noqa: S608
+    return f"SELECT v.n, {key} FROM {joined_uuids(shape, uuids, first)}{ALL_ROWS}"  # noqa: S608

@@ -239,6 +239,13 @@ def joined(shape: TableShape, names: str, rows: Sequence[str]) -> str:
     return f"({names}{UNION_ALL}{literals}) v STRAIGHT_JOIN {shape.target} ON d.uuid = {uuid}"
 
 
+def joined_uuids(shape: TableShape, uuids: Sequence[str], first: int) -> str:
+    """``joined`` with the rows of these, each with its place as ``n``. :param first: the place of the first."""
+    form = "SELECT {},{}" if shape.values is None else f"{shape.values}({{}},{{}})"
+    rows = [form.format(number, quote(uuid)) for number, uuid in enumerate(uuids, first)]
+    return joined(shape, "SELECT 0 n, '' uuid FROM DUAL WHERE FALSE", rows)
+
+
 def _cast(name: str, shape: TableShape) -> tuple[str, str]:
     """What stands before and behind a value of an update, to make it one of its column's type.
 
