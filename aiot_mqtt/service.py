@@ -29,7 +29,7 @@ from .mqtt.tls_endpoint import broker_endpoint, sends_password_in_clear
 from .mqtt.witness import Witness
 from .page.assembly import health_services
 from .presence.heard_devices import HeardDevices
-from .presence.monitor import PresenceMonitor
+from .presence.monitor import FUTURE, PresenceMonitor
 from .process import session_file
 from .settings.settings import Settings
 from .spool.disk import Disk
@@ -49,8 +49,6 @@ from .telemetry.counters import Counters
 from .telemetry.refusals import Refusals
 from .telemetry.survive import within
 from .writing.writer import Writer
-
-MAX_AHEAD = 300.0  # s; of how much later times in the table are a mistake, as for the sweep
 
 
 class AiotMqttService(MultiService):
@@ -157,7 +155,7 @@ class AiotMqttService(MultiService):
             counters,
             refusals,
             reactor,
-            latest=lambda: table_time(wall_clock() + MAX_AHEAD, zone),
+            latest=lambda: table_time(wall_clock() + FUTURE, zone),
             flow_control=self.subscriber,
             spooler=self._spooler,
             database=database,

@@ -17,8 +17,7 @@ from ..telemetry import log_lines, reasons
 # broker is there, and a PINGREQ costs two bytes.
 PING_INTERVAL = 1.0
 HEARD_LATELY = 3.0  # s
-# s without a PINGREQ, after which this process cannot have run: it was frozen, or something held it up; or without
-# anything from the broker.
+# s without a PINGREQ after which this process cannot have run: it was frozen, or something held it up.
 UNATTENDED = 3.0
 
 
@@ -56,7 +55,7 @@ class KeepAlive:
     @property
     def is_silent(self) -> bool:
         """Whether nothing came for a while although it would have been read: the broker is frozen, or the way to it."""
-        return not self._is_deaf and self._clock.seconds() - self._heard_at >= UNATTENDED
+        return not self._is_deaf and not self.is_heard_lately
 
     @property
     def ours_at(self) -> float:
@@ -72,7 +71,7 @@ class KeepAlive:
 
     def heard(self, now: float) -> None:
         """Something came. After a silence it may have been sent before that, and so proves nothing of now."""
-        if now - self._heard_at >= UNATTENDED and self._sent and not self._is_deaf:
+        if now - self._heard_at >= HEARD_LATELY and self._sent and not self._is_deaf:
             self._doubt = self._answered + len(self._sent)
         self._heard_at = now
 

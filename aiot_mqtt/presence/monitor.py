@@ -35,7 +35,7 @@ MAX_AGE = 5.0  # s that the oldest unacknowledged message may have waited while 
 IN_FLIGHT = 1000
 # s for which a broker that says nothing is taken for there. When that was wrong, nobody was heard meanwhile.
 UNHEARD = 3.0
-FUTURE = 300.0  # s ahead of now that a last_seen may be
+FUTURE = 300.0  # s ahead of now that a last_seen may be; a later one is a mistake
 LINE_INTERVAL = 600.0  # s between two lines about rows that cannot be set, or that others write
 DAY = 86400.0  # s
 

@@ -14,8 +14,9 @@ from aiot_mqtt.devices.update import table_time
 from aiot_mqtt.ingest.committed_times import CommittedTimes
 from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
+from aiot_mqtt.mqtt.keep_alive import HEARD_LATELY
 from aiot_mqtt.presence.heard_devices import HeardDevices
-from aiot_mqtt.presence.monitor import PresenceMonitor
+from aiot_mqtt.presence.monitor import UNHEARD, PresenceMonitor
 from aiot_mqtt.table.contract import (
     PieceRead,
     RowKey,
@@ -164,6 +165,7 @@ class PresenceTests(PresenceTestCase):
 
     def test_the_seconds_in_which_the_broker_is_silent_and_not_missed_yet_are_held_against_nobody(self) -> None:
         """It is taken for there for three seconds, and by then says nothing any more, whatever the devices do."""
+        self.assertEqual(UNHEARD, HEARD_LATELY)
         self.start(MemoryTable(["alive"]), timeout=10, check_interval=1)
         self.run_for(50)
         self.hear("alive")
