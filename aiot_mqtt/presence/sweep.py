@@ -17,7 +17,16 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.defer import TimeoutError as NotInTime  # not the builtin one
 from twisted.internet.interfaces import IReactorTime
 
-from ..table.contract import PresenceStore, RowKey, Silence, SilentDevice, StoreConflict, StoreError, StoreUnavailable
+from ..table.contract import (
+    PresenceStore,
+    RowKey,
+    Silence,
+    SilentDevice,
+    StoreConflict,
+    StoreError,
+    StoreNotOurs,
+    StoreUnavailable,
+)
 from ..writing.writer import Writer
 from .heard_devices import HeardDevices
 from .pieces import NOT_READ, Piece, Pieces
@@ -185,7 +194,7 @@ class Sweeper:
             sweep.conflicts += 1
             sweep.last_conflict = str(error)
             raise
-        except NotInTime:
+        except (NotInTime, StoreNotOurs):
             raise SweepEnded from None
         done = [row for row in rows if row.key in offline]
         for row in done:

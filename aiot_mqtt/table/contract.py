@@ -195,7 +195,7 @@ class StoreOvertaken(StoreConflict):
     """Another transaction won, and this one was rolled back: less likely the smaller it is."""
 
 
-class StoreNotOurs(StoreConflict):
+class StoreNotOurs(StoreError):
     """Somebody else may be writing the same rows by now, so nothing was committed: ``standby.proof``."""
 
 

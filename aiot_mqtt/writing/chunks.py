@@ -8,7 +8,7 @@ from operator import attrgetter
 from twisted.internet.interfaces import IReactorTime
 
 from ..devices.update import DeviceUpdate
-from ..table.contract import StoreConflict, StoreNotOurs, StoreOvertaken, StoreUnavailable
+from ..table.contract import StoreConflict, StoreOvertaken, StoreUnavailable
 from ..telemetry.counters import Counters
 from .bad_rows import write_around_refusals
 from .chunk_size import ChunkSize
@@ -38,8 +38,6 @@ class Chunks:
         try:
             # Sorted, because transactions that lock rows in one order cannot deadlock.
             await write_around_refusals(sorted(updates, key=attrgetter("uuid")), self._settlement)
-        except StoreNotOurs:
-            raise  # which says nothing of the table
         except StoreOvertaken:
             self.size.overtaken(len(updates))
             raise

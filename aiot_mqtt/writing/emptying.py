@@ -13,7 +13,7 @@ from ..spool.chunk import Chunk
 from ..spool.disk import SpoolError
 from ..spool.file import SpoolFile
 from ..spool.spooler import Spooler
-from ..table.contract import Store, StoreConflict, StoreNotOurs
+from ..table.contract import Store, StoreConflict
 from ..telemetry import log_lines
 from ..telemetry.printable import shorten
 from . import table_order
@@ -90,8 +90,6 @@ class Emptying:
         if updates:
             try:
                 await self._chunks.write(updates)
-            except StoreNotOurs:
-                raise
             except StoreConflict as error:
                 if may_pass_over and (passed_over := await self._locked.conflicted(updates)):
                     self._log.warn(log_lines.ROW_PASSED_OVER, uuid=shorten(passed_over), reason=str(error))

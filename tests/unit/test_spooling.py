@@ -22,7 +22,14 @@ from aiot_mqtt.spool.disk import Disk, SpoolError
 from aiot_mqtt.spool.found import SpoolOwner
 from aiot_mqtt.spool.spool import Spool
 from aiot_mqtt.spool.spooler import Spooler
-from aiot_mqtt.table.contract import StoreConflict, StoreMisconfigured, StoreNotOurs, StoreUnavailable, Written
+from aiot_mqtt.table.contract import (
+    StoreConflict,
+    StoreError,
+    StoreMisconfigured,
+    StoreNotOurs,
+    StoreUnavailable,
+    Written,
+)
 from aiot_mqtt.table.memory import MemoryTable
 from aiot_mqtt.telemetry import log_lines, reasons
 from aiot_mqtt.telemetry.counters import Counters
@@ -235,7 +242,8 @@ class LockedRowTests(SpoolingMixin):
 
     def setUp(self) -> None:
         super().setUp()
-        self.locked, self.conflict = {"b"}, StoreConflict("locked (1205)")
+        self.locked = {"b"}
+        self.conflict: StoreError = StoreConflict("locked (1205)")
         write = self.table._write
 
         def write_unless_locked(updates: Sequence[DeviceUpdate], unless_heard_until: str | None = None) -> Written:

@@ -21,7 +21,7 @@ from aiot_mqtt.standby.proven_spooler import ProvenSpooler
 from aiot_mqtt.standby.role import WAYS, Role, RoleEvents, Roles
 from aiot_mqtt.standby.sight import COURTESY, FRESH, PATIENCE, Sight, Why
 from aiot_mqtt.standby.standing import AHEAD, SETTLING, Standing
-from aiot_mqtt.table.contract import StoreConflict, StoreNotOurs
+from aiot_mqtt.table.contract import StoreNotOurs
 from aiot_mqtt.table.fence import Fence
 from aiot_mqtt.telemetry import log_lines
 from tests.log_events import collect_events
@@ -315,7 +315,7 @@ class ProofTests(SynchronousTestCase):
             if is_ours:
                 self.assertEqual(fenced(None, "written"), "written")
             else:
-                self.assertRaises(StoreConflict, fenced, None, "written")
+                self.assertRaises(StoreNotOurs, fenced, None, "written")
             self.assertEqual(course, ["begun", "written", "asked"])
 
     def test_a_fence_that_is_shut_costs_the_table_nothing(self) -> None:

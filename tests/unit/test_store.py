@@ -11,6 +11,7 @@ from aiot_mqtt.table.contract import (
     StoreError,
     StoreLoginRefused,
     StoreMisconfigured,
+    StoreNotOurs,
     StoreRefused,
     StoreUnavailable,
 )
@@ -54,7 +55,13 @@ class DeviceUpdateTests(SynchronousTestCase):
 
 class StoreErrorTests(SynchronousTestCase):
     def test_each_kind_is_a_store_error_and_none_is_another(self) -> None:
-        kinds: list[type[StoreError]] = [StoreConflict, StoreUnavailable, StoreMisconfigured, StoreRefused]
+        kinds: list[type[StoreError]] = [
+            StoreConflict,
+            StoreNotOurs,
+            StoreUnavailable,
+            StoreMisconfigured,
+            StoreRefused,
+        ]
         for kind in kinds:
             self.assertEqual(str(kind("the driver's words")), "the driver's words")
             self.assertTrue(issubclass(kind, StoreError))

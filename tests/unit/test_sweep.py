@@ -22,6 +22,7 @@ from aiot_mqtt.table.contract import (
     StoreConflict,
     StoreError,
     StoreMisconfigured,
+    StoreNotOurs,
     StoreRefused,
     StoreUnavailable,
 )
@@ -311,6 +312,14 @@ class RefusingRowTests(SweepTestCase):
         self.all_silent(1000, {number: StoreConflict("locked (1205)") for number in range(1000)})
         self.assertEqual(len(self.table.tried), sweep.MAX_CONFLICTS)
         self.assertEqual([event["reason"] for event in self.told(log_lines.SWEEP_FAILED)], ["locked (1205)"])
+        self.table.bad.clear()
+        self.run_for(20)
+        self.assertEqual(self.online(), set())
+
+    def test_where_somebody_else_may_write_the_sweep_waits_without_a_word(self) -> None:
+        self.all_silent(1000, {number: StoreNotOurs("not ours") for number in range(1000)})
+        self.assertEqual(len(self.table.tried), 1)
+        self.assertEqual(self.told(log_lines.SWEEP_FAILED) + self.told(log_lines.ROWS_NOT_SET), [])
         self.table.bad.clear()
         self.run_for(20)
         self.assertEqual(self.online(), set())
