@@ -7,9 +7,10 @@ import contextlib
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from rig.document import fill_in
 from rig.servers import ServerFailed, ServersMissing
@@ -19,6 +20,7 @@ from .against import LOADS, beside, other_tree
 from .chart import chart
 from .display import Display, show_results
 from .figures import Outcome
+from .hour_chart import WORDS, hour_chart
 from .items import QUICK, Bench, Scale
 from .page import BEGIN, END, results_as_markdown
 from .results import Record, is_right, record
@@ -73,7 +75,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results")
     parser.add_argument("--from", type=Path, dest="source", metavar="FILE", help="measure nothing, show such a file")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="put the results in docs/performance.md")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the throughput")
+    parser.add_argument(
+        "--svg", type=Path, metavar="FILE", help="draw the throughput, or the long run, in both languages"
+    )
     options = parser.parse_args()
     if options.against and (options.source or options.markdown or options.svg):
         parser.error("documents and pictures are of this tree alone: --against goes with --json only")
@@ -125,7 +129,16 @@ def _soak(options: argparse.Namespace, display: Display) -> int:
         display.say(line)
     if options.json:
         options.json.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+    if options.svg:
+        _draw_hour(options.svg, asdict(result))
     return 1 if result.faults else 0
+
+
+def _draw_hour(path: Path, soaked: Mapping[str, Any]) -> None:
+    """As a file in each language, the other ones with it in their names."""
+    for language in WORDS:
+        suffix = path.suffix if language == "en" else f".{language}{path.suffix}"
+        path.with_suffix(suffix).write_text(hour_chart(soaked, language), encoding="utf-8")
 
 
 def main() -> None:
@@ -135,6 +148,10 @@ def main() -> None:
         if options.soak:
             sys.exit(_soak(options, display))
         results = json.loads(options.source.read_text()) if options.source else _measure(options, display)
+        if "moments" in results:
+            if options.svg:
+                _draw_hour(options.svg, results)
+            return
     except (RunFailed, ServerFailed, ServersMissing) as error:
         display.stop()
         sys.exit(f"bench: FAILED: {error}")

@@ -16,6 +16,7 @@ from aiot_mqtt.devices.report import ReportRules, decode
 from bench.against import THIS, compare, requirements
 from bench.chart import chart
 from bench.figures import Figure, Outcome, quantile, ratio_of_medians, ratios
+from bench.hour_chart import WORDS, hour_chart
 from bench.items import Bench, Scale
 from bench.messages import LAST_UUID, Plan, last_reports, messages, next_report, turns, uuids
 from bench.page import BEGIN, END, results_as_markdown
@@ -268,6 +269,17 @@ class ResultTests(SynchronousTestCase):
         self.assertIn("prefers-color-scheme: dark", told)
         bars = [float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")]
         self.assertAlmostEqual(bars[0] / bars[1], 100, delta=5)
+
+    def test_a_long_run_is_drawn_to_scale_in_each_language(self) -> None:
+        moments = [Moment(60.0 * n, 200_000_000, lag, 0, 0.0, SILENT) for n, lag in enumerate((0.0, 1.0, 2.0, 0.5))]
+        for language in WORDS:
+            root = ElementTree.fromstring(hour_chart(asdict(Soak(2000, 30.0, moments=moments)), language))
+            self.assertIn("2,000", "".join(root.itertext()))
+            lags, memory = (path.attrib["d"][1:].split() for path in root.iter("{http://www.w3.org/2000/svg}path"))
+            heights = [float(point.partition(",")[2]) for point in lags]
+            for moment, height in zip(moments, heights, strict=True):
+                self.assertAlmostEqual((heights[0] - height) / (heights[0] - heights[2]), moment.lag / 2)
+            self.assertEqual(len({point.partition(",")[2] for point in memory}), 1)
 
     def test_times_have_columns_where_somebody_watched(self) -> None:
         watched = _item(Outcome(rounds=[{"aiot-mqtt": Run(1000, 0.0, 1.0, 0.1, p50=0.5, p99=1.25)}]))
