@@ -19,7 +19,8 @@ from .chunk import Chunk
 from .contents import Held
 from .damage import SpoolDamaged, damage
 from .disk import Disk, SpoolError
-from .format import APPLICATION_ID, FORMAT, INSERT, MAX_NUMBER, SELECT, STATE, transaction
+from .format import APPLICATION_ID, FORMAT, MAX_NUMBER, STATE, transaction
+from .merging import merge_into
 from .reading import Reading
 
 
@@ -143,29 +144,19 @@ class SpoolFile:
         :param are_older: than all that is held here, and not newer.
         """
         connection = self._open
-        superseded = devices = deliveries = 0
         with damage(), transaction(self._disk, connection):
-            for update in updates:
-                merged = rows.earliest(update) if are_older else rows.later(update, self.order_offset)
-                devices += 1
-                deliveries += update.deliveries
-                for version, checksum, *row in connection.execute(f"{SELECT} device = ?", (update.key,)).fetchall():
-                    held = rows.checked(version, checksum, row, is_found=self.is_found)
-                    merged, under = (held, merged) if are_older else (merged, held)
-                    superseded += merged.merge(under)
-                    devices -= 1
-                values = rows.values(merged)
-                connection.execute(INSERT, (*values, rows.checksum(values)))
-            deliveries -= superseded
+            added, superseded = merge_into(
+                connection, self.reading, updates, order_offset=self.order_offset, are_older=are_older
+            )
             connection.execute(
                 "UPDATE spool SET saves = ?, devices = devices + ?, deliveries = deliveries + ?",
-                (self.saves + 1, devices, deliveries),
+                (self.saves + 1, added.devices, added.deliveries),
             )
         if not self.is_synced:
             self._disk.sync_folder(self.path.parent)
             self.is_synced = True
         self.saves += 1
-        self.total += Held(devices, deliveries)
+        self.total += added
         return superseded
 
     def save_again(self, keys: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from .format import SELECT, SELECT_1
 Place = tuple[int, int, int]
 """How far a file was written, in words of ``Reading`` alone."""
 
-AT_ONCE = 100  # rows that are read by their versions in one statement: at most so many documents are in memory
+AT_ONCE = 100  # rows that are read in one statement: at most so many documents are in memory
 
 
 class Reading:
@@ -113,6 +113,11 @@ class Reading:
                 if version not in found:
                     raise ValueError(reasons.NOT_THE_SAME)
                 yield version, found[version][1], self._others_of(connection, version)
+
+    def rows_of(self, connection: sqlite3.Connection, devices: Sequence[str]) -> dict[str, DeviceUpdate]:
+        """What is saved of some devices, by their keys."""
+        which = f"device IN ({','.join('?' * len(devices))})"
+        return {update.key: update for _, update in self._select(connection, which, *devices)}
 
     def rows_after(
         self, connection: sqlite3.Connection, after: int

@@ -59,10 +59,18 @@ def values(update: DeviceUpdate) -> list[object]:
     return row
 
 
+def with_checksum(update: DeviceUpdate) -> tuple[object, ...]:
+    """A row without its version."""
+    row = values(update)
+    return (*row, checksum(row))
+
+
 def later(update: DeviceUpdate, order: int) -> DeviceUpdate:
-    """A copy whose orders come behind one of another process."""
+    """The same with orders that come behind one of another process; 0: there is none."""
+    if not order:
+        return update
     copy = update.copy()
-    for name in set(ORDERS.values()) if order else ():
+    for name in set(ORDERS.values()):
         if (own := getattr(update, name)) != 0:
             setattr(copy, name, own + order)
     return copy

@@ -163,6 +163,25 @@ class SpoolTests(SpoolMixin):
         self.spool.save([newer])
         self.assertEqual(repr(newer), before)
 
+    def test_many_at_one_time_leave_what_they_do_one_after_the_other(self) -> None:
+        """Of a device several may come at one time: what is in flight, and what is pending."""
+        random = Random(5)
+        kinds = (DATA, STATUS, HEARTBEAT, DATA | STATUS)
+        updates = [
+            self.make(
+                f"d{random.randrange(150)}", number, kinds=random.choice(kinds), status=random.choice((None, "on"))
+            )
+            for number in range(600)
+        ]
+        before = [repr(update) for update in updates]
+        seen = []
+        for size in (1, 7, 300, 600):
+            superseded = sum(self.spool.save(updates[at : at + size]) for at in range(0, len(updates), size))
+            seen.append((superseded, self.spool.held, {each.uuid: columns(each) for each in self.read().updates}))
+            self.empty()
+        self.assertEqual(seen, seen[:1] * len(seen))
+        self.assertEqual([repr(update) for update in updates], before)
+
     def test_read_takes_no_more_than_it_is_asked_for(self) -> None:
         self.spool.save([self.make(f"d{number}", document=b'{"x": "%s"}' % (b"x" * 92)) for number in range(10)])
         for devices, size, expected in ((3, LOTS, 3), (1000, 250, 2), (1000, 1, 1)):
