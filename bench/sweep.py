@@ -145,6 +145,7 @@ class Subscription:
     """One that the broker grants, and that nothing comes over."""
 
     is_listening = True
+    silent_for = 0.0
     window = 65535
 
     def pause_reading(self) -> None:

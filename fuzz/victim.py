@@ -22,6 +22,7 @@ from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.errors import MqttError
+from aiot_mqtt.mqtt.keep_alive import HEARD_LATELY
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.packets import MAX_CONTROL_PACKET, MAX_PROPERTIES, variable_byte_integer
 from aiot_mqtt.mqtt.subscriber import Subscriber
@@ -218,7 +219,7 @@ class Victim:
             raise Wrong("end: accepted has not fired")
         if not all(answer.called for answer in self._answers):
             raise Wrong("end: who subscribed waits for an answer")
-        if self.connection.is_heard_lately or self._subscriber.is_listening:
+        if self.connection.silent_for < HEARD_LATELY or self._subscriber.is_listening:
             raise Wrong("end: counts as listening")
         stopped = self._subscriber.stopService()
         self.connection.abort("long gone")

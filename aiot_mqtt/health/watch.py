@@ -15,6 +15,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ..mqtt.broker_drops import BrokerDrops
+from ..mqtt.keep_alive import HEARD_LATELY
 from ..mqtt.subscriber import State as Subscribed
 from ..mqtt.subscriber import Subscriber
 from ..presence.monitor import PresenceMonitor
@@ -124,7 +125,7 @@ class Watch(Service):
         broker = BrokerFigures(
             self._broker,
             is_subscribed=subscriber.state is Subscribed.SUBSCRIBED,
-            is_heard=subscriber.is_heard,
+            is_heard=subscriber.silent_for < HEARD_LATELY,
             trouble=subscriber.outage.trouble,
             window=subscriber.window,
             unacknowledged=writer.unacknowledged,

@@ -31,6 +31,7 @@ from ..telemetry.survive import go_on, start
 from .connection import MqttConnection
 from .dial import answered_in_time, dial
 from .errors import MqttError
+from .keep_alive import HEARD_LATELY
 from .options import ConnectOptions
 from .reason_codes import FAILURE
 from .subscriber import State, Subscriber
@@ -137,7 +138,7 @@ class BrokerDrops(Service):
                 await self._listen()
             was_read, self.dropped = self.dropped is not None, None
             delay = RETRY if was_read else min(2 * delay, MAX_RETRY)
-            is_served = self._subscriber.state is State.SUBSCRIBED and self._subscriber.is_heard
+            is_served = self._subscriber.state is State.SUBSCRIBED and self._subscriber.silent_for < HEARD_LATELY
             if not was_read and not self._is_told_unreadable and is_served:
                 self._is_told_unreadable = True
                 self._log.info(log_lines.BROKER_DROPS_UNREADABLE, topic=SysTopics.DROPPED)

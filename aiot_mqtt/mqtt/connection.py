@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
+from math import inf
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -79,9 +80,9 @@ class MqttConnection(Protocol):
         self._subscribed: list[tuple[int, list[int]]] = []
 
     @property
-    def is_heard_lately(self) -> bool:
-        """Whether the broker has proved within the last seconds that it is there."""
-        return self._is_alive and self._keep_alive.is_heard_lately
+    def silent_for(self) -> float:
+        """Seconds since the broker proved that it is there; inf: the connection is gone."""
+        return self._keep_alive.silent_for if self._is_alive else inf
 
     @property
     def is_silent(self) -> bool:

@@ -48,14 +48,14 @@ class KeepAlive:
         self._waiting: deque[tuple[int, Deferred[bool]]] = deque()
 
     @property
-    def is_heard_lately(self) -> bool:
-        """Whether something came within the last seconds."""
-        return self._clock.seconds() - self._heard_at < HEARD_LATELY
+    def silent_for(self) -> float:
+        """Seconds since something came."""
+        return self._clock.seconds() - self._heard_at
 
     @property
     def is_silent(self) -> bool:
         """Whether nothing came for a while although it would have been read: the broker is frozen, or the way to it."""
-        return not self._is_deaf and not self.is_heard_lately
+        return not self._is_deaf and self.silent_for >= HEARD_LATELY
 
     @property
     def ours_at(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import Enum, auto
+from math import inf
 from random import random
 from typing import Any
 
@@ -23,6 +24,7 @@ from .dial import answered_in_time, dial
 from .errors import ConnectionRefused, MqttError
 from .foreign_topics import ForeignTopics
 from .grants import tell_grants
+from .keep_alive import HEARD_LATELY
 from .kept_session import KeptSession
 from .options import ConnectOptions
 from .receiver import Receiver, SessionListener
@@ -70,8 +72,7 @@ class Subscriber(Service):
     ) -> None:
         """
         :param topics: filters.
-        :param host: with ``port``, what log lines call the broker.
-        :param protocol: ``auto``, ``5`` or ``3.1.1``.
+        :param host: with ``port``, what log lines call the broker. :param protocol: ``auto``, ``5`` or ``3.1.1``.
         :param kept_session: told of connections; None where no session is kept.
         :param rivals: the same, of who else may have the session; None where nobody can, or it is shared on purpose.
         :param jitter: seconds added to each delay between attempts.
@@ -113,14 +114,13 @@ class Subscriber(Service):
         """Whether what a device publishes now comes at once: the broker has granted every topic on the connection that
         there is, is heard on it, and holds nothing back.
         """
-        connection = self._connection
-        is_heard = self.state is State.SUBSCRIBED and self.is_heard
-        return is_heard and connection is not None and not connection.is_holding_back
+        is_heard = self.state is State.SUBSCRIBED and self.silent_for < HEARD_LATELY
+        return is_heard and self._connection is not None and not self._connection.is_holding_back
 
     @property
-    def is_heard(self) -> bool:
-        """Whether the broker sent something within the last seconds, if only the answer to a ping."""
-        return self._connection is not None and self._connection.is_heard_lately
+    def silent_for(self) -> float:
+        """Seconds since the broker sent something, if only the answer to a ping; inf: there is no connection."""
+        return inf if self._connection is None else self._connection.silent_for
 
     @property
     def window(self) -> int:

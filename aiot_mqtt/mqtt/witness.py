@@ -14,6 +14,7 @@ from ..telemetry.survive import start
 from .connection import MqttConnection
 from .dial import answered_in_time, dial
 from .errors import MqttError
+from .keep_alive import HEARD_LATELY
 from .options import ConnectOptions
 from .sys_topics import SysTopics
 
@@ -43,7 +44,7 @@ class Witness:
     @property
     def sees_broker(self) -> bool:
         """Whether there is a connection, and the broker was heard on it lately."""
-        return self._connection is not None and self._connection.is_heard_lately
+        return self._connection is not None and self._connection.silent_for < HEARD_LATELY
 
     def watch(self, seconds: float) -> Deferred[bool]:
         """Be there for so long from now on; fires with whether the broker accepts that."""

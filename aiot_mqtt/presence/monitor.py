@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
+from math import inf
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -33,8 +34,6 @@ MAX_AGE = 5.0  # s that the oldest unacknowledged message may have waited while 
 # PUBLISH packets that may be unacknowledged while we still listen, where that is less than half of the window: a batch
 # in flight is no backlog.
 IN_FLIGHT = 1000
-# s for which a broker that says nothing is taken for there. When that was wrong, nobody was heard meanwhile.
-UNHEARD = 3.0
 FUTURE = 300.0  # s ahead of now that a last_seen may be; a later one is a mistake
 LINE_INTERVAL = 600.0  # s between two lines about rows that cannot be set, or that others write
 DAY = 86400.0  # s
@@ -171,7 +170,9 @@ class PresenceMonitor(Service):
         hindrance = self._hindrance()
         listening = hindrance is None
         self._judging.observed(now, hindrance)
-        self._listened.observe(now, wall, listening, UNHEARD if hindrance is reasons.NOT_LISTENING else 0.0)
+        silent_for = self._subscription.silent_for
+        # A broker that says nothing is taken for there for a while; when that was wrong, nobody was heard meanwhile.
+        self._listened.observe(now, wall, listening, doubtful=0.0 if silent_for == inf else silent_for)
         if self._was_listening and not listening:
             self._heard.regularity.interrupted()
         self._was_listening = listening

@@ -14,6 +14,11 @@ class Subscription(Protocol):
         ...
 
     @property
+    def silent_for(self) -> float:
+        """Seconds since the broker was heard; inf: there is no connection."""
+        ...
+
+    @property
     def window(self) -> int:
         """How many messages may be unacknowledged at one time."""
         ...

@@ -13,6 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.mqtt import broker_drops
 from aiot_mqtt.mqtt.broker_drops import BrokerDrops
+from aiot_mqtt.mqtt.keep_alive import HEARD_LATELY
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.tls_endpoint import broker_endpoint
 from aiot_mqtt.service import AiotMqttService
@@ -99,7 +100,7 @@ class BrokerDropsTests(DropsMixin, TestCase):
         service = await self.start_service()
         self.broker.freeze()
         self.addCleanup(self.broker.thaw)
-        await eventually(lambda: not service.subscriber.is_heard)
+        await eventually(lambda: service.subscriber.silent_for >= HEARD_LATELY)
         drops, attempts = await self.watch(service), 0
         listen = drops._listen
 

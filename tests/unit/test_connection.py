@@ -18,7 +18,7 @@ from aiot_mqtt.mqtt import sending
 from aiot_mqtt.mqtt.connection import MqttConnection
 from aiot_mqtt.mqtt.encoding import encode_length, encode_packet, encode_publish, encode_text
 from aiot_mqtt.mqtt.errors import ConnectionRefused, MqttError, Unanswered
-from aiot_mqtt.mqtt.keep_alive import UNATTENDED
+from aiot_mqtt.mqtt.keep_alive import HEARD_LATELY, UNATTENDED
 from aiot_mqtt.mqtt.options import ConnectOptions
 from aiot_mqtt.mqtt.reason_codes import suback_reason
 from tests.doubles import RecordingReceiver, Transport
@@ -536,7 +536,7 @@ class PauseTests(ConnectionTestCase):
         connection.pause_reading()
         self.clock.pump([30.0] * 10)
         self.assertFalse(self.transport.disconnected)
-        self.assertFalse(connection.is_heard_lately)
+        self.assertGreaterEqual(connection.silent_for, HEARD_LATELY)
         connection.acknowledge([1])
         self.clock.pump([30.0, 30.0, 29.0])
         self.assertFalse(self.transport.disconnected)
@@ -642,16 +642,16 @@ class KeepAliveTests(ConnectionTestCase):
         for _ in range(10):
             self.clock.advance(1)
             connection.dataReceived(PINGRESP)
-            self.assertTrue(connection.is_heard_lately)
+            self.assertLess(connection.silent_for, HEARD_LATELY)
         self.clock.pump([1, 1])
-        self.assertTrue(connection.is_heard_lately)
+        self.assertLess(connection.silent_for, HEARD_LATELY)
         self.clock.advance(1)
-        self.assertFalse(connection.is_heard_lately)
+        self.assertGreaterEqual(connection.silent_for, HEARD_LATELY)
         self.assertFalse(self.transport.disconnected)
         connection.dataReceived(PINGRESP)
-        self.assertTrue(connection.is_heard_lately)
+        self.assertLess(connection.silent_for, HEARD_LATELY)
         self.lose(connection)
-        self.assertFalse(connection.is_heard_lately)
+        self.assertGreaterEqual(connection.silent_for, HEARD_LATELY)
 
     def test_none_goes_out_before_connack(self) -> None:
         self.connect(keepalive=5)

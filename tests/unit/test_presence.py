@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from zoneinfo import ZoneInfo
 
 from twisted.internet.defer import Deferred
@@ -16,7 +17,7 @@ from aiot_mqtt.ingest.ingest import Ingest
 from aiot_mqtt.ingest.pending import PendingUpdates
 from aiot_mqtt.mqtt.keep_alive import HEARD_LATELY
 from aiot_mqtt.presence.heard_devices import HeardDevices
-from aiot_mqtt.presence.monitor import UNHEARD, PresenceMonitor
+from aiot_mqtt.presence.monitor import PresenceMonitor
 from aiot_mqtt.table.contract import (
     PieceRead,
     RowKey,
@@ -38,6 +39,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 class Subscription:
     def __init__(self) -> None:
         self.is_listening = True
+        self.silent_for = 0.0
         self.window = 65535
 
     def pause_reading(self) -> None:
@@ -165,17 +167,28 @@ class PresenceTests(PresenceTestCase):
 
     def test_the_seconds_in_which_the_broker_is_silent_and_not_missed_yet_are_held_against_nobody(self) -> None:
         """It is taken for there for three seconds, and by then says nothing any more, whatever the devices do."""
-        self.assertEqual(UNHEARD, HEARD_LATELY)
         self.start(MemoryTable(["alive"]), timeout=10, check_interval=1)
         self.run_for(50)
         self.hear("alive")
-        self.run_for(4)  # of which the broker was frozen for three
-        self.subscription.is_listening = False
+        self.run_for(3)
+        self.subscription.is_listening, self.subscription.silent_for = False, HEARD_LATELY
         self.run_for(100)
         self.subscription.is_listening = True
         self.run_for(9)
         self.assertEqual(self.online(), {"alive"})
         self.run_for(5)
+        self.assertEqual(self.online(), set())
+
+    def test_a_link_that_comes_and_goes_lets_the_dead_go_offline(self) -> None:
+        """The broker was heard until the connection was closed, however often that is."""
+        self.start(MemoryTable(["dead"]), timeout=30, check_interval=1)
+        for _ in range(30):
+            self.subscription.is_listening, self.subscription.silent_for = True, 0.5
+            self.run_for(3)
+            self.subscription.is_listening, self.subscription.silent_for = False, inf
+            self.run_for(2)
+        self.subscription.is_listening = True
+        self.run_for(2)
         self.assertEqual(self.online(), set())
 
     def test_a_message_in_the_same_instant_as_the_sweep_wins(self) -> None:
