@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from string import ascii_letters, digits
 from typing import NamedTuple
 
 import orjson
@@ -20,7 +21,8 @@ from ..telemetry.reasons import reports as reasons
 MAX_JSON_DEPTH = 31
 DEFAULT_STATUS_LENGTH = 20
 MAX_DEVICE_LENGTH = 36  # characters of a topic level: those of a UUID, hyphens included
-DEVICE_PATTERN = f"[A-Za-z0-9._:-]{{1,{MAX_DEVICE_LENGTH}}}"
+DEVICE_CHARACTERS = f"{ascii_letters}{digits}._:-"  # the hyphen last, as it must be in a set of a pattern
+DEVICE_PATTERN = f"[{DEVICE_CHARACTERS}]{{1,{MAX_DEVICE_LENGTH}}}"
 """What a topic level must be like to be looked for in the table."""
 
 _DEVICE = re.compile(DEVICE_PATTERN)

@@ -23,10 +23,7 @@ CREATE TABLE spool (
     deliveries INTEGER NOT NULL
 )"""
 _COLUMNS = ", ".join(rows.NAMES)
-INSERT = (
-    f"INSERT OR REPLACE INTO device_update ({_COLUMNS}, checksum)"  # noqa: S608
-    f" VALUES ({', '.join('?' * (len(rows.NAMES) + 1))})"
-)
+_ROW = f"({', '.join('?' * (len(rows.NAMES) + 1))})"
 SELECT = f"SELECT version, checksum, {_COLUMNS} FROM device_update WHERE"  # noqa: S608
 SELECT_1 = f"SELECT version, checksum, {', '.join(rows.NAMES_1)} FROM device_update WHERE"  # noqa: S608
 # What ``sqlite_master`` says of a file of this format, and of the one before: type, name, SQL.
@@ -46,6 +43,11 @@ TABLES_1 = frozenset(
         ("table", "written_to", "CREATE TABLE written_to (version INTEGER NOT NULL)"),
     }
 )
+
+
+def insert(count: int) -> str:
+    """The statement for so many rows. One, because with each the interpreter's lock changes hands."""
+    return f"INSERT OR REPLACE INTO device_update ({_COLUMNS}, checksum) VALUES {', '.join([_ROW] * count)}"  # noqa: S608
 
 
 @contextmanager

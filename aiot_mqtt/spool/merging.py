@@ -9,7 +9,7 @@ from operator import attrgetter
 from ..devices.update import DeviceUpdate
 from . import rows
 from .contents import Held
-from .format import INSERT
+from .format import insert
 from .reading import AT_ONCE, Reading
 
 
@@ -46,5 +46,5 @@ def merge_into(
                 merged, under = (before.copy(), added) if are_older else (added.copy(), before)
                 superseded += merged.merge(under)
                 saved[update.key] = merged
-        connection.executemany(INSERT, map(rows.with_checksum, saved.values()))
+        connection.execute(insert(len(saved)), [value for each in saved.values() for value in rows.with_checksum(each)])
     return Held(devices, deliveries - superseded), superseded

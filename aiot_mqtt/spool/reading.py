@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
+from ..devices.report import DEVICE_CHARACTERS
 from ..devices.update import DeviceUpdate, UuidKey
 from ..telemetry.reasons import spool as reasons
 from . import rows
@@ -43,9 +44,12 @@ class Reading:
 
     def tell_spellings_apart(self, connection: sqlite3.Connection, key: UuidKey) -> None:
         """See ``SpoolFile.tell_spellings_apart``."""
+        changed = "".join(character for character in DEVICE_CHARACTERS if key(character) != character)
+        may_differ = f"device <> uuid OR uuid GLOB '*[{changed}]*'" if changed else "device <> uuid"
         versions: dict[str, list[int]] = {}
         for version, device, uuid in connection.execute(
-            "SELECT version, device, uuid FROM device_update WHERE version > ?", (self.read_to,)
+            f"SELECT version, device, uuid FROM device_update WHERE version > ? AND ({may_differ})",  # noqa: S608
+            (self.read_to,),
         ):
             if (folded := key(uuid)) != device:
                 versions.setdefault(folded, []).append(version)

@@ -10,6 +10,8 @@ USUAL = 1000
 # and what they brought waits longer for its acknowledgement (payloads of 1 KiB, database on this host: 0.85 x).
 WORTH_GROWING = 10
 MAX_ROWS = 32_000
+SLOW_ROW = 0.0001  # s, three times what a row takes that need not be read from disk
+TELLING = 0.1  # s of a transaction that tells what a row takes, however few it had
 MAX_BYTES = 4 * 1024 * 1024  # of documents that are read from disk at one time
 
 
@@ -24,6 +26,8 @@ class ChunkSize:
         self.rows = USUAL
         self._quickest = AIM  # s, of all since the last failure
         self._is_wary = False  # of others who write the same rows
+        self.is_slow = False
+        """Whether each row took long, as far as was seen last."""
 
     @property
     def quickest(self) -> float | None:
@@ -33,6 +37,8 @@ class ChunkSize:
     def written(self, rows: int, seconds: float) -> None:
         """A transaction of so many rows took so long."""
         self._quickest = min(self._quickest, seconds)
+        if seconds <= 2 * AIM and (rows >= USUAL or seconds >= TELLING):  # longer, and the server was not at it
+            self.is_slow = seconds > rows * SLOW_ROW
         enough = AIM / 2 if self.rows < USUAL else min(AIM / 2, WORTH_GROWING * self._quickest)
         if seconds > AIM:
             self.rows = max(1, min(self.rows, int(rows * AIM / seconds)))

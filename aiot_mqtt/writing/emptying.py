@@ -50,7 +50,7 @@ class Emptying:
         self._saver = saver
         self._settlement = settlement
         self._chunks = chunks
-        self._order = TableOrder(spooler, store, chunks.clock)
+        self._order = TableOrder(spooler, store, chunks.size, chunks.clock)
         self._latest = latest
         self._locked = LockedRows(store, chunks.clock)
         self._is_trusted = True
@@ -115,7 +115,7 @@ class Emptying:
 
     def _read_behind(self, chunk: Chunk, key: UuidKey) -> Deferred[Chunk | None] | None:
         """Read what is behind a chunk while the database is at that: with a large backlog either takes as long."""
-        if self._spooler.devices < table_order.LARGE:
+        if self._spooler.devices < table_order.LARGE or self._order.is_due(chunk.file):
             return None
         rows, file = self._chunks.size.rows, chunk.file
 

@@ -1,6 +1,7 @@
 """Has a large backlog read from disk in the order in which the table keeps its rows.
 
-A small one is read as it was saved. What is in memory keeps its order always: its acknowledgements go out in that.
+A small one is read as it was saved, and so is a large one where the database is quick at that. What is in memory keeps
+its order always: its acknowledgements go out in that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ..devices.update import UuidKey
 from ..spool.file import SpoolFile
 from ..spool.spooler import Spooler
 from ..table.contract import KnowsPlaces, Place, Store, StoreError
+from .chunk_size import ChunkSize
 
 LARGE = 20_000  # devices on disk; fewer are in the table within seconds in any order
 MOST = 1_000_000  # rows that are arranged at one time: 44 bytes each meanwhile, and 9 µs until the first is written
@@ -29,12 +31,18 @@ OFFSET = 32  # bits of a version beside its place
 class TableOrder:
     """Asks the table where it keeps what is read next, and has the spool read it in that order."""
 
-    def __init__(self, spooler: Spooler, store: Store, clock: IReactorTime) -> None:
+    def __init__(self, spooler: Spooler, store: Store, size: ChunkSize, clock: IReactorTime) -> None:
+        """:param size: knows whether rows take so long that the question where they lie is worth it."""
         self._spooler = spooler
+        self._size = size
         self._store = store if isinstance(store, KnowsPlaces) else None
         self._clock = clock
         self._piece = min(FIRST_PIECE, PIECE)
         self._failures = 0  # in a row
+
+    def is_due(self, file: SpoolFile) -> bool:
+        """Whether more of a file is to be arranged before it is read on."""
+        return self._is_worth_it and file.reading.may_be_arranged
 
     async def arrange(self, key: UuidKey) -> None:
         """Arrange what is read next, unless it is, or is little, or the table does not tell.
@@ -46,7 +54,7 @@ class TableOrder:
         if self._spooler.devices < LARGE:
             self._failures = 0
             return
-        if store is None or self._failures >= MAX_FAILURES:
+        if store is None or not self._is_worth_it:
             return
         window = await self._spooler.with_emptied(lambda file: _Window.of(file, MOST), key)
         if window is not None and not await self._fill(window, store, key):
@@ -55,6 +63,10 @@ class TableOrder:
                 await self._fill(window, store, key)
         if window is not None:
             await self._spooler.with_emptied(window.arrange, key)
+
+    @property
+    def _is_worth_it(self) -> bool:
+        return self._store is not None and self._size.is_slow and self._failures < MAX_FAILURES
 
     async def _fill(self, window: _Window, store: KnowsPlaces, key: UuidKey) -> bool:
         """Find out all places of a window; False: it is too large for what they are."""

@@ -105,6 +105,21 @@ class ChunkSizeTests(SynchronousTestCase):
             best = max(rows * (1 - row_is_lost) ** rows for rows in range(1, 2000))
             self.assertGreater(written, 2000 * 0.3 * best, row_is_lost)
 
+    def test_it_knows_what_a_row_takes_where_that_can_be_told(self) -> None:
+        size = ChunkSize()
+        for rows, seconds, is_slow in (
+            (1000, 0.03, False),
+            (1000, 0.2, True),  # each is read from disk
+            (1, 0.002, True),  # too few to tell
+            (500, 0.01, True),
+            (125, 30.0, True),  # the server stood still
+            (4000, 0.15, False),
+            (125, 30.0, False),
+            (100, 0.15, True),
+        ):
+            size.written(rows, seconds)
+            self.assertEqual(size.is_slow, is_slow, (rows, seconds))
+
     def test_slow_and_distant_databases_are_drained(self) -> None:
         for name, seconds, most in (
             ("25 ms a row", lambda rows: 0.025 * rows, 1.5 * 2000 * 0.025),

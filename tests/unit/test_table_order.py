@@ -28,6 +28,7 @@ class TableOrderTests(SpoolingMixin):
         self.table = HeldTable(NEIGHBOURS, self.database)
         self.start()
         self.process.writer.chunks.size.rows = 4
+        self.process.writer.chunks.size.is_slow = True
 
     def fill(self, count: int = len(DEVICES)) -> None:
         """Have so many devices wait on disk, their newest as they came."""
@@ -64,6 +65,28 @@ class TableOrderTests(SpoolingMixin):
         self.thaw()
         self.advance(60)
         self.assert_written_in_order(DEVICES[:19])
+
+    def test_so_is_a_large_one_where_rows_are_quick(self) -> None:
+        self.process.writer.chunks.size.is_slow = False
+        self.fill()
+        self.answer()
+        self.patch(self.table, "find_places", lambda _uuids: self.fail("asked"))
+        self.thaw()
+        self.advance(60)
+        self.assert_written_in_order(DEVICES)
+
+    def test_it_is_arranged_from_where_rows_turn_out_slow(self) -> None:
+        self.process.writer.chunks.size.is_slow = False
+        self.fill()
+        self.answer()
+        self.advance(2)
+        for _ in range(2):
+            self.database.release()
+        self.process.writer.chunks.size.is_slow = True
+        self.thaw()
+        self.advance(60)
+        as_saved = DEVICES[:2]  # in a chunk each, because the first one found the table frozen
+        self.assert_written_in_order(as_saved + [device for device in NEIGHBOURS if device not in as_saved])
 
     def test_so_is_one_of_a_table_that_does_not_tell(self) -> None:
         self.patch(self.table, "find_places", lambda _uuids: succeed(None))
