@@ -157,8 +157,8 @@ class PacketReader:
             return None
         topic, packet_id, payload_at = _publish_head(data, first, body, packet_end, self._mqtt5)
         if payload_at - topic_end > MAX_PROPERTIES:
-            raise ProtocolViolation(f"a PUBLISH with {payload_at - topic_end} bytes of properties")
-        if payload_at > here:  # they are looked at once they are all here
+            payload_at = topic_end  # one device's message, so no end of the connection: they count as its payload
+        elif payload_at > here:  # they are looked at once they are all here
             self._missing = payload_at - here
             return None
         size = packet_end - payload_at
