@@ -6,17 +6,17 @@ letters of one language, pairs of letters. So nothing is compared here: the serv
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from string import ascii_letters, digits
 from typing import Any
 
 import pymysql
 
+from ..devices.report import DEVICE_CHARACTERS
 from ..devices.update import DeviceUpdate
 from .contract import Written
 from .statements import ALL_ROWS, UNION_ALL, TableShape, joined, joined_uuids, quote
 
-UUID_CHARACTERS = ascii_letters + digits + "._:-"
 MAX_ASKED = 1000  # literals in one statement
 LITERAL = 128  # bytes of one, at most
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
@@ -27,7 +27,7 @@ def same_characters(cursor: Any, character_as_sql: str) -> dict[str, str]:
 
     :param character_as_sql: with ``{}`` for a column of single characters: what compares as the ``uuid`` of a row does.
     """
-    characters = UNION_ALL.join(f"SELECT '{character}' c" for character in UUID_CHARACTERS)
+    characters = UNION_ALL.join(f"SELECT '{character}' c" for character in DEVICE_CHARACTERS)
     one, other = (character_as_sql.format(f"{side}.c") for side in "ab")
     cursor.execute(
         f"SELECT a.c, b.c FROM ({characters}) a JOIN ({characters}) b ON {one} = {other}"  # noqa: S608
@@ -115,16 +115,16 @@ def find_locked(connection: Any, shape: TableShape, uuids: Sequence[str], max_by
         )
         if free is None or there is None:
             return frozenset()
-        locked.update(uuids[number] for number in there - free)
+        locked.update(uuids[number] for number in there - free)  # of a uuid with several rows, where any is locked
     return frozenset(locked)
 
 
-def _numbers(connection: Any, question: str) -> set[int] | None:
-    """What a question finds; None: the server does not answer it, as those from before SKIP LOCKED."""
+def _numbers(connection: Any, question: str) -> Counter[int] | None:
+    """How often a question finds each; None: the server does not answer it, as those from before SKIP LOCKED."""
     with connection.cursor() as cursor:
         try:
             cursor.execute(question)
-            return {int(number) for (number,) in cursor.fetchall()}
+            return Counter(int(number) for (number,) in cursor.fetchall())
         except pymysql.err.Error:
             if not connection.open:
                 raise

@@ -86,7 +86,8 @@ class Emptying:
         # What is kept in another file does not say that it was in a late one; distrust lasts until nothing is on disk.
         may_pass_over = not chunk.file.is_late
         locked = await self._locked.among(chunk.updates) if may_pass_over else []
-        updates = [update for update in chunk.updates if update not in locked] if locked else chunk.updates
+        keys = {update.key for update in locked}
+        updates = [update for update in chunk.updates if update.key not in keys] if locked else chunk.updates
         if updates:
             try:
                 await self._chunks.write(updates)

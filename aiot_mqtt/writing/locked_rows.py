@@ -26,7 +26,7 @@ class LockedRows:
         self._store = store if isinstance(store, KnowsLocks) else None
         self._clock = clock
         self._asked_until = float("-inf")
-        self._locked: set[str] = set()  # as the table said last
+        self._locked: dict[str, float] = {}  # and when the table said so last
         self._conflicts: dict[str, int] = {}  # of a device's update alone
         self._until: dict[str, float] = {}
 
@@ -43,8 +43,9 @@ class LockedRows:
 
     @property
     def count(self) -> int:
-        """How many devices are passed over for now, as far as was seen."""
-        return len(self._locked.union(self._until))
+        """How many devices are passed over for now, as far as was seen lately."""
+        since = self._clock.seconds() - AGAIN
+        return len(self._until.keys() | {key for key, seen in self._locked.items() if seen >= since})
 
     async def conflicted(self, updates: Sequence[DeviceUpdate]) -> str:
         """A write of these met a lock, and has waited for it; returns the first that is passed over because of it.
@@ -74,9 +75,13 @@ class LockedRows:
         if self._store is None:
             return False
         uuids = await self._store.find_locked([update.uuid for update in updates])
-        locked = {update.key for update in updates if update.uuid in uuids}
-        self._locked.difference_update(update.key for update in updates)
-        self._locked |= locked
-        if locked:
-            self._asked_until = self._clock.seconds() + AGAIN
-        return bool(locked)
+        now, is_any = self._clock.seconds(), False
+        for update in updates:
+            if update.uuid in uuids:
+                self._locked[update.key] = now
+                is_any = True
+            else:
+                self._locked.pop(update.key, None)
+        if is_any:
+            self._asked_until = now + AGAIN
+        return is_any

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, ClassVar
 
+import pymysql
 from twisted.trial.unittest import TestCase
 
 from aiot_mqtt.devices.report import HEARTBEAT
@@ -138,6 +140,12 @@ class NameTests(DatabaseMixin):
             self.assertEqual(
                 self.database.query("SELECT COUNT(*) FROM device_main WHERE last_seen IS NOT NULL"), [(5,)]
             )
+            socket = str(self.database.socket)
+            other = pymysql.connect(unix_socket=socket, user="root", database=servers.DATABASE, autocommit=False)
+            with contextlib.closing(other), other.cursor() as cursor:
+                cursor.execute("UPDATE device_main SET total_reports = 7 WHERE device_id = '0'")
+                self.assertEqual(await self.store.find_locked(["a", "c"]), frozenset("a"))  # one row of two
+                other.rollback()
 
     async def test_an_index_over_more_than_the_uuid_does_not_make_it_unique(self) -> None:
         await self.alter("DROP INDEX uk_device_main_uuid, ADD UNIQUE INDEX (uuid, device_id), ADD UNIQUE INDEX (name)")
