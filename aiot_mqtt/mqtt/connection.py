@@ -233,7 +233,7 @@ class MqttConnection(Protocol):
             return b""
         connack, rest = read
         if connack.code:
-            reason = connack_reason(connack.code, self._options.mqtt5, connack.text(REASON))
+            reason = connack_reason(connack.code, self._options.mqtt5, connack.text(REASON), self._options.password)
             refused = ConnectionRefused(connack.code, reason)
             self._abort(refused)
             if not self.accepted.called:
@@ -255,7 +255,7 @@ class MqttConnection(Protocol):
         if kind == DISCONNECT:
             # paho 2.1 reports every DISCONNECT without properties as a normal one (its issue 860).
             self.disconnect_code = body[0] if body else 0
-            self.abort(reasons.BROKER_DISCONNECTED.fill(reason=disconnect_reason(body)))
+            self.abort(reasons.BROKER_DISCONNECTED.fill(reason=disconnect_reason(body, self._options.password)))
             return
         assert self._client is not None
         body = self._client.take(packet[0], body)

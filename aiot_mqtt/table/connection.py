@@ -17,7 +17,7 @@ from pymysql.constants import CLIENT, CR
 
 from ..telemetry.bilingual import Bilingual, in_both
 from ..telemetry.network import os_reason
-from ..telemetry.printable import printable
+from ..telemetry.printable import masked, printable
 from ..telemetry.reasons import database as reasons
 from ..tls import refusal
 from ..tls.client import TlsClient
@@ -29,7 +29,6 @@ OPENING_TIMEOUT = 20.0  # s for everything from the name look-up to the session'
 MAX_BEFORE_LOGIN = 64 * 1024  # bytes of one answer; a greeting has a hundred, an RSA key under a thousand
 MAX_AFTER_LOGIN = 4 * 1024 * 1024  # bytes of one answer; a thousand uuids are 50,000
 MAX_WORDS = 280  # characters of the peer's own words; with an error number behind them, less than 300
-SHORTEST_MASKED = 4  # characters; to mask a shorter password would tell it, by what is missing everywhere
 SSL_REQUEST = 4 + 32  # bytes of the packet that asks for TLS; one with a user name is longer
 MALFORMED_PACKET = 2027  # MySQL's CR_MALFORMED_PACKET
 PACKET_TOO_LARGE = 2020  # CR_NET_PACKET_TOO_LARGE
@@ -268,8 +267,5 @@ class DatabaseConnection(_Connection):  # type: ignore[misc]
 
     def _shown(self, words: str) -> str:
         """The peer's words, or those of the driver about them: one printable line without the password in it."""
-        password = self.password.decode("utf-8", "backslashreplace")
-        if len(password) >= SHORTEST_MASKED:
-            for form in (password, repr(password)[1:-1], ascii(password)[1:-1], repr(self.password)[2:-1]):
-                words = words.replace(form, "***")
+        words = masked(words, self.password.decode("utf-8", "surrogateescape"))
         return printable(words, MAX_WORDS) or "without a word"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SHOWN = 100  # characters of a payload or a name that are shown
+SHORTEST_MASKED = 4  # characters; to mask a shorter password would tell it, by what is missing everywhere
 
 
 def escaped(text: str) -> str:
@@ -26,3 +27,23 @@ def shorten(text: bytes | str) -> str:
         text = text[: 4 * (SHOWN + 1)].decode("utf-8", "backslashreplace")
     shown = escaped(text[:SHOWN])
     return shown if len(text) <= SHOWN else shown + "…"
+
+
+def masked(text: str, password: str) -> str:
+    """The text of a peer that knows a password, without that, in the forms in which servers repeat what they got."""
+    if len(password) < SHORTEST_MASKED:
+        return text
+    encoded = password.encode("utf-8", "surrogateescape")
+    forms = [
+        password,
+        repr(password)[1:-1],
+        ascii(password)[1:-1],
+        repr(encoded)[2:-1],
+        password.replace("\\", "\\\\").replace("'", "\\'"),  # as SQL has it
+        password.replace("'", "''"),
+        encoded.decode("latin-1"),
+        password.encode("latin-1", "replace").decode("utf-8", "replace"),
+    ]
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return text

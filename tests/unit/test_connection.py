@@ -521,6 +521,17 @@ class BigPacketsTests(ConnectionTestCase):
         error = self.failureResultOf(connection.accepted, ConnectionRefused)
         self.assertEqual(error.getErrorMessage(), "Wildcard subscription not supported (162): none")
 
+    def test_no_password_that_the_broker_repeats_is_shown(self) -> None:
+        for code in (0x80, 0x86, 0x87, 0x8C):
+            connection = self.connect(username="u", password="hunter2pw")
+            connection.dataReceived(self.packet(0x20, bytes((0, code)), b"\x1f\x00\x0cu/hunter2pw!"))
+            said = self.failureResultOf(connection.accepted).getErrorMessage()
+            self.assertNotIn("hunter2pw", said)
+            connection = self.connect(username="u", password="hunter2pw")
+            connection.dataReceived(V5_CONNACK)
+            connection.dataReceived(self.packet(0xE0, bytes([code]), b"\x1f\x00\x0cu/hunter2pw!"))
+            self.assertIn(": u/***!", self.lose(connection))
+
 
 class PauseTests(ConnectionTestCase):
     def test_nothing_is_read_until_something_is_acknowledged(self) -> None:
