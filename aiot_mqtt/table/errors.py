@@ -68,10 +68,12 @@ _UNAVAILABLE = frozenset(
     {
         *(1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3168, 3169, 4031),  # it ends, or ended this connection
         *(1021, 1026, 1037, 1041, 1114, 1180, 1637, 3100, 3675),  # no disk, no memory, or no COMMIT for anybody
-        *(1969, 3024),  # it took longer than the server allows: less at once may not
+        *(1969, 3024),  # it took longer than the server allows: less at once may not (``TOOK_TOO_LONG``)
     }
 )
 _ERROR_DURING_COMMIT = 1180
+_OF_A_COMMIT = frozenset({_ERROR_DURING_COMMIT, 3100})  # an UPDATE that is rolled back tells nothing of that
+TOOK_TOO_LONG = frozenset({1969, 3024})
 # The storage engine's HA_ERR_LOCK_DEADLOCK in its words: what Group Replication gives where another primary was first.
 _DEADLOCK_DURING_COMMIT = re.compile(r"\b149\b")
 _TOO_LARGE = 1153  # for a packet; the server then closes
@@ -93,17 +95,26 @@ _CLIENTS = range(2000, 3000)  # the numbers that a client gives itself, and that
 _PROXYS = range(9000, 10000)  # ProxySQL's own, which say that it reaches no server
 
 
-def meaning(error: Exception, is_harmless_refused: Callable[[], Exception | None] | None) -> StoreError:
+def meaning(
+    error: Exception,
+    is_harmless_refused: Callable[[], Exception | None] | None,
+    does_any_row_take: Callable[[], bool] = lambda: False,
+) -> StoreError:
     """What an error of PyMySQL, or of a socket, means for what was sent.
 
     :param is_harmless_refused: tries a statement with the same rights and columns that assigns nothing, and returns the
         error it met, if any; None: there is no connection that answers.
+    :param does_any_row_take: whether some row can be written now. Then a number that usually says that the server
+        cannot write is about this one: a trigger may have any, also of what it writes itself.
     """
     words = error_words(error)
     if not _is_answer(error):
         return (StoreLoginRefused if error_number(error) in _LOGIN_REFUSED else StoreUnavailable)(words)
     known = known_meaning(error)
     if known is not None:
+        is_of_all = issubclass(known, StoreUnavailable | StoreLoginRefused) and error_number(error) not in _OF_A_COMMIT
+        if is_of_all and is_harmless_refused is not None and does_any_row_take():
+            return StoreRefused(words, is_certain=False)
         return known(words)
     if error_number(error) == _TOO_LARGE and not _is_owners_own(error):
         return StoreRefused(words, is_certain=False)

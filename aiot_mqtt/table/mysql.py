@@ -33,7 +33,7 @@ from .contract import (
     TableDescription,
     Written,
 )
-from .errors import ABOUT_THE_SHAPE, error_number, meaning
+from .errors import ABOUT_THE_SHAPE, TOOK_TOO_LONG, error_number, meaning
 from .fence import Fence
 from .matching import find_locked, same_characters
 from .nodes import Nodes
@@ -46,7 +46,7 @@ from .shape import character_as_sql, read_definition, read_shape
 from .statements import TableShape
 from .sweep import SweepStatements
 from .transaction import write_updates
-from .trial import LastWritten, why_no_times
+from .trial import LastWritten, does_any_row_take, why_no_times
 
 T = TypeVar("T")
 
@@ -97,6 +97,7 @@ class DeviceTable(Service, Questions):
         self._sweep = SweepStatements(address.database, address.table)
         self._max_bytes = 1024 * 1024
         self._shape: TableShape | None = None
+        self._sent = 0  # updates, with the last write
         self._is_doubtful = False  # the shape: something was refused that need not be about a value
         self._looked = 0.0  # at the table, in seconds of the monotonic clock
         self._looked_for = (0, 0.0)  # an error's number, and when that was
@@ -251,6 +252,7 @@ class DeviceTable(Service, Questions):
     def _write(self, connection: Any, updates: Sequence[DeviceUpdate], heard_until: str | None) -> Written:
         if not updates:
             return Written()
+        self._sent = len(updates)
         shape = self._present_shape(connection)
         try:
             written = write_updates(connection, shape, updates, self._max_bytes, heard_until)
@@ -278,7 +280,11 @@ class DeviceTable(Service, Questions):
             except pymysql.err.Error as lost:
                 return lost
 
-        meant = meaning(error, None if connection is None else is_harmless_refused)
+        def is_any_taken() -> bool:
+            may_less_go_through = self._sent > 1 and error_number(error) in TOOK_TOO_LONG
+            return not may_less_go_through and does_any_row_take(connection, self._shape, self._last.devices)
+
+        meant = meaning(error, None if connection is None else is_harmless_refused, is_any_taken)
         if isinstance(meant, StoreMisconfigured | StoreUnavailable):
             self._shape = None
         elif isinstance(meant, StoreRefused):

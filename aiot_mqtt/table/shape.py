@@ -83,6 +83,7 @@ def read_shape(cursor: Any, database: str, table: str, user: str, *, tries_updat
         status_length=status.length or 0,
         status_words=_words(status.declared) if status.kind in _WORDS else None,
         values=values_form(cursor),
+        can_roll_back=_can_roll_back(cursor, database, table),
         definition=definition,
     )
     return _with_forms_that_are_taken(cursor, shape) if tries_updates else shape
@@ -104,6 +105,15 @@ def read_definition(cursor: Any, database: str, table: str) -> tuple[tuple[tuple
         (database, table),
     )
     return columns, tuple(cursor.fetchall())
+
+
+def _can_roll_back(cursor: Any, database: str, table: str) -> bool:
+    cursor.execute(
+        "SELECT e.transactions FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine"  # noqa: S608
+        " WHERE t.table_schema = %s AND t.table_name = %s" + ALL_ROWS,
+        (database, table),
+    )
+    return [str(answer).upper() for (answer,) in cursor.fetchall()] != ["NO"]
 
 
 def character_as_sql(shape: TableShape) -> str:

@@ -59,6 +59,8 @@ class TableShape:
     """Whether the server takes an UPDATE with a join."""
     most: str = ""
     """What ends an UPDATE without one: a LIMIT of all rows, where safe updates ask for any."""
+    can_roll_back: bool = True
+    """Whether what is tried on a row can be taken back. Of a view nobody tells; then it is taken for granted."""
     definition: tuple[object, ...] = ()
     """What the server says of columns and indexes; another one: all of this may have changed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -49,11 +50,14 @@ def why_no_times(
     :raises StoreConflict: every other row is locked.
     :raises pymysql.err.Error: the server takes nothing now.
     """
+    if not shape.can_roll_back:
+        return None  # another row would keep what is tried on it
     columns = {"last_seen": quote(update.last_seen), "is_online": str(int(update.is_online))}
     if update.last_heartbeat is not None:
         columns["last_heartbeat"] = quote(update.last_heartbeat)
     refused = None
     locked = ""
+    unable: pymysql.err.Error | None = None
     with connection.cursor() as cursor, short_lock_waits(cursor):
         try:
             own = f"COALESCE(d.uuid = {_uuid(shape, update.uuid)}, FALSE)"
@@ -62,7 +66,13 @@ def why_no_times(
                 try:
                     matched = _assign(connection, shape, row, columns)
                 except pymysql.err.Error as error:
-                    words, is_lock = _refusal(connection, error)
+                    try:
+                        words, is_lock = _refusal(connection, error)
+                    except pymysql.err.Error as of_all:
+                        if not connection.open:
+                            raise
+                        unable = of_all  # if no other row takes anything, either
+                        continue
                     if is_lock:
                         locked = words
                     else:
@@ -70,6 +80,8 @@ def why_no_times(
                 else:
                     if matched:
                         return None
+            if unable is not None:
+                raise unable
             if refused is not None:
                 return _at_fault(connection, shape, *refused, columns)
         finally:
@@ -78,6 +90,25 @@ def why_no_times(
     if locked:
         raise StoreConflict(locked)
     return refusal or reasons.NO_OTHER_ROW
+
+
+def does_any_row_take(connection: Any, shape: TableShape | None, written: Iterable[str]) -> bool:
+    """Whether some row is seen to take an update now, which is rolled back.
+
+    :param written: the devices that were written last.
+    """
+    if shape is None or not shape.can_roll_back:
+        return False
+    with contextlib.suppress(pymysql.err.Error), connection.cursor() as cursor, short_lock_waits(cursor):
+        try:
+            for other in islice(_others(cursor, shape, "FALSE", written), MAX_OTHERS):
+                with contextlib.suppress(pymysql.err.Error):
+                    if _assign(connection, shape, f"d.uuid = {_uuid(shape, other)}", {"is_online": "1 - d.is_online"}):
+                        return True
+        finally:
+            if connection.open:
+                connection.rollback()
+    return False
 
 
 def _others(cursor: Any, shape: TableShape, own: str, written: Iterable[str]) -> Iterator[object]:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 from aiot_mqtt.devices.report import HEARTBEAT, STATUS
 from aiot_mqtt.table.contract import (
     StoreConflict,
+    StoreError,
     StoreMisconfigured,
     StoreRefused,
     StoreUnavailable,
@@ -34,6 +35,9 @@ SIGNALS += [
 ]
 SIGNALS += [("HY000", _random.randrange(31000, 65535)) for _ in range(3)]
 SIGNALS += [("22023", 31999), ("40001", 32100), ("08S01", 32200), ("28000", 32300), ("42S02", 32400)]
+# What a server says that is full, read-only, out of connections or rights.
+OF_ALL = [("HY000", number) for number in (120, 167, 1021, 1041, 1114, 1290, 1836)]
+OF_ALL += [("28000", 1045), ("08004", 1040), ("42000", 1226), ("25006", 1792), ("08S01", 1053)]
 
 
 def trigger(body: str) -> str:
@@ -136,6 +140,37 @@ class RefusalTests(DatabaseMixin):
             refused = await self.refused(make_update("a", document=GOOD), make_update("b", document=BAD))
             self.assertEqual(str(refused), f"not this ({number})")
             self.assertEqual(await self.store.write([make_update("a", document=GOOD)]), Written())
+
+    async def test_so_is_a_number_that_usually_says_that_nobody_can_write_where_others_can(self) -> None:
+        self.add_devices("a", "b", "c")
+        bad = make_update("b", kinds=HEARTBEAT, document=None)
+        await self.execute(
+            "CREATE TABLE used_up (k TINYINT PRIMARY KEY AUTO_INCREMENT)",
+            "INSERT INTO used_up VALUES (127)",
+            "CREATE TABLE full (k VARCHAR(8000)) ENGINE=MEMORY MAX_ROWS=1",
+        )
+        self.addCleanup(self.database.query, "DROP TABLE used_up, full")
+        signals = [f"SIGNAL SQLSTATE '{state}' SET MYSQL_ERRNO = {number}" for state, number in OF_ALL]
+        inserted = "INSERT INTO full VALUES (REPEAT('x', 8000))"
+        fills = f"{inserted}; {inserted}; " * 200 + inserted
+        real = ["INSERT INTO used_up VALUES (NULL)"]
+        if self.flavour == "mariadb":  # MySQL takes no such table in a transaction
+            real.append(fills)
+        for body in (*signals, *real):
+            await self.execute("DROP TRIGGER IF EXISTS guard", trigger(f"IF NEW.uuid = 'b' THEN {body}; END IF"))
+            await self.store.write([make_update("a")])
+            await self.refused(make_update("a"), bad)
+            await self.refused(bad)
+            self.assertIsNone(await self.store.why_no_times(bad), body)
+            self.assertEqual(await self.store.write([make_update("a"), make_update("c")]), Written())
+
+    async def test_a_row_that_takes_too_long_alone_is_refused_and_many_at_one_time_may_go_through(self) -> None:
+        self.add_devices("a", "b", "c")
+        signal = "SIGNAL SQLSTATE '70100' SET MYSQL_ERRNO = 1969"
+        await self.execute(trigger(f"IF NEW.uuid = 'b' THEN {signal}; END IF"))
+        with self.assertRaises(StoreUnavailable):
+            await self.store.write([make_update("a"), make_update("b")])
+        await self.refused(make_update("b"))
 
     async def test_a_signal_without_a_number_and_known_errors_of_values_are_certain(self) -> None:
         self.add_devices("a")
@@ -299,7 +334,16 @@ class MySQLRefusalTests(MySQLMixin, RefusalTests, TestCase):
 
 
 class MariaDBWhoseFaultTests(MariaDBMixin, WhoseFaultTests, TestCase):
-    pass
+    async def test_nothing_is_tried_on_a_row_that_would_keep_it(self) -> None:
+        await self.execute("ALTER TABLE device_main ENGINE = Aria")
+        for signal in ("SIGNAL SQLSTATE '45000'", "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114"):
+            await self.execute("DROP TRIGGER IF EXISTS guard", trigger(f"IF NEW.uuid = 'a' THEN {signal}; END IF"))
+            update = make_update("a", kinds=HEARTBEAT, document=None)
+            before = self.rows()
+            with self.assertRaises(StoreError):
+                await self.store.write([update])
+            self.assertIsNone(await self.store.why_no_times(update))
+            self.assertEqual(self.rows(), before)
 
 
 class MySQLWhoseFaultTests(MySQLMixin, WhoseFaultTests, TestCase):
