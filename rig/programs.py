@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from aiot_mqtt.settings.settings import OWN_PREFIXES
+from aiot_mqtt.settings.names import OWN_PREFIXES
 
 from . import servers
 from .servers import Database, Server

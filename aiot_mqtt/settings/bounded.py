@@ -18,3 +18,14 @@ def read_bounded(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return content
+
+
+def is_missing(path: Path) -> bool:
+    """Whether it is certain that nothing has that name, not even a link that leads nowhere."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

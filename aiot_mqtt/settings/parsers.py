@@ -145,7 +145,8 @@ def tcp_endpoint(text: str) -> tuple[str, int] | None:
         return None
     kind, *parts = (part.replace("\\:", ":") for part in re.split(r"(?<!\\):", text.strip()))
     named = dict(part.partition("=")[::2] for part in parts if "=" in part)
-    port = "".join(part for part in parts if "=" not in part) or named.pop("port", "")
+    plain = [part for part in parts if "=" not in part]
+    port = plain.pop(0) if plain else named.pop("port", "")
     interface = named.pop("interface", "::" if kind == "tcp6" else "")
     is_address = True
     try:
@@ -153,7 +154,7 @@ def tcp_endpoint(text: str) -> tuple[str, int] | None:
     except ValueError:
         is_address = False
     is_port = re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535
-    if kind not in ("tcp", "tcp6") or named or not is_address or not is_port:
+    if kind not in ("tcp", "tcp6") or plain or named or not is_address or not is_port:
         raise ValueError(reasons.ENDPOINT)
     return interface, int(port)
 

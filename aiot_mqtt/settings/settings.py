@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -15,24 +14,12 @@ from ..telemetry.bilingual import Bilingual
 from ..telemetry.network import os_reason
 from ..telemetry.reasons import settings as reasons
 from . import instance, own_files, parsers
-from .earlier_service import ignored_names, own_name
+from .bounded import is_missing
+from .earlier_service import ignored_names
 from .env_file import read_env_file
+from .names import unknown_names
 from .secret import Secret, read_secret
 
-OWN_PREFIXES = (
-    "ALERT_",
-    "MQTT_",
-    "DB_",
-    "DEVICE_",
-    "HA_",
-    "HEARTBEAT_",
-    "HTTP_",
-    "LAST_SEEN_",
-    "LOG_",
-    "SPOOL_",
-    "STATS_",
-    "SHUTDOWN_",
-)
 DEFAULT_ENV_FILE = ".env"
 
 
@@ -169,14 +156,14 @@ def read_texts(environ: Mapping[str, str], env_file: str | None = None) -> Texts
     in_file: dict[str, str] = {}
     lines: dict[str, int] = {}
     mistakes: list[str] = []
-    is_there = env_file is not None or path.exists()
+    is_there = env_file is not None or not is_missing(path)
     if is_there:
         try:
             in_file, lines, mistakes = read_env_file(path)
         except OSError as error:
             what = reasons.CANNOT_BE_READ.fill(reason=os_reason(error))
             raise ConfigError([reasons.MISTAKE_AT.fill(where=path, what=what)]) from None
-        mistakes += _unknown_names(lines, path)
+        mistakes += unknown_names(lines, path, setting_defaults())
         mistakes = sorted(mistakes, key=lambda mistake: int(mistake.removeprefix(f"{path}:").split(":")[0]))
     known = setting_defaults()
     texts = {**in_file, **{name: environ[name] for name in known if name in environ}}
@@ -251,19 +238,6 @@ def _secret_text(name: str, texts: Texts, mistakes: list[str]) -> str:
         reason = os_reason(error) if isinstance(error, OSError) else reasons.NOT_UTF8
         mistakes.append(_mistake(origin, reasons.FILE_UNREADABLE.fill(reason=reason)))
         return ""
-
-
-def _unknown_names(lines: Mapping[str, int], path: Path) -> list[str]:
-    """Names in the file that look like settings and are none: silence there would dial localhost."""
-    known = setting_defaults()
-    mistakes: list[str] = []
-    for name, line in lines.items():
-        if name in known or not name.startswith(OWN_PREFIXES):
-            continue
-        meant = own_name(name, known) or next(iter(difflib.get_close_matches(name, known, 1)), None)
-        advice = reasons.MEANT.fill(name=meant) if meant else reasons.SEE_EXAMPLE
-        mistakes.append(_mistake(f"{path}:{line}", reasons.NO_SETTING.fill(name=name, advice=advice)))
-    return mistakes
 
 
 def _mistake(where: str, what: object) -> Bilingual:

@@ -109,8 +109,9 @@ def read_definition(cursor: Any, database: str, table: str) -> tuple[tuple[tuple
 
 def _can_roll_back(cursor: Any, database: str, table: str) -> bool:
     cursor.execute(
-        "SELECT e.transactions FROM information_schema.tables t JOIN information_schema.engines e ON e.engine = t.engine"  # noqa: S608
-        " WHERE t.table_schema = %s AND t.table_name = %s" + ALL_ROWS,
+        "SELECT e.transactions FROM information_schema.tables t"  # noqa: S608
+        " JOIN information_schema.engines e ON e.engine = t.engine WHERE t.table_schema = %s AND t.table_name = %s"
+        + ALL_ROWS,
         (database, table),
     )
     return [str(answer).upper() for (answer,) in cursor.fetchall()] != ["NO"]

@@ -284,6 +284,12 @@ VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
                 "tcp:65536",
                 "tcp:-1",
                 "tcp:9464:interface=localhost",
+                "tcp:9464:interface=::1",  # without a backslash each colon ends something
+                "tcp:6000:interface=::1",
+                "tcp:interface=::1:9464",
+                "tcp:80:interface=fe80::1",
+                "tcp::9464",
+                "tcp:94:64",
             ),
             *("tcp:9464:interface=::1", "tcp:9464:127.0.0.1", "tcp:9464:backlog=5", "ssl:9464", "unix:/run/x"),
         ],
@@ -793,6 +799,11 @@ class EnvFileTests(ConfigTestCase):
             ("MQTT_BROKR", "did you mean MQTT_BROKER?"),
             ("DB_PASSWRD", "did you mean DB_PASSWORD?"),
             ("LOG_LANG", "did you mean LOG_LANGUAGE?"),
+            ("mqtt_broker", "did you mean MQTT_BROKER?"),
+            ("Db_Host", "did you mean DB_HOST?"),
+            ("db_passwrd", "did you mean DB_PASSWORD?"),
+            ("MQTT_HOST", "did you mean MQTT_BROKER?"),
+            ("DB_DATABASE", "did you mean DB_NAME?"),
             ("HTTP_XYZZY", "env.example lists all"),
         ):
             path = self.env_file(f"\n{name}=x\n")
@@ -801,8 +812,20 @@ class EnvFileTests(ConfigTestCase):
             if suggested.startswith("did"):
                 self.assertTrue(mistake.endswith(suggested), mistake)
 
+    def test_a_file_that_is_there_and_leads_nowhere_is_a_mistake_and_not_the_defaults(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(folder)
+        self.assertEqual(load_settings({}), Settings())
+        for target in ("nowhere", ".env", "/dev/null/below"):
+            Path(".env").symlink_to(target)
+            [mistake] = self.assertRaises(ConfigError, load_settings, {}).mistakes
+            self.assertIn(".env: ", mistake)
+            Path(".env").unlink()
+
     def test_a_name_that_is_not_like_ours_is_left_alone(self) -> None:
-        path = self.env_file("TZ=UTC\nmqtt_broker=x\nPYTHONUNBUFFERED=1\nXMQTT_BROKER=x\n")
+        path = self.env_file("TZ=UTC\nbroker=x\nPYTHONUNBUFFERED=1\nXMQTT_BROKER=x\n")
         self.assertEqual(load_settings({}, path), Settings())
 
 
