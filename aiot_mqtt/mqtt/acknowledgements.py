@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from sys import byteorder
 
@@ -10,10 +11,10 @@ from .packet_types import PUBREC
 from .sending import Sending
 
 
-def send_acknowledgements(sending: Sending, packet_ids: Sequence[int], at_qos_2: set[int]) -> None:
+def send_acknowledgements(sending: Sending, packet_ids: Sequence[int], at_qos_2: Counter[int]) -> None:
     """Send a PUBACK for each, or a PUBREC for those that came at QoS 2, in this order, in one write.
 
-    :param at_qos_2: packet identifiers; those that are answered are taken out.
+    :param at_qos_2: how often each packet identifier came so; those that are answered are taken out.
     """
     identifiers = array("H", packet_ids)
     if byteorder == "little":
@@ -25,6 +26,8 @@ def send_acknowledgements(sending: Sending, packet_ids: Sequence[int], at_qos_2:
     if at_qos_2:
         for number, packet_id in enumerate(packet_ids):
             if packet_id in at_qos_2:
-                at_qos_2.discard(packet_id)
+                at_qos_2[packet_id] -= 1
+                if not at_qos_2[packet_id]:
+                    del at_qos_2[packet_id]
                 packets[4 * number] = PUBREC << 4
     sending.write(bytes(packets))

@@ -7,6 +7,7 @@ anybody could refuse it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -62,8 +63,8 @@ class PacketReader:
         self._missing = 0
         self._skip = 0
         self._stopped = False
-        self.at_qos_2: set[int] = set()
-        """Packet identifiers of PUBLISH packets at QoS 2. Whoever answers one takes it out."""
+        self.at_qos_2: Counter[int] = Counter()
+        """How many PUBLISH packets came at QoS 2, by their packet identifiers. Whoever answers one takes it out."""
         self._with_identifier = 0
 
     def take_count(self) -> int:
@@ -139,7 +140,7 @@ class PacketReader:
             if packet_id:
                 self._with_identifier += 1
                 if first & QOS_2:
-                    self.at_qos_2.add(packet_id)
+                    self.at_qos_2[packet_id] += 1
             if first & DUP:
                 self._receiver.redelivery_received(topic, data[payload_at:packet_end], packet_id, bool(first & 1))
             else:
@@ -167,7 +168,7 @@ class PacketReader:
         if packet_id:
             self._with_identifier += 1
             if first & QOS_2:
-                self.at_qos_2.add(packet_id)
+                self.at_qos_2[packet_id] += 1
         if first & 1:  # of a retained one nobody looks at the payload
             self._receiver.publish_received(topic, b"", packet_id, True)
         else:

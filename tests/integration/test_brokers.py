@@ -157,7 +157,7 @@ class BrokerTests(ServiceMixin):
         await self.settled(service, 4 if kept else 2)
         connection = service.subscriber._connection
         assert connection is not None
-        self.assertEqual((connection._reader.at_qos_2, self.written("b")["last_report_data"]), (set(), {"after": 1}))
+        self.assertEqual((connection._reader.at_qos_2, self.written("b")["last_report_data"]), ({}, {"after": 1}))
         await self.stop(service)
         return "kept" if kept else "lost"
 

@@ -136,7 +136,7 @@ class QoS2Tests(ServiceMixin):
             assert connection is not None
             await self.publish(("devices/a/data", '{"n": 12}'), qos=2)
             await eventually(lambda: service.counters.received == 25)  # noqa: B023 at once
-            self.assertEqual(connection._reader.at_qos_2, set())
+            self.assertEqual(connection._reader.at_qos_2, {})
             await self.settled(service, 25)
             await self.stop(service)
             await self.assert_nothing_left(version)

@@ -412,6 +412,13 @@ class QoS2Tests(ConnectionTestCase):
             connection.acknowledge([3, 0x0400])
             self.assertEqual(self.written(), b"\x40\x02\x00\x03\x50\x02\x04\x00")
 
+    def test_one_that_came_twice_before_it_was_answered_is_answered_so_twice(self) -> None:
+        connection = self.accepted()
+        connection.dataReceived(self.publish(5, mqtt5=True) + self.publish(5, mqtt5=True, dup=True))
+        connection.acknowledge([5])
+        connection.acknowledge([5])
+        self.assertEqual(self.written(), b"\x50\x02\x00\x05" * 2)
+
     def test_an_identifier_is_used_again_at_another_qos(self) -> None:
         connection = self.accepted()
         connection.dataReceived(self.publish(7, mqtt5=True))

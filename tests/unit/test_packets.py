@@ -299,7 +299,7 @@ class QoS2Tests(PacketTestCase):
             reader, calls = self.reader(mqtt5=mqtt5)
             reader.feed(at_qos_1 + at_qos_2 + repeated + publish(properties=properties))
             self.assertEqual([call[3] for call in calls], [1, 2, 2, 0])
-            self.assertEqual(reader.at_qos_2, {2})
+            self.assertEqual(reader.at_qos_2, {2: 2})
             self.assertEqual((reader.take_count(), reader.take_count()), (3, 0))
 
     def test_one_that_is_too_long_is_remembered_too(self) -> None:
@@ -307,7 +307,7 @@ class QoS2Tests(PacketTestCase):
         reader, calls = self.reader()
         reader.feed(bytes([over[0] ^ 6]) + over[1:])
         self.assertEqual([call[0] for call in calls], ["oversized"])
-        self.assertEqual((reader.at_qos_2, reader.take_count()), ({7}, 1))
+        self.assertEqual((reader.at_qos_2, reader.take_count()), ({7: 1}, 1))
 
 
 class PropertiesTests(PacketTestCase):
