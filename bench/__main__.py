@@ -67,6 +67,9 @@ def _options() -> argparse.Namespace:
         help="one long run instead: a million devices, one message a minute each, watched from beside",
     )
     parser.add_argument("--devices", type=int, default=1_000_000, metavar="N", help="of --soak (1000000)")
+    parser.add_argument(
+        "--outage", type=float, default=0.0, metavar="SECONDS", help="of --soak: the database is frozen for so long"
+    )
     parser.add_argument("--pool", default="1G", metavar="SIZE", help="innodb_buffer_pool_size of --soak (1G)")
     parser.add_argument("--quick", action="store_true", help="one short round of each, to try it; too short to quote")
     parser.add_argument("--runs", type=int, metavar="N", help="how often each is measured (5)")
@@ -123,7 +126,7 @@ def _soak(options: argparse.Namespace, display: Display) -> int:
     """One long run; returns the exit code."""
     flavour, pool = "mysql" if options.mysql else "mariadb", f"--innodb-buffer-pool-size={options.pool}"
     with contextlib.closing(Stage(flavour, options.broker, [pool])) as stage:
-        result = soak.soak(stage, options.devices, options.soak, display.begin)
+        result = soak.soak(stage, options.devices, options.soak, display.begin, outage=options.outage)
     display.stop()
     for line in result.summary():
         display.say(line)

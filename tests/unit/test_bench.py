@@ -103,7 +103,7 @@ class MessageTests(SynchronousTestCase):
 class SoakTests(SynchronousTestCase):
     def test_what_must_not_be_is_said(self) -> None:
         moment = Moment(1.0, 90_000_000, 2.5, 7, 0.1, SILENT)
-        right = Soak(10_000, 150.0, 9_000, [moment], offline=SILENT, offline_silent=SILENT)
+        right = Soak(10_000, 150.0, 9_000, moments=[moment], offline=SILENT, offline_silent=SILENT)
         self.assertEqual(right.faults, [])
         self.assertIn("worst 2.5 s", "\n".join(right.summary()))
         for wrong in (
