@@ -18,7 +18,7 @@ from typing import Any
 from twisted.web import http
 from twisted.web.http import Request
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Site
+from twisted.web.server import NOT_DONE_YET, Site
 
 from .access import refusal
 from .details import details
@@ -163,6 +163,15 @@ class _Guarded(Resource):
 
     def render(self, request: Request) -> Any:
         """Called by twisted.web, whatever the method."""
+        body = self._rendered(request)
+        if request.method != b"HEAD" or not isinstance(body, bytes):
+            return body
+        # Given a body, twisted.web would have a line in the log for each.
+        request.setHeader(b"content-length", b"%d" % len(body))
+        request.finish()
+        return NOT_DONE_YET
+
+    def _rendered(self, request: Request) -> Any:
         refused = refusal(request, self._token)
         if refused is None:
             return self._resource.render(request)

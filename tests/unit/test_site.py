@@ -8,6 +8,7 @@ from socket import gethostname
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
@@ -146,8 +147,12 @@ class SiteTests(SynchronousTestCase):
     def test_nothing_is_changed_or_guessed(self) -> None:
         self.assertEqual(self.ask("/", "Host: localhost")[0], 404)
         self.assertEqual(self.ask("/healthz", "Host: localhost", start="POST {} HTTP/1.1")[0], 405)
-        code, text = self.ask("/healthz", "Host: localhost", start="HEAD {} HTTP/1.1")
-        self.assertEqual((code, text), (200, ""))
+        with capturedLogs() as events:
+            for path, host, expected in (("/healthz", "localhost", 200), ("/healthz", "elsewhere", 400)):
+                code, text = self.ask(path, f"Host: {host}", start="HEAD {} HTTP/1.1")
+                self.assertEqual((code, text), (expected, ""))
+                self.assertNotIn("content-length: 0\r\n", self.headers.lower())
+        self.assertEqual([event for event in events if "HEAD" in str(event.get("log_format"))], [])
 
     def test_names_and_addresses_are_read_as_they_are_meant(self) -> None:
         for host, name in (("A.b.:80", "a.b"), ("[FE80::1%25eth0]:1", "fe80::1%25eth0"), ("a:b", None), ("a/b", None)):
