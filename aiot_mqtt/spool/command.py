@@ -71,6 +71,8 @@ def run(
             code, reason = EXIT_USAGE, "--yes-i-mean-it goes with --discard"
         elif parsed.discard and not parsed.yes_i_mean_it and ask is None:
             code, reason = EXIT_USAGE, "nobody is there to be asked; --yes-i-mean-it deletes without"
+        elif not path.name:
+            code, reason = EXIT_USAGE, f"{path} can be no file"
         elif parsed.export:
             with _exported(parsed.export, output) as lines, _for_itself(path):
                 _show(path, inspect_all(path, owner, lambda *each: lines.write(_as_json(*each))), errors)

@@ -207,6 +207,7 @@ class SpoolCommandTests(SynchronousTestCase):
 
     def test_options_that_make_no_sense(self) -> None:
         self.run_command("--yes-i-mean-it", code=command.EXIT_USAGE)
+        self.assertIn("no file", self.run_command("/", code=command.EXIT_USAGE))
         with self.assertRaises(SystemExit):
             self.patch(sys, "stderr", io.StringIO())
             self.run_command("--discard", "--export", "-")
