@@ -121,7 +121,7 @@ class ScalingTests(SynchronousTestCase):
 
     def test_few_cores_are_shared_by_all_and_many_leave_it_to_the_slowest_process(self) -> None:
         self.assertAlmostEqual(self.COSTS.one(), 2 * BUSY / 60e-6)
-        self.assertAlmostEqual(self.COSTS.several(2), self.COSTS.one())
+        self.assertAlmostEqual(self.COSTS.several(2), 2 / 60e-6)
         many = replace(self.COSTS, cores=16)
         self.assertAlmostEqual(many.one(), 1 / 20e-6)
         self.assertAlmostEqual(many.several(2), 1 / 10e-6)
