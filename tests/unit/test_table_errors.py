@@ -69,13 +69,24 @@ class MeaningTests(SynchronousTestCase):
             (StoreLoginRefused, (1044, 1045, 1049)),
             (ReadOnly, (1290, 1792, 1836, 3032, 1047)),
             (Busy, (1040, 1203, 1226)),
-            (StoreUnavailable, (1053, 1152, 1927, 1021, 1114, 1180, 3, 28)),
+            (StoreUnavailable, (1053, 1152, 1927, 1021, 1030, 1114, 1180, 3, 28)),
         ):
             for number in numbers:
                 self.assertIs(type(meaning(said(number, "HY000"), never)), kind, number)
 
+    def test_where_another_row_is_written_they_are_about_this_one(self) -> None:
+        for kind, numbers in (
+            (StoreRefused, (1290, 1792, 1836, 1040, 1226, 1045, 1053)),
+            (StoreConflict, (1114, 1021, 1030, 1041, 1969, 3024, 3, 28, 120, 167)),  # which loses nothing
+            (StoreUnavailable, (1180, 3100)),
+        ):
+            for number in numbers:
+                error = said(number, "HY000")
+                self.assertIs(type(meaning(error, lambda: None, lambda: True)), kind, number)
+                self.assertIsInstance(meaning(error, None, lambda: True), StoreUnavailable | StoreLoginRefused, number)
+
     def test_any_other_no_is_refused_where_the_harmless_passes(self) -> None:
-        for number in (1001, 1030, 1105, 1142, 1146, 1175, 1242, 1305, 2999, 3699, 4999, 31000, 65535):
+        for number in (1001, 1105, 1142, 1146, 1175, 1242, 1305, 2999, 3699, 4999, 31000, 65535):
             refused = self.assert_means(StoreRefused, said(number, "HY000"), words=f"words ({number})")
             assert isinstance(refused, StoreRefused)
             self.assertFalse(refused.is_certain)
