@@ -16,7 +16,8 @@ from .format import SELECT, SELECT_1
 Place = tuple[int, int, int]
 """How far a file was written, in words of ``Reading`` alone."""
 
-AT_ONCE = 100  # rows that are read in one statement: at most so many documents are in memory
+# Rows in one statement: at most so many documents are in memory, and SQLite before 3.32 takes 999 values.
+AT_ONCE = 64
 
 
 class Reading:
