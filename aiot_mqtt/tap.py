@@ -12,6 +12,7 @@ from typing import Any
 from twisted.python.usage import Options as UsageOptions
 
 from . import __version__
+from .check.local import unusable_files
 from .health.systemd import supervisor_of
 from .process import (
     Process,
@@ -59,19 +60,24 @@ def makeService(options: Options) -> AiotMqttService:
     settings: Settings = options["settings"]
     twistd: MutableMapping[str, Any] = {} if options.parent is None else options.parent
     keep_files_private(twistd)
+    mistakes = unusable_files(settings, reactor)
+    log = None
     try:
-        log = None if twistd.get("logger") or twistd.get("syslog") else open_log(settings, twistd)
-        process = Process(log, settings.shutdown_timeout, is_daemon=not twistd.get("nodaemon"))
-        service = AiotMqttService(
-            settings,
-            reactor,
-            process.stop_began,
-            log_observer=None if log is None else log.observer,
-            supervisor=supervisor_of(os.environ, os.getpid()),
-            is_trial=options["try"],
-        )
+        if not (twistd.get("logger") or twistd.get("syslog")):
+            log = open_log(settings, twistd)
     except ConfigError as error:
-        exit_for(error, settings.log_language)
+        mistakes = [*error.mistakes, *mistakes]
+    if mistakes:
+        exit_for(ConfigError(mistakes), settings.log_language)
+    process = Process(log, settings.shutdown_timeout, is_daemon=not twistd.get("nodaemon"))
+    service = AiotMqttService(
+        settings,
+        reactor,
+        process.stop_began,
+        log_observer=None if log is None else log.observer,
+        supervisor=supervisor_of(os.environ, os.getpid()),
+        is_trial=options["try"],
+    )
     process.attach(reactor)
     faulthandler.enable()  # systemd's watchdog ends a hang by SIGABRT: where each thread was is then in the journal
     tell_start(settings)

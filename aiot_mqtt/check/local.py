@@ -129,14 +129,20 @@ def read_settings(environ: Mapping[str, str], env_file: str | None, findings: Fi
     return settings, language
 
 
-def settings_are_usable(settings: Settings, reactor: Any, findings: Findings) -> bool:
-    """Whether the certificates and keys that they name are such."""
+def unusable_files(settings: Settings, reactor: Any) -> list[str]:
+    """The mistakes in certificates and keys that the settings name."""
     mistakes: list[str] = []
     for look in (lambda: broker_endpoint(settings, reactor), lambda: database_addresses(settings)):
         try:
             look()
         except ConfigError as error:
             mistakes += error.mistakes
+    return mistakes
+
+
+def settings_are_usable(settings: Settings, reactor: Any, findings: Findings) -> bool:
+    """Whether the certificates and keys that they name are such."""
+    mistakes = unusable_files(settings, reactor)
     for mistake in mistakes:
         findings.error("local.settings", texts.SETTINGS_MISTAKE, mistake=both(mistake))
     if not findings.has("local.settings"):

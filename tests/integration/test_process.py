@@ -189,6 +189,17 @@ class LogFileTests(ProcessTestCase):
             self.assertEqual(process.returncode, 78)
             self.assertIn(f"- {name}: 写不进去: 没有那个文件或目录", said.decode())
 
+    def test_so_is_each_certificate_and_all_are_told_together(self) -> None:
+        garbage = self.folder / "garbage.pem"
+        garbage.write_text("no certificate\n")
+        settings = {"LOG_FILE": "/no/such/x.log", "MQTT_TLS": "true", "MQTT_CA_FILE": str(garbage)}
+        settings |= {"DB_TLS": "true", "DB_CA_FILE": str(garbage)}
+        process = self.start(settings=settings, stderr=subprocess.PIPE)
+        _, said = process.communicate(timeout=LINE_TIMEOUT)
+        self.assertEqual(process.returncode, 78)
+        for name in ("LOG_FILE", "MQTT_CA_FILE", "DB_CA_FILE"):
+            self.assertIn(f"- {name}", said.decode())
+
 
 class StartTests(ProcessTestCase):
     def test_the_first_line_says_what_runs_and_with_what_and_no_secret(self) -> None:
