@@ -342,6 +342,26 @@ class LockedRowTests(SpoolingMixin):
         self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (121, 122, 123)])
         self.assert_settled()
 
+    def test_one_that_is_free_again_is_written_while_all_of_another_chunk_is_locked(self) -> None:
+        self.patch(chunk_size, "MAX_ROWS", 1)
+        self.process.writer.chunks.size.rows = 1
+        self.locked.clear()
+        for freed in range(2):
+            self.table.locked = {"a", "b"}
+            with capturedLogs():
+                for _ in range(10):
+                    self.receive("a")
+                    self.receive("b")
+                    self.advance(1)
+                self.table.locked.remove("ab"[freed])
+                self.advance(30)  # nobody reports
+                free, other = self.documents()[freed], self.documents()[1 - freed]
+                self.assertEqual(free, f'{{"n": {20 * freed + 19 + freed}}}')
+                self.assertNotEqual(other, f'{{"n": {20 * freed + 20 - freed}}}')
+                self.table.locked.clear()
+                self.advance(30)
+        self.assert_settled()
+
     def test_one_that_may_be_written_by_somebody_else_is_not_passed_over(self) -> None:
         self.freeze()
         self.receive("b")
