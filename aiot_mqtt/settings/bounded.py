@@ -24,8 +24,6 @@ def is_missing(path: Path) -> bool:
     """Whether it is certain that nothing has that name, not even a link that leads nowhere."""
     try:
         path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False

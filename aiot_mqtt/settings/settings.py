@@ -156,6 +156,7 @@ def read_texts(environ: Mapping[str, str], env_file: str | None = None) -> Texts
     in_file: dict[str, str] = {}
     lines: dict[str, int] = {}
     mistakes: list[str] = []
+    known = setting_defaults()
     is_there = env_file is not None or not is_missing(path)
     if is_there:
         try:
@@ -163,9 +164,8 @@ def read_texts(environ: Mapping[str, str], env_file: str | None = None) -> Texts
         except OSError as error:
             what = reasons.CANNOT_BE_READ.fill(reason=os_reason(error))
             raise ConfigError([reasons.MISTAKE_AT.fill(where=path, what=what)]) from None
-        mistakes += unknown_names(lines, path, setting_defaults())
+        mistakes += unknown_names(lines, path, known)
         mistakes = sorted(mistakes, key=lambda mistake: int(mistake.removeprefix(f"{path}:").split(":")[0]))
-    known = setting_defaults()
     texts = {**in_file, **{name: environ[name] for name in known if name in environ}}
     mistakes += ignored_names(environ, known, {*texts, *lines})
     # StateDirectory= in systemd.exec(5); the first, should there be more.

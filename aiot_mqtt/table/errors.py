@@ -66,16 +66,15 @@ _READ_ONLY = frozenset({1047, 1290, 1792, 1836, 3032})
 _BUSY = frozenset({1040, 1203, 1226})
 _SHORT = frozenset({1021, 1026, 1030, 1037, 1041, 1114, 1637, 3675})  # of disk or memory
 TOOK_TOO_LONG = frozenset({1969, 3024})  # longer than the server allows: less at once may not
+_OF_A_COMMIT = frozenset({(_ERROR_DURING_COMMIT := 1180), 3100})  # which no row takes, though each takes an UPDATE
 _UNAVAILABLE = frozenset(
     {
         *(1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3168, 3169, 4031),  # it ends, or ended this connection
-        *(1180, 3100),  # no COMMIT for anybody
+        *_OF_A_COMMIT,
         *_SHORT,
         *TOOK_TOO_LONG,
     }
 )
-_ERROR_DURING_COMMIT = 1180
-_OF_A_COMMIT = frozenset({_ERROR_DURING_COMMIT, 3100})  # an UPDATE that is rolled back tells nothing of that
 # The storage engine's HA_ERR_LOCK_DEADLOCK in its words: what Group Replication gives where another primary was first.
 _DEADLOCK_DURING_COMMIT = re.compile(r"\b149\b")
 _TOO_LARGE = 1153  # for a packet; the server then closes
@@ -109,20 +108,19 @@ def meaning(
     :param does_any_row_take: whether some row can be written now. Then a number that usually says that the server
         cannot write is about this one: a trigger may give any, and may meet any with what it writes itself.
     """
-    words = error_words(error)
+    words, number = error_words(error), error_number(error)
     if not _is_answer(error):
-        return (StoreLoginRefused if error_number(error) in _LOGIN_REFUSED else StoreUnavailable)(words)
+        return (StoreLoginRefused if number in _LOGIN_REFUSED else StoreUnavailable)(words)
     known = known_meaning(error)
     if known is not None:
-        number = error_number(error)
         is_of_all = issubclass(known, StoreUnavailable | StoreLoginRefused) and number not in _OF_A_COMMIT
-        if is_of_all and is_harmless_refused is not None and does_any_row_take():
-            if number in _SHORT or number in TOOK_TOO_LONG or number in _FILES:
-                # A disk that is nearly full takes one row and not another. So it is kept, and passed over.
-                return StoreConflict(words)
-            return StoreRefused(words, is_certain=False)
-        return known(words)
-    if error_number(error) == _TOO_LARGE and not _is_owners_own(error):
+        if not is_of_all or is_harmless_refused is None or not does_any_row_take():
+            return known(words)
+        if number in _SHORT | TOOK_TOO_LONG or number in _FILES:
+            # A disk that is nearly full takes one row and not another. So it is kept, and passed over.
+            return StoreConflict(words)
+        return StoreRefused(words, is_certain=False)
+    if number == _TOO_LARGE and not _is_owners_own(error):
         return StoreRefused(words, is_certain=False)
     if is_harmless_refused is None:
         return _without_a_connection(error, words)

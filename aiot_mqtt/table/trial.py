@@ -11,7 +11,7 @@ import pymysql
 
 from ..devices.update import DeviceUpdate
 from ..telemetry.reasons import database as reasons
-from .contract import StoreConflict, StoreRefused, Written
+from .contract import StoreConflict, StoreError, StoreRefused, StoreUnavailable, Written
 from .errors import error_words, known_meaning
 from .session import short_lock_waits
 from .statements import TableShape, quote
@@ -66,17 +66,15 @@ def why_no_times(
                 try:
                     matched = _assign(connection, shape, row, columns)
                 except pymysql.err.Error as error:
-                    try:
-                        words, is_lock = _refusal(connection, error)
-                    except pymysql.err.Error as of_all:
-                        if not connection.open:
-                            raise
-                        unable = of_all  # if no other row takes anything, either
-                        continue
-                    if is_lock:
-                        locked = words
+                    about = _about(error)
+                    if not connection.open:
+                        raise
+                    if about is StoreConflict:
+                        locked = error_words(error)
+                    elif about is StoreRefused:
+                        refused = refused or (row, error_words(error))
                     else:
-                        refused = refused or (row, words)
+                        unable = error  # if no other row takes anything, either
                 else:
                     if matched:
                         return None
@@ -124,9 +122,11 @@ def _at_fault(connection: Any, shape: TableShape, row: str, words: str, columns:
         try:
             _assign(connection, shape, row, {column: value})
         except pymysql.err.Error as error:
-            alone, is_lock = _refusal(connection, error)
-            if not is_lock:
-                return reasons.AT_COLUMN.fill(column=column, reason=alone)
+            about = _about(error)
+            if not connection.open or about is StoreUnavailable:
+                raise
+            if about is StoreRefused:
+                return reasons.AT_COLUMN.fill(column=column, reason=error_words(error))
     return words
 
 
@@ -136,15 +136,12 @@ def _assign(connection: Any, shape: TableShape, row: str, columns: dict[str, str
     return matched
 
 
-def _refusal(connection: Any, error: pymysql.err.Error) -> tuple[str, bool]:
-    """The server's words, and whether the row is locked, which says nothing about what it takes.
-
-    :raises pymysql.err.Error: it was not about the row.
-    """
+def _about(error: pymysql.err.Error) -> type[StoreError]:
+    """``StoreRefused``: the row; ``StoreConflict``: its lock, which says nothing of what it takes; else all rows."""
     known = known_meaning(error)
-    if not connection.open or not (known is None or issubclass(known, StoreRefused | StoreConflict)):
-        raise error
-    return error_words(error), known is StoreConflict
+    if known is None or issubclass(known, StoreRefused | StoreConflict):
+        return StoreConflict if known is StoreConflict else StoreRefused
+    return StoreUnavailable
 
 
 def _uuid(shape: TableShape, uuid: object) -> str:

@@ -101,8 +101,9 @@ class Writer(WriterFigures, Service):
                 wake=self._start_if_needed,
                 may_save=may_save,
             )
-            parts = (self._path, spooler, self._saver, self._settlement, chunks)
-            self._emptying = Emptying(*parts, store=store, jobs=self._jobs, latest=latest)
+            self._emptying = Emptying(
+                self._path, spooler, self._saver, self._settlement, chunks, store=store, jobs=self._jobs, latest=latest
+            )
         self._is_there = False
         self._work: Deferred[None] | None = None
 
