@@ -20,14 +20,12 @@ from . import table_order
 from .chunk_size import MAX_BYTES
 from .chunks import Chunks
 from .data_path import DataPath, DataPathEvents, State
-from .jobs import Jobs
 from .locked_rows import LockedRows
 from .saver import Saver
 from .settlement import Settlement
 from .table_order import TableOrder
 
 PAUSE = 1.0  # s between two looks at whether there is more than rows that are locked
-LATELY = 5.0  # s
 
 
 class Emptying:
@@ -44,13 +42,9 @@ class Emptying:
         chunks: Chunks,
         *,
         store: Store,
-        jobs: Jobs,
         latest: Callable[[], str],
     ) -> None:
-        """
-        :param jobs: run while nobody waits on disk but for rows that are locked.
-        :param latest: see ``Writer``.
-        """
+        """:param latest: see ``Writer``."""
         self._path = path
         self._spooler = spooler
         self._saver = saver
@@ -59,8 +53,6 @@ class Emptying:
         self._order = TableOrder(spooler, store, chunks.size, chunks.clock)
         self._latest = latest
         self._locked = LockedRows(store, chunks.clock)
-        self._jobs = jobs
-        self._caught_up_at = float("-inf")
         self._is_trusted = True
         self._ahead: Deferred[Chunk | None] | None = None
 
@@ -71,11 +63,6 @@ class Emptying:
     def trust(self) -> None:
         """There is nothing on disk; what comes there is later than what the table holds."""
         self._is_trusted = True
-
-    @property
-    def is_down_to_locked(self) -> bool:
-        """Whether all was written lately that was on disk, but for rows that somebody keeps locked."""
-        return self._locked.count > 0 and self._chunks.clock.seconds() - self._caught_up_at < LATELY
 
     async def write_chunk(self, key: UuidKey) -> None:
         """Write the next chunk, and have the spool let go of it.
@@ -90,12 +77,8 @@ class Emptying:
                 until = self._latest() if chunk.file.is_late or not self._is_trusted else None
                 self._settlement.begin(is_spooled=True, unless_heard_until=until)
                 await self._write(chunk)
-                if not chunk.file.is_open:
-                    self._caught_up_at = self._chunks.clock.seconds()
             if self._spooler.is_empty and self._path.state is State.EMPTYING:
                 self._path.happens(DataPathEvents.emptied)
-            if self.is_down_to_locked:
-                await self._jobs.run_all()
         except SpoolError:
             self._saver.disk_failed()
 
@@ -114,7 +97,6 @@ class Emptying:
                 raise
             self._locked.written(updates)
         elif locked and self._spooler.devices <= self._locked.count:
-            self._caught_up_at = self._chunks.clock.seconds()
             await deferLater(self._chunks.clock, PAUSE)  # nobody else waits
             return
         if locked:

@@ -7,7 +7,6 @@ from twisted.internet.interfaces import IReactorTime
 from ..spool.spooler import Spooler
 from .backlog import Backlog
 from .data_path import DataPath, State
-from .emptying import Emptying
 from .retry import Retry
 from .table_look import TableLook
 
@@ -17,7 +16,6 @@ class WriterFigures:
 
     backlog: Backlog
     _clock: IReactorTime
-    _emptying: Emptying | None
     _path: DataPath
     _retry: Retry
     _spooler: Spooler | None
@@ -51,8 +49,6 @@ class WriterFigures:
     @property
     def is_accepted(self) -> bool:
         """Whether the table holds all that was received but the last moments: its last write was taken, or there was
-        none to take yet, and nothing older waits on disk but for rows that somebody keeps locked.
+        none to take yet, and nothing older waits on disk.
         """
-        is_on_disk = self._path.state is not State.DIRECT
-        is_of_locked_rows = self._emptying is not None and self._emptying.is_down_to_locked
-        return self._table.is_current and not self._retry.is_failing and (not is_on_disk or is_of_locked_rows)
+        return self._table.is_current and not self._retry.is_failing and self._path.state is State.DIRECT

@@ -31,12 +31,6 @@ class Jobs:
             done.cancel()
         self._waiting.clear()
 
-    async def run_all(self) -> None:
-        """Run those that wait now, one after the other."""
-        for _ in range(len(self._waiting)):
-            if self._waiting:
-                await self.run_next()
-
     async def run_next(self) -> None:
         """Run the first one and hand on how it ended; whatever that is, it does not end the writer."""
         job, done = self._waiting.pop(0)

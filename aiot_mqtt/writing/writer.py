@@ -102,7 +102,7 @@ class Writer(WriterFigures, Service):
                 may_save=may_save,
             )
             self._emptying = Emptying(
-                self._path, spooler, self._saver, self._settlement, chunks, store=store, jobs=self._jobs, latest=latest
+                self._path, spooler, self._saver, self._settlement, chunks, store=store, latest=latest
             )
         self._is_there = False
         self._work: Deferred[None] | None = None

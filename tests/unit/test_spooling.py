@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -273,27 +273,6 @@ class LockedRowTests(SpoolingMixin):
             self.report(1)
             self.advance(30)
         self.assertEqual(self.documents(), [f'{{"n": {n}}}' for n in (181, 182, 183)])
-        self.assert_settled()
-
-    def test_the_table_counts_as_up_to_date_and_is_swept_meanwhile(self) -> None:
-        done: list[None] = []
-
-        def job() -> Deferred[None]:
-            done.append(None)
-            return succeed(None)
-
-        with capturedLogs():
-            self.report(20)
-            for _ in range(30):
-                self.report(1)
-                self.assertTrue(self.process.writer.is_accepted)
-                self.process.writer.between_batches(job)
-            self.assertGreater(len(done), 20)
-            self.assertIs(self.process.writer.state, State.EMPTYING)
-            self.advance(30)  # nobody but the locked one is there
-            self.assertEqual((len(done), self.process.writer.is_accepted), (30, True))
-            self.locked.clear()
-            self.advance(30)
         self.assert_settled()
 
     def test_also_where_the_session_was_somebody_elses_meanwhile(self) -> None:
