@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from operator import attrgetter
 
 from ..devices.update import DeviceUpdate
 from . import rows
@@ -29,9 +28,6 @@ def merge_into(
     :param are_older: than all that is held, and not newer.
     """
     superseded = devices = deliveries = 0
-    if len(updates) > AT_ONCE:
-        # In the order of the index, each page of which is then touched once: with a million devices a quarter of all.
-        updates = sorted(updates, key=attrgetter("key"))
     for at in range(0, len(updates), AT_ONCE):
         part = updates[at : at + AT_ONCE]
         held = reading.rows_of(connection, [update.key for update in part])
@@ -39,7 +35,8 @@ def merge_into(
         for update in part:
             added = rows.earliest(update) if are_older else rows.later(update, order_offset)
             deliveries += update.deliveries
-            if (before := held.pop(update.key, None) or saved.get(update.key)) is None:
+            # What was merged goes behind the others: the table may hold two keys for one device, and the newer is last.
+            if (before := held.pop(update.key, None) or saved.pop(update.key, None)) is None:
                 devices += 1
                 saved[update.key] = added
             else:

@@ -182,6 +182,15 @@ class SpoolTests(SpoolMixin):
         self.assertEqual(seen, seen[:1] * len(seen))
         self.assertEqual([repr(update) for update in updates], before)
 
+    def test_they_are_read_in_the_order_in_which_they_came_and_what_was_merged_behind_the_others(self) -> None:
+        """Two of their keys may be one device to the table, which is told the newer one last."""
+        names = [f"{number:03}" for number in range(200, 0, -1)]
+        again = ["007", "150", "007"]
+        self.save("100", "050")
+        self.save(*names, *again)
+        expected = [name for name in names if name not in again] + ["150", "007"]
+        self.assertEqual([update.uuid for update in self.read().updates], expected)
+
     def test_read_takes_no_more_than_it_is_asked_for(self) -> None:
         self.spool.save([self.make(f"d{number}", document=b'{"x": "%s"}' % (b"x" * 92)) for number in range(10)])
         for devices, size, expected in ((3, LOTS, 3), (1000, 250, 2), (1000, 1, 1)):
