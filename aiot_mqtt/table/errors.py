@@ -65,14 +65,14 @@ _MISCONFIGURED = frozenset({1054, 1064, 1109, 1142, 1143, 1146, 1193, 1227, 1231
 _READ_ONLY = frozenset({1047, 1290, 1792, 1836, 3032})
 _BUSY = frozenset({1040, 1203, 1226})
 _SHORT = frozenset({1021, 1026, 1030, 1037, 1041, 1114, 1637, 3675})  # of disk or memory
-TOOK_TOO_LONG = frozenset({1969, 3024})  # longer than the server allows: less at once may not
+_TOOK_TOO_LONG = frozenset({1969, 3024})  # longer than the server allows: less at once may not
 _OF_A_COMMIT = frozenset({(_ERROR_DURING_COMMIT := 1180), 3100})  # which no row takes, though each takes an UPDATE
 _UNAVAILABLE = frozenset(
     {
         *(1053, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3168, 3169, 4031),  # it ends, or ended this connection
         *_OF_A_COMMIT,
         *_SHORT,
-        *TOOK_TOO_LONG,
+        *_TOOK_TOO_LONG,
     }
 )
 # The storage engine's HA_ERR_LOCK_DEADLOCK in its words: what Group Replication gives where another primary was first.
@@ -100,6 +100,8 @@ def meaning(
     error: Exception,
     is_harmless_refused: Callable[[], Exception | None] | None,
     does_any_row_take: Callable[[], bool] = lambda: False,
+    *,
+    is_single: bool = False,
 ) -> StoreError:
     """What an error of PyMySQL, or of a socket, means for what was sent.
 
@@ -107,6 +109,7 @@ def meaning(
         error it met, if any; None: there is no connection that answers.
     :param does_any_row_take: whether some row can be written now. Then a number that usually says that the server
         cannot write is about this one: a trigger may give any, and may meet any with what it writes itself.
+    :param is_single: whether one row was sent, so that no less can be.
     """
     words, number = error_words(error), error_number(error)
     if not _is_answer(error):
@@ -114,12 +117,15 @@ def meaning(
     known = known_meaning(error)
     if known is not None:
         is_of_all = issubclass(known, StoreUnavailable | StoreLoginRefused) and number not in _OF_A_COMMIT
-        if not is_of_all or is_harmless_refused is None or not does_any_row_take():
+        if not is_of_all or is_harmless_refused is None:
             return known(words)
-        if number in _SHORT | TOOK_TOO_LONG or number in _FILES:
-            # A disk that is nearly full takes one row and not another. So it is kept, and passed over.
+        # A disk that is nearly full takes one row and not another. So what meets that is kept, and passed over.
+        is_kept = number in _SHORT | _TOOK_TOO_LONG or number in _FILES
+        if is_kept and is_single:
             return StoreConflict(words)
-        return StoreRefused(words, is_certain=False)
+        if number in _TOOK_TOO_LONG or not does_any_row_take():  # less at one time may go through
+            return known(words)
+        return StoreConflict(words) if is_kept else StoreRefused(words, is_certain=False)
     if number == _TOO_LARGE and not _is_owners_own(error):
         return StoreRefused(words, is_certain=False)
     if is_harmless_refused is None:

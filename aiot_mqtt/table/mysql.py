@@ -33,7 +33,7 @@ from .contract import (
     TableDescription,
     Written,
 )
-from .errors import ABOUT_THE_SHAPE, TOOK_TOO_LONG, error_number, meaning
+from .errors import ABOUT_THE_SHAPE, error_number, meaning
 from .fence import Fence
 from .matching import find_locked, same_characters
 from .nodes import Nodes
@@ -281,10 +281,10 @@ class DeviceTable(Service, Questions):
                 return lost
 
         def is_any_taken() -> bool:
-            may_less_go_through = self._sent > 1 and error_number(error) in TOOK_TOO_LONG
-            return not may_less_go_through and does_any_row_take(connection, self._shape, self._last.devices)
+            return does_any_row_take(connection, self._shape, self._last.devices)
 
-        meant = meaning(error, None if connection is None else is_harmless_refused, is_any_taken)
+        refused = None if connection is None else is_harmless_refused
+        meant = meaning(error, refused, is_any_taken, is_single=self._sent == 1)
         if isinstance(meant, StoreMisconfigured | StoreUnavailable):
             self._shape = None
         elif isinstance(meant, StoreRefused):

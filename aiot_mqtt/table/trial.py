@@ -91,17 +91,18 @@ def why_no_times(
 
 
 def does_any_row_take(connection: Any, shape: TableShape | None, written: Iterable[str]) -> bool:
-    """Whether some row is seen to take an update now, which is rolled back.
+    """Whether some row is seen to take an update now, of what it holds: so nothing changes, whatever rolls back.
 
     :param written: the devices that were written last.
     """
-    if shape is None or not shape.can_roll_back:
+    if shape is None:
         return False
+    columns = {"last_seen": "d.last_seen", "is_online": "d.is_online"}
     with contextlib.suppress(pymysql.err.Error), connection.cursor() as cursor, short_lock_waits(cursor):
         try:
             for other in islice(_others(cursor, shape, "FALSE", written), MAX_OTHERS):
                 with contextlib.suppress(pymysql.err.Error):
-                    if _assign(connection, shape, f"d.uuid = {_uuid(shape, other)}", {"is_online": "1 - d.is_online"}):
+                    if _assign(connection, shape, f"d.uuid = {_uuid(shape, other)}", columns):
                         return True
         finally:
             if connection.open:

@@ -77,13 +77,19 @@ class MeaningTests(SynchronousTestCase):
     def test_where_another_row_is_written_they_are_about_this_one(self) -> None:
         for kind, numbers in (
             (StoreRefused, (1290, 1792, 1836, 1040, 1226, 1045, 1053)),
-            (StoreConflict, (1114, 1021, 1030, 1041, 1969, 3024, 3, 28, 120, 167)),  # which loses nothing
-            (StoreUnavailable, (1180, 3100)),
+            (StoreConflict, (1114, 1021, 1030, 1041, 3, 28, 120, 167)),  # which loses nothing
+            (StoreUnavailable, (1180, 3100, 1969, 3024)),  # of the last two less may go through
         ):
             for number in numbers:
                 error = said(number, "HY000")
                 self.assertIs(type(meaning(error, lambda: None, lambda: True)), kind, number)
                 self.assertIsInstance(meaning(error, None, lambda: True), StoreUnavailable | StoreLoginRefused, number)
+
+    def test_what_lacks_room_or_time_for_one_row_is_kept_whatever_others_take(self) -> None:
+        for number in (1114, 1021, 1030, 1041, 1969, 3024, 3, 28, 120, 167):
+            for taken in (lambda: True, lambda: False):
+                meant = meaning(said(number, "HY000"), lambda: None, taken, is_single=True)
+                self.assertIs(type(meant), StoreConflict, number)
 
     def test_any_other_no_is_refused_where_the_harmless_passes(self) -> None:
         for number in (1001, 1105, 1142, 1146, 1175, 1242, 1305, 2999, 3699, 4999, 31000, 65535):
