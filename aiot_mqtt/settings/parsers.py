@@ -154,7 +154,8 @@ def tcp_endpoint(text: str) -> tuple[str, int] | None:
     except ValueError:
         is_address = False
     is_port = re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535
-    if kind not in ("tcp", "tcp6") or plain or named or not is_address or not is_port:
+    is_twice = len({part.partition("=")[0] for part in parts}) < len(parts)
+    if is_twice or kind not in ("tcp", "tcp6") or plain or named or not is_address or not is_port:
         raise ValueError(reasons.ENDPOINT)
     return interface, int(port)
 

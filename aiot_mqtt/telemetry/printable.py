@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import quote
+
 SHOWN = 100  # characters of a payload or a name that are shown
 SHORTEST_MASKED = 4  # characters; to mask a shorter password would tell it, by what is missing everywhere
 
@@ -41,6 +44,9 @@ def masked(text: str, password: str) -> str:
         repr(encoded)[2:-1],
         password.replace("\\", "\\\\").replace("'", "\\'"),  # as SQL has it
         password.replace("'", "''"),
+        password.replace('"', '""'),
+        json.dumps(password)[1:-1],
+        quote(password, safe=""),
         encoded.decode("latin-1"),
         password.encode("latin-1", "replace").decode("utf-8", "replace"),
     ]

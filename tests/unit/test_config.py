@@ -290,6 +290,7 @@ VALUES: list[tuple[tuple[str, ...], dict[str, object], list[str], str]] = [
                 "tcp:80:interface=fe80::1",
                 "tcp::9464",
                 "tcp:94:64",
+                "tcp:80:interface=127.0.0.1:interface=0.0.0.0",
             ),
             *("tcp:9464:interface=::1", "tcp:9464:127.0.0.1", "tcp:9464:backlog=5", "ssl:9464", "unix:/run/x"),
         ],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import quote
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,6 +22,9 @@ class MaskedTests(SynchronousTestCase):
                     repr(password)[1:-1],
                     ascii(password)[1:-1],
                     password.replace("'", "''"),
+                    password.replace('"', '""'),
+                    json.dumps(password)[1:-1],
+                    quote(password),
                     password.encode().decode("latin-1"),
                 ]
             )
